@@ -1,0 +1,207 @@
+"""Everything that can be wrong with a request, as one exception tree.
+
+::
+
+    GatewayError
+     ├─ RequestError               what was sent is not a request we serve; answered over HTTP only
+     │   ├─ InvalidField             invalid-field      400
+     │   ├─ InvalidHeader            invalid-header     400
+     │   ├─ MethodNotAllowed         method-not-allowed 405
+     │   ├─ BodyTooLarge             body-too-large     413
+     │   ├─ UpgradeRequired          upgrade-required   426
+     │   └─ NotFound                 not-found          404
+     └─ TargetError                about where to; HTTP status, or Close code after the upgrade
+         ├─ InvalidTarget            invalid-target     400  4400
+         ├─ Blocked                  blocked            403  4403
+         ├─ NameNotFound             name-not-found     502  4404
+         ├─ NameTimedOut             dns-timeout        504  4504
+         ├─ Refused                  refused            502  4502
+         ├─ Unreachable              unreachable        502  4502
+         ├─ ConnectTimedOut          connect-timeout    504  4504
+         ├─ BannerTimedOut           banner-timeout     504  4504
+         ├─ NotSSH                   not-ssh            502  4502
+         └─ ClosedEarly              closed-early       502  4502
+
+The message of an error is one sentence for people; its slug is for programs and never changes.
+"""
+
+from typing import ClassVar
+
+#: The longest reason that fits a Close frame: 125 bytes of control payload less the code (RFC 6455 §5.5).
+MAX_REASON_BYTES = 123
+
+
+def printable(text: str, most: int = 100) -> str:
+    """Make text from outside safe for a log line, a page or an error message.
+
+    Args:
+        text: anything.
+        most: the longest result, in characters.
+
+    Returns:
+        ASCII without control characters: those and non-ASCII ones stand as backslash escapes. A cut is
+        shown by a closing ``...``.
+    """
+    if len(text) > most * 2:
+        text = text[: most * 2]
+    escaped = text.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= most else escaped[: most - 3] + "..."
+
+
+class GatewayError(Exception):
+    """An error that a client is told about.
+
+    Attributes:
+        slug: a stable name for programs.
+        http_status: the status when answered over HTTP.
+        sentence: what happened, for people.
+    """
+
+    slug: ClassVar[str]
+    http_status: ClassVar[int]
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class RequestError(GatewayError):
+    """What was sent is not a request that we serve. Answered over HTTP, before any upgrade."""
+
+
+class InvalidField(RequestError):
+    """A field of the request is missing or not what it must be; the sentence names it."""
+
+    slug = "invalid-field"
+    http_status = 400
+
+
+class InvalidHeader(RequestError):
+    """A header holds something that no honest client sends; the sentence names it."""
+
+    slug = "invalid-header"
+    http_status = 400
+
+
+class MethodNotAllowed(RequestError):
+    """The resource exists, but not for this method."""
+
+    slug = "method-not-allowed"
+    http_status = 405
+
+
+class BodyTooLarge(RequestError):
+    """The request's body is larger than what any valid request needs."""
+
+    slug = "body-too-large"
+    http_status = 413
+
+
+class UpgradeRequired(RequestError):
+    """The resource speaks WebSocket only (RFC 9110 §15.5.22)."""
+
+    slug = "upgrade-required"
+    http_status = 426
+
+
+class NotFound(RequestError):
+    """There is no such resource."""
+
+    slug = "not-found"
+    http_status = 404
+
+
+class TargetError(GatewayError):
+    """The target can't be reached, or must not be.
+
+    Attributes:
+        close_code: the code of the Close frame when told through a WebSocket (RFC 6455 §7.4.2, private use).
+    """
+
+    close_code: ClassVar[int]
+
+    @property
+    def close_reason(self) -> str:
+        """``slug: sentence``, cut to the bytes that a Close frame can carry."""
+        reason = f"{self.slug}: {self.sentence}".encode()
+        return reason[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+
+
+class InvalidTarget(TargetError):
+    """Host or port is not one that could ever be dialled; the sentence names the field."""
+
+    slug = "invalid-target"
+    http_status = 400
+    close_code = 4400
+
+
+class Blocked(TargetError):
+    """The policy does not let anyone go there."""
+
+    slug = "blocked"
+    http_status = 403
+    close_code = 4403
+
+
+class NameNotFound(TargetError):
+    """The host name has no address."""
+
+    slug = "name-not-found"
+    http_status = 502
+    close_code = 4404
+
+
+class NameTimedOut(TargetError):
+    """Resolving the host name took too long."""
+
+    slug = "dns-timeout"
+    http_status = 504
+    close_code = 4504
+
+
+class Refused(TargetError):
+    """Nothing listens on that port."""
+
+    slug = "refused"
+    http_status = 502
+    close_code = 4502
+
+
+class Unreachable(TargetError):
+    """The network has no way to that address."""
+
+    slug = "unreachable"
+    http_status = 502
+    close_code = 4502
+
+
+class ConnectTimedOut(TargetError):
+    """The target did not answer the TCP handshake in time."""
+
+    slug = "connect-timeout"
+    http_status = 504
+    close_code = 4504
+
+
+class BannerTimedOut(TargetError):
+    """The target accepted the connection but did not identify itself in time."""
+
+    slug = "banner-timeout"
+    http_status = 504
+    close_code = 4504
+
+
+class NotSSH(TargetError):
+    """The target speaks, but not SSH."""
+
+    slug = "not-ssh"
+    http_status = 502
+    close_code = 4502
+
+
+class ClosedEarly(TargetError):
+    """The target closed the connection before it identified itself."""
+
+    slug = "closed-early"
+    http_status = 502
+    close_code = 4502
