@@ -1,0 +1,62 @@
+"""Backends to try a gateway with, when there is nothing else: echo, discard and chargen, on loopback."""
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.wire import Chargen, Discard, Echo
+
+from portofcall.egress import Policy
+from portofcall.gateway import Gateway
+from portofcall.listen import Listener
+
+LOOPBACK = "127.0.0.1"
+
+
+class DemoBackends(Service):
+    """Serves echo, discard and chargen on free ports of 127.0.0.1, and lets the gateway go there only.
+
+    Args:
+        reactor: listens.
+        gateway: its policy is replaced while these backends run.
+        listener: where the gateway can be reached, for the log. Has to be started before.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, gateway: Gateway, listener: Listener) -> None:
+        self._reactor = reactor
+        self._gateway = gateway
+        self._listener = listener
+        self._ports: dict[str, IListeningPort] = {}
+
+    def startService(self) -> None:
+        """Listen, allow these three, and say what to try."""
+        super().startService()
+        for protocol in (Echo, Discard, Chargen):
+            factory = Factory.forProtocol(protocol)
+            name = protocol.__name__.lower()
+            self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
+        self._gateway.policy = Policy.parse(
+            allow=[f"{LOOPBACK}/32:{port.getHost().port}" for port in self._ports.values()]
+        )
+        base = self._listener.url.replace("http", "ws", 1)
+        for name, port in self._ports.items():
+            number = port.getHost().port
+            self._log.info(
+                "demo {name} on {host}:{number}, try {base}/api/connect?host={host}&port={number}",
+                name=name,
+                host=LOOPBACK,
+                number=number,
+                base=base,
+            )
+
+    def stopService(self) -> "DeferredList[Any]":
+        """Stop listening."""
+        super().stopService()
+        stopping = [maybeDeferred(port.stopListening) for port in self._ports.values()]
+        self._ports.clear()
+        return DeferredList(stopping)

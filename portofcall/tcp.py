@@ -1,0 +1,68 @@
+"""The TCP end of a tunnel."""
+
+from typing import Protocol as Structure
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+
+class BackendEvents(Structure):
+    """What a `BackendEnd` reports; `portofcall.tunnel.Tunnel` listens."""
+
+    def backend_sent(self, data: bytes) -> None:
+        """The backend sent ``data``."""
+
+    def backend_ended(self) -> None:
+        """The backend will send no more (FIN). It may still read."""
+
+    def backend_lost(self, reason: Failure) -> None:
+        """The connection is gone, whoever ended it. Reported once, last."""
+
+
+@implementer(IHalfCloseableProtocol)
+class BackendEnd(Protocol):
+    """Reports what the backend does, and obeys.
+
+    It keeps no state of the tunnel: each method is one thing that can be done to a TCP connection. Bytes for
+    the backend are written to `transport`, by the chain that is registered as its producer.
+
+    Attributes:
+        events: who hears of what happens here. Set before the reactor runs again after the connection opened.
+    """
+
+    transport: ITCPTransport
+    events: BackendEvents
+
+    def connectionMade(self) -> None:
+        """Ask for packets at once, and for a word when the other machine is gone."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Report bytes from the backend."""
+        self.events.backend_sent(data)
+
+    def readConnectionLost(self) -> None:
+        """Report the backend's FIN."""
+        self.events.backend_ended()
+
+    def writeConnectionLost(self) -> None:
+        """Our FIN has gone out; nothing follows from it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Report the end of the connection."""
+        self.events.backend_lost(reason)
+
+    def finish(self) -> None:
+        """Send FIN once all that was written is out; the backend may go on sending."""
+        self.transport.loseWriteConnection()
+
+    def drop(self) -> None:
+        """Close both directions once all that was written is out."""
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Reset the connection now."""
+        self.transport.abortConnection()
