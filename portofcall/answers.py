@@ -23,10 +23,13 @@ SECURITY_HEADERS: Mapping[str, str] = {
 API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
 
 Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 Handler = Callable[[Request], "bytes | int | Deferred[bytes]"]
 
 
-def json_answer(request: Request, payload: Mapping[str, Any], *, status: int = 200, headers: Headers = {}) -> bytes:
+def json_answer(
+    request: Request, payload: Mapping[str, Any], *, status: int = 200, headers: Headers = NO_HEADERS
+) -> bytes:
     """Answer with ``payload`` as JSON.
 
     Args:
@@ -50,12 +53,12 @@ def error_payload(error: GatewayError) -> dict[str, Any]:
     return {"success": False, "error": error.sentence, "code": error.slug}
 
 
-def error_answer(request: Request, error: GatewayError, *, headers: Headers = {}) -> bytes:
+def error_answer(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
     """Answer with ``error`` and its status, as JSON."""
     return json_answer(request, error_payload(error), status=error.http_status, headers=headers)
 
 
-def text_answer(request: Request, text: str, *, status: int = 200, headers: Headers = {}) -> bytes:
+def text_answer(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
     """Answer with a plain text, and `SECURITY_HEADERS`."""
     request.setResponseCode(status)
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
@@ -83,7 +86,9 @@ class APIResource(Resource):
         method = request.method.decode("ascii", "backslashreplace")
         if method not in self.allowed:
             sentence = f"{printable(method, 20)} is not allowed here, only {' or '.join(self.allowed)}"
-            return error_answer(request, MethodNotAllowed(sentence), headers={"Allow": ", ".join(self.allowed)})
+            return error_answer(
+                request, MethodNotAllowed(sentence), headers={"Allow": ", ".join(self.allowed)}
+            )
         handler: Handler = getattr(self, f"answer_{method}")
         try:
             answer = handler(request)

@@ -1,9 +1,10 @@
 """Writes to one transport, in order and bounded: one direction of a tunnel."""
 
 from collections import deque
+from typing import cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,12 +39,14 @@ class WriteChain:
             own failure when that could not take a write.
         waiting_bytes: what waits here now.
         passed_bytes: what has been handed to the sink since the start.
+        dropped_bytes: what was written here and will never reach the sink.
     """
 
     def __init__(self, *, high_water_bytes: int) -> None:
         self.done: Deferred[None] = Deferred()
         self.waiting_bytes = 0
         self.passed_bytes = 0
+        self.dropped_bytes = 0
         self._high_water_bytes = high_water_bytes
         self._waiting: deque[bytes | bytearray] = deque()
         self._source: IPushProducer | None = None
@@ -62,11 +65,11 @@ class WriteChain:
 
     # The two ends
 
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take ``producer`` as the source that is paused while too much waits (`IConsumer`)."""
         if not streaming or self._source is not None:
             raise RuntimeError("a WriteChain takes one producer, and a push producer")
-        self._source = producer
+        self._source = cast(IPushProducer, producer)
         self._balance()
 
     def unregisterProducer(self) -> None:
@@ -90,7 +93,9 @@ class WriteChain:
         if self._gate is None and self._sink is not None and not self._waiting:
             self.passed_bytes += len(data)
             self._sink.write(data)
-        elif not self.done.called:
+        elif self.done.called:
+            self.dropped_bytes += len(data)
+        else:
             self._wait(data)
             self._balance()
 
@@ -180,6 +185,7 @@ class WriteChain:
     def _release(self) -> None:
         """Let go of both ends and of what waits, so that nothing of a closed tunnel is kept alive."""
         self._waiting.clear()
+        self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
         sink, self._sink = self._sink, None
         if sink is not None:

@@ -1,9 +1,10 @@
 """Backends to try a gateway with, when there is nothing else: echo, discard and chargen, on loopback."""
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -40,12 +41,10 @@ class DemoBackends(Service):
             factory = Factory.forProtocol(protocol)
             name = protocol.__name__.lower()
             self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
-        self._gateway.policy = Policy.parse(
-            allow=[f"{LOOPBACK}/32:{port.getHost().port}" for port in self._ports.values()]
-        )
+        numbers = {name: cast(IPv4Address, port.getHost()).port for name, port in self._ports.items()}
+        self._gateway.policy = Policy.parse(allow=[f"{LOOPBACK}/32:{number}" for number in numbers.values()])
         base = self._listener.url.replace("http", "ws", 1)
-        for name, port in self._ports.items():
-            number = port.getHost().port
+        for name, number in numbers.items():
             self._log.info(
                 "demo {name} on {host}:{number}, try {base}/api/connect?host={host}&port={number}",
                 name=name,
@@ -54,7 +53,7 @@ class DemoBackends(Service):
                 base=base,
             )
 
-    def stopService(self) -> "DeferredList[Any]":
+    def stopService(self) -> Deferred[Any]:
         """Stop listening."""
         super().stopService()
         stopping = [maybeDeferred(port.stopListening) for port in self._ports.values()]

@@ -6,9 +6,8 @@ from ipaddress import ip_address
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from twisted.internet import error
-from twisted.internet.address import IPv4Address as TCP4
-from twisted.internet.address import IPv6Address as TCP6
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, inlineCallbacks
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import (
     IAddress,
@@ -76,11 +75,10 @@ class Dialer:
         self._limits = limits
         self._monotonic = monotonic
 
-    @inlineCallbacks
-    def dial(
+    async def dial(
         self, target: Target, build: Callable[[], P], *, timeout_seconds: float | None = None
-    ) -> "Deferred[Dialed[P]]":
-        """Open a connection to ``target``. Cancelling the Deferred gives the attempt up.
+    ) -> Dialed[P]:
+        """Open a connection to ``target``. Cancelling gives the attempt up.
 
         Args:
             target: where to.
@@ -88,7 +86,7 @@ class Dialer:
             timeout_seconds: for look-up and connection each; None means what the limits say.
 
         Returns:
-            A Deferred of the open connection.
+            The open connection.
 
         Raises:
             Blocked: the policy refuses the target, or one of its addresses.
@@ -98,13 +96,13 @@ class Dialer:
             ConnectTimedOut: no answer within the limit.
             Unreachable: the network or the operating system would not have it.
         """
-        addresses = yield self._judged_addresses(target, timeout_seconds)
+        addresses = await self._judged_addresses(target, timeout_seconds)
         seconds = timeout_seconds or self._limits.connect_timeout_seconds
         attempts = _Attempts(self._reactor, addresses, self._monotonic)
         factory = _OneProtocol(build, attempts)
         try:
             connecting = attempts.endpoint(target.port, seconds).connect(factory)
-            protocol = yield connecting.addTimeout(seconds, self._reactor, _time_out)
+            await connecting.addTimeout(seconds, self._reactor, _time_out)
         except error.ConnectingCancelledError:
             raise CancelledError() from None
         except error.ConnectionRefusedError:
@@ -114,12 +112,9 @@ class Dialer:
         except error.ConnectError as problem:
             detail = problem.osError if problem.osError else problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
-        return Dialed(protocol, attempts.winner, attempts.rtt_ms)
+        return Dialed(factory.built, attempts.winner, attempts.rtt_ms)
 
-    @inlineCallbacks
-    def _judged_addresses(
-        self, target: Target, timeout_seconds: float | None
-    ) -> "Deferred[Sequence[Address]]":
+    async def _judged_addresses(self, target: Target, timeout_seconds: float | None) -> Sequence[Address]:
         verdict = self.policy.judge_name(target)
         if not verdict.allowed:
             raise Blocked(verdict.reason)
@@ -128,7 +123,7 @@ class Dialer:
         limit = self._limits.dns_timeout_seconds
         seconds = min(limit, timeout_seconds or limit)
         try:
-            addresses = yield self._resolver.resolve(target.host).addTimeout(seconds, self._reactor)
+            addresses = await self._resolver.resolve(target.host).addTimeout(seconds, self._reactor)
         except TimeoutError:
             raise NameTimedOut(f"{target.host} was not resolved within {seconds:g} s") from None
         except (OSError, UnicodeError):
@@ -150,16 +145,18 @@ class _OneProtocol(ClientFactory, Generic[P]):
     """Builds the protocol of the attempt that wins, and notes the moment."""
 
     noisy = False
+    built: P
 
     def __init__(self, build: Callable[[], P], attempts: "_Attempts") -> None:
         self._build = build
         self._attempts = attempts
 
-    def buildProtocol(self, addr: IAddress) -> Any:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         """Take the time first: the connection has just opened."""
-        assert isinstance(addr, TCP4 | TCP6)
+        assert isinstance(addr, IPv4Address | IPv6Address)
         self._attempts.connected(ip_address(addr.host.partition("%")[0]))
-        return self._build()
+        self.built = self._build()
+        return self.built
 
 
 @implementer(IReactorTime, IReactorTCP, IReactorPluggableNameResolver, IHostnameResolver)
@@ -222,7 +219,7 @@ class _Attempts:
         resolution = _Replay(hostName)
         resolutionReceiver.resolutionBegan(resolution)
         for address in self._addresses:
-            kind = TCP4 if address.version == 4 else TCP6
+            kind = IPv4Address if address.version == 4 else IPv6Address
             resolutionReceiver.addressResolved(kind("TCP", str(address), portNumber))
         resolutionReceiver.resolutionComplete()
         return resolution

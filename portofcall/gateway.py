@@ -4,7 +4,7 @@ from time import monotonic
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 
 from portofcall.dial import Dialer
 from portofcall.egress import Policy
@@ -62,10 +62,11 @@ class Gateway:
         """Make the resource of the tunnel alone: a leaf that takes ``?host=H&port=P``."""
         return cast(IResource, TunnelResource(self._tunnels))
 
-    def resource(self) -> IResource:
+    def resource(self) -> Resource:
         """Make the whole tree: ``/`` and ``/api/``."""
-        root = make_root(self.tunnel_resource(), dialer=self._dialer, limits=self._limits, clock=self._reactor)
-        return cast(IResource, root)
+        return make_root(
+            self.tunnel_resource(), dialer=self._dialer, limits=self._limits, clock=self._reactor
+        )
 
     def site(self) -> GatewaySite:
         """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``."""

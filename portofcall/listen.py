@@ -1,8 +1,11 @@
 """A service that listens, fails at once if it can't, and says where it can be reached."""
 
+from collections.abc import Callable
+from typing import cast
+
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -57,7 +60,9 @@ class Listener(Service):
         super().stopService()
         port, self._port = self._port, None
         self.url = ""
-        return maybeDeferred(port.stopListening) if port is not None else maybeDeferred(lambda: None)
+        if port is None:
+            return succeed(None)
+        return maybeDeferred(cast("Callable[[], None]", port.stopListening))
 
     def _listens(self, port: IListeningPort) -> None:
         self._port = port

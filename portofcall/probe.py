@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -126,8 +126,7 @@ class _ReadBanner(Protocol):
             self.banner.errback(ClosedEarly("the server closed the connection before it identified itself"))
 
 
-@inlineCallbacks
-def ping(dialer: Dialer, target: Target, *, timeout_seconds: float) -> "Deferred[float]":
+async def ping(dialer: Dialer, target: Target, *, timeout_seconds: float) -> float:
     """Open a TCP connection to ``target`` and close it.
 
     Args:
@@ -136,19 +135,18 @@ def ping(dialer: Dialer, target: Target, *, timeout_seconds: float) -> "Deferred
         timeout_seconds: for look-up and connection each.
 
     Returns:
-        A Deferred of the time that the TCP handshake took, in milliseconds.
+        The time that the TCP handshake took, in milliseconds.
 
     Raises:
         TargetError: see `portofcall.dial.Dialer.dial`.
     """
-    dialed = yield dialer.dial(target, _Ping, timeout_seconds=timeout_seconds)
+    dialed = await dialer.dial(target, _Ping, timeout_seconds=timeout_seconds)
     return dialed.rtt_ms
 
 
-@inlineCallbacks
-def read_banner(
+async def read_banner(
     dialer: Dialer, target: Target, *, clock: IReactorTime, timeout_seconds: float
-) -> "Deferred[Banner]":
+) -> Banner:
     """Open a connection to ``target``, read how it identifies itself as an SSH server, and close it.
 
     Args:
@@ -158,7 +156,7 @@ def read_banner(
         timeout_seconds: for look-up, connection and banner each.
 
     Returns:
-        A Deferred of the `Banner`.
+        The `Banner`.
 
     Raises:
         BannerTimedOut: the server is silent.
@@ -166,9 +164,9 @@ def read_banner(
         NotSSH: the server speaks something else.
         TargetError: see `portofcall.dial.Dialer.dial`.
     """
-    dialed = yield dialer.dial(target, _ReadBanner, timeout_seconds=timeout_seconds)
+    dialed = await dialer.dial(target, _ReadBanner, timeout_seconds=timeout_seconds)
     try:
-        banner = yield dialed.protocol.banner.addTimeout(timeout_seconds, clock)
+        banner = await dialed.protocol.banner.addTimeout(timeout_seconds, clock)
     except TimeoutError:
         raise BannerTimedOut(f"{target} did not identify itself within {timeout_seconds:g} s") from None
     return replace(banner, rtt_ms=dialed.rtt_ms)

@@ -45,12 +45,15 @@ class Options(usage.Options):
                 "Let clients go there: public, an address, CIDR or host name, each with optional :PORTS "
                 "(22 or 1-1023 or 22,443 or *; IPv6 in brackets). Repeatable. [default: public]",
             ),
-            "deny": ("RULE", "Refuse what the rule names, whatever else allows it. Repeatable. [default: none]"),
+            "deny": (
+                "RULE",
+                "Refuse what it names, whatever else allows it. Repeatable. [default: none]",
+            ),
         },
         "How much": {
             "high-water": (
                 "BYTES",
-                "How much may wait for a slow reader before its sender is paused; 512K and 1M are understood. "
+                "How much may wait for a slow reader before its sender is paused; 512K and 1M will do. "
                 "[default: 1M bytes]",
             ),
             "max-message": ("BYTES", "The largest WebSocket message that is sent out. [default: 1M bytes]"),
@@ -118,7 +121,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Fill in the default endpoint, and refuse options that contradict each other."""
         if self["demo"] and (self["allow"] or self["deny"]):
-            raise usage.UsageError("--demo: allows its own three backends only, so leave --allow and --deny out")
+            raise usage.UsageError("--demo: allows its own backends only, so leave --allow and --deny out")
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:

@@ -1,24 +1,11 @@
 """The TCP end of a tunnel."""
 
-from typing import Protocol as Structure
-
-from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-
-class BackendEvents(Structure):
-    """What a `BackendEnd` reports; `portofcall.tunnel.Tunnel` listens."""
-
-    def backend_sent(self, data: bytes) -> None:
-        """The backend sent ``data``."""
-
-    def backend_ended(self) -> None:
-        """The backend will send no more (FIN). It may still read."""
-
-    def backend_lost(self, reason: Failure) -> None:
-        """The connection is gone, whoever ended it. Reported once, last."""
+from portofcall.interfaces import BackendEvents, IStreamTransport
 
 
 @implementer(IHalfCloseableProtocol)
@@ -32,7 +19,7 @@ class BackendEnd(Protocol):
         events: who hears of what happens here. Set before the reactor runs again after the connection opened.
     """
 
-    transport: ITCPTransport
+    transport: IStreamTransport
     events: BackendEvents
 
     def connectionMade(self) -> None:

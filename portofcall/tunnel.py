@@ -5,32 +5,16 @@ from enum import Enum
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.chain import WriteChain
 from portofcall.errors import TargetError
+from portofcall.interfaces import IClientEnd
 from portofcall.limits import Limits
+from portofcall.patience import Patience
 from portofcall.tcp import BackendEnd
-
-
-class IClientEnd(IConsumer, IPushProducer):
-    """The WebSocket end of a tunnel, as the tunnel sees it.
-
-    As `IConsumer` it takes bytes for the client and sends them as messages; as `IPushProducer` it stops and
-    starts reading what the client sends. It calls `Tunnel.client_sent`, `Tunnel.client_closed`,
-    `Tunnel.client_failed` and `Tunnel.client_lost`.
-    """
-
-    def close(code: int, reason: str) -> None:  # noqa: N805
-        """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
-
-    def drop() -> None:
-        """Close the connection once all that was written is out."""
-
-    def abort() -> None:
-        """Reset the connection now."""
 
 
 class CloseCode:
@@ -59,7 +43,7 @@ class Tunnel:
       then the backend gets FIN. What the backend still sends is read and dropped, so that it can't block.
     - The backend sends FIN: what it sent before is delivered, then the client gets Close 1000. What the
       client sends until it answers that still goes to the backend.
-    - The backend resets the connection: what arrived before goes out without waiting, and Close 1011 after it.
+    - The backend resets the connection: what arrived before goes out at once, and Close 1011 after it.
     - The client is gone without a Close frame, or breaks the protocol: the backend's connection is reset.
     - The dial fails: Close with the code and reason of the `TargetError`.
 
@@ -98,10 +82,7 @@ class Tunnel:
         self._backend_ended = False
         self._dialing: Deferred[BackendEnd] | None = None
         self._limits = limits
-        self._clock = clock
         self._on_closed = on_closed
-        self._deadline: IDelayedCall | None = None
-        self._passed_bytes = 0
         self._dropped = False
         self._goodbye: tuple[int, str] | None = None
 
@@ -111,6 +92,11 @@ class Tunnel:
         self.to_client = WriteChain(high_water_bytes=limits.high_water_bytes)
         self.to_client.done.addCallbacks(self._client_has_all, self._chain_broke)
         self.to_client.open(client)
+        self._patience = Patience(
+            clock,
+            progress=lambda: self.to_client.passed_bytes + self.to_backend.passed_bytes,
+            give_up=self._out_of_patience,
+        )
 
     def dial(self, dialing: Deferred[BackendEnd]) -> None:
         """Wait for the backend; bytes from the client queue up meanwhile, bounded.
@@ -177,7 +163,6 @@ class Tunnel:
     def backend_lost(self, reason: Failure) -> None:
         """The backend's connection is gone. Reported once, last."""
         self._backend = None
-        lost_bytes = self.to_backend.waiting_bytes
         self.to_backend.abandon()
         if not self._backend_ended and not self._client_closed:
             self.to_client.flush()
@@ -187,8 +172,6 @@ class Tunnel:
                 outcome=f"the backend was lost: {reason.getErrorMessage()}",
             )
             self._say_goodbye()
-        elif lost_bytes:
-            self.outcome += f", but the backend was lost with {lost_bytes} bytes still to be sent to it"
         self._settle()
 
     # Dialling
@@ -199,14 +182,16 @@ class Tunnel:
         backend.events = self
         if self.state is State.DIALING:
             self.state = State.OPEN
-        self.to_client.registerProducer(cast(IPushProducer, backend.transport), True)
-        self.to_backend.open(cast(IConsumer, backend.transport))
+        self.to_client.registerProducer(backend.transport, True)
+        self.to_backend.open(backend.transport)
 
     def _dial_failed(self, failure: Failure) -> None:
         self._dialing = None
         self.to_backend.abandon()
         if failure.check(TargetError):
             error = cast(TargetError, failure.value)
+            if self._client_closed:
+                self.outcome += f", but {error.sentence}"
             self._end_client(error.close_code, error.close_reason, outcome=f"{error.slug}: {error.sentence}")
         elif failure.check(CancelledError) is None:
             self._log.failure("could not dial", failure)
@@ -269,37 +254,27 @@ class Tunnel:
         gone = self._client is None and self._backend is None and self._dialing is None
         if gone and self.state is not State.CLOSED:
             self.state = State.CLOSED
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
+            self._patience.stop()
             self._on_closed(self)
 
     # Patience with ends that do not close
 
     def _be_patient(self) -> None:
         """Wait for an end to move or to close, from now on."""
-        if self.state is not State.CLOSING:
-            return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        only_backend = (self._client is None or self._client_closed) and self.to_backend.done.called
-        seconds = self._limits.linger_seconds if only_backend else self._limits.stall_seconds
-        self._passed_bytes = self._passed()
-        self._deadline = self._clock.callLater(seconds, self._out_of_patience)
-
-    def _passed(self) -> int:
-        return self.to_client.passed_bytes + self.to_backend.passed_bytes
+        if self.state is State.CLOSING:
+            only_backend = (self._client is None or self._client_closed) and self.to_backend.done.called
+            limits = self._limits
+            self._patience.wait(limits.linger_seconds if only_backend else limits.stall_seconds)
 
     def _out_of_patience(self) -> None:
-        self._deadline = None
-        if self._passed() != self._passed_bytes:
-            self._be_patient()
-        elif self.to_client.draining or self.to_backend.draining or self._dropped:
+        if self._dropped or self.to_client.draining or self.to_backend.draining:
             self.outcome += "; gave up on a peer that does not read"
             self._abort()
-        else:
-            self._dropped = True
-            for end in (self._client, self._backend):
-                if end is not None:
-                    end.drop()
-            self._deadline = self._clock.callLater(self._limits.stall_seconds, self._out_of_patience)
+            return
+        self._dropped = True
+        self.to_client.abandon()
+        self.to_backend.abandon()
+        for end in (self._client, self._backend):
+            if end is not None:
+                end.drop()
+        self._patience.wait(self._limits.stall_seconds)

@@ -1,6 +1,7 @@
 """From an HTTP request to a tunnel: the WebSocket upgrade, in any `twisted.web` site."""
 
 import re
+from typing import Any
 
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import NOT_DONE_YET, Request
@@ -96,7 +97,8 @@ def _tokens(request: Request, header: str) -> list[str]:
 def hand_over(request: Request, end: WebSocketEnd) -> None:
     """Detach the connection from HTTP and attach it to ``end``, as Autobahn's own resource does."""
     channel = request.channel
-    transport, channel.transport = channel.transport, None
+    transport: Any = channel.transport
+    channel.transport = None
     # The channel is still registered as the transport's producer.
     transport.unregisterProducer()
     if isinstance(transport, ProtocolWrapper):  # TLS, or the PROXY protocol
@@ -104,6 +106,6 @@ def hand_over(request: Request, end: WebSocketEnd) -> None:
     else:
         transport.protocol = end
     # A client that sends frames before it has our answer is hasty, but its bytes count.
-    channel.rawDataReceived = end.dataReceived
+    channel.rawDataReceived = end.dataReceived  # type: ignore[method-assign]
     end.makeConnection(transport)
     transport.resumeProducing()

@@ -50,7 +50,9 @@ class FrontPage(Resource):
     def render(self, request: Request) -> bytes | int:
         """Answer GET and HEAD; tell others that only these are allowed."""
         if request.method not in (b"GET", b"HEAD"):
-            return text_answer(request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"})
+            return text_answer(
+                request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"}
+            )
         return text_answer(request, _FRONT)
 
 
@@ -100,7 +102,8 @@ class Ping(APIResource):
             }
             return json_answer(request, payload)
 
-        return ping(self._dialer, target, timeout_seconds=seconds).addCallback(tell)
+        pinging = ping(self._dialer, target, timeout_seconds=seconds)
+        return Deferred.fromCoroutine(pinging).addCallback(tell)
 
 
 class SSHBanner(APIResource):
@@ -135,7 +138,7 @@ class SSHBanner(APIResource):
             return json_answer(request, payload)
 
         reading = read_banner(self._dialer, target, clock=self._clock, timeout_seconds=seconds)
-        return reading.addCallback(tell)
+        return Deferred.fromCoroutine(reading).addCallback(tell)
 
 
 def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
@@ -152,6 +155,7 @@ def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
         BodyTooLarge: it is larger than that.
         InvalidField: it is not a JSON object in UTF-8.
     """
+    assert request.content is not None, "twisted.web has read the body"
     body = request.content.read(limits.max_body_bytes + 1)
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge(_too_large(limits))
@@ -235,7 +239,7 @@ class BoundedRequest(Request):
 
     @property
     def _limits(self) -> Limits:
-        return cast(GatewaySite, self.channel.site).limits
+        return cast(GatewaySite, cast(Any, self.channel).site).limits
 
     def _refuse(self) -> None:
         if self._refused:

@@ -4,18 +4,19 @@ from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionRequest
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProducer, IPushProducer
 from twisted.logger import Logger
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from portofcall.dial import Dialed, Dialer
+from portofcall.dial import Dialer
 from portofcall.errors import InvalidTarget, printable
+from portofcall.interfaces import IClientEnd, IStreamTransport
 from portofcall.limits import Limits
 from portofcall.target import Target
 from portofcall.tcp import BackendEnd
-from portofcall.tunnel import IClientEnd, Tunnel
+from portofcall.tunnel import Tunnel
 
 #: The one subprotocol there is: noVNC and websockify call a stream of bytes that.
 SUBPROTOCOL = "binary"
@@ -36,6 +37,7 @@ class WebSocketEnd(WebSocketServerProtocol):
     """
 
     factory: "TunnelFactory"
+    transport: IStreamTransport
     _tunnel: Tunnel | None = None
 
     def __init__(self, args: dict[bytes, list[bytes]], peer: str) -> None:
@@ -75,9 +77,9 @@ class WebSocketEnd(WebSocketServerProtocol):
         """Answer, now or when the client reads again."""
         self._pongs.answer(payload)
 
-    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool | None:
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         """Answer the Close frame as Autobahn does, then tell the tunnel."""
-        broken = cast("bool | None", super().onCloseFrame(code, reasonRaw))
+        broken = super().onCloseFrame(code, reasonRaw)
         if self._tunnel is not None and not self.failedByMe:
             self._tunnel.client_closed()
         return broken
@@ -109,11 +111,11 @@ class WebSocketEnd(WebSocketServerProtocol):
         else:
             view = memoryview(data)
             for start in range(0, len(data), most):
-                self.sendFrame(_BINARY_FRAME, view[start : start + most])
+                self.sendFrame(_BINARY_FRAME, cast(bytes, view[start : start + most]))
 
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Have ``producer`` paused while the client does not read."""
-        self._pongs.producer = producer
+        self._pongs.producer = cast(IPushProducer, producer)
         self.transport.registerProducer(self._pongs, streaming)
 
     def pauseProducing(self) -> None:
@@ -190,7 +192,6 @@ class TunnelFactory(WebSocketServerFactory):
         tunnels: those that are not closed yet.
     """
 
-    protocol = WebSocketEnd
     _log = Logger()
 
     def __init__(self, dialer: Dialer, *, limits: Limits, reactor: Any) -> None:
@@ -217,23 +218,26 @@ class TunnelFactory(WebSocketServerFactory):
     def open_tunnel(self, client: WebSocketEnd) -> Tunnel:
         """Begin a tunnel to the target that the client's query names."""
 
-        def dial(target: Target) -> Deferred[Dialed[BackendEnd]]:
-            nonlocal where
-            where = str(target)
-            return self._dialer.dial(target, BackendEnd)
+        where = "?"
 
-        def opened(dialed: Dialed[BackendEnd]) -> BackendEnd:
+        async def dial() -> BackendEnd:
+            nonlocal where
+            target = query_target(client.args)
+            where = str(target)
+            dialed = await self._dialer.dial(target, BackendEnd)
             self._log.info("tunnel {peer} -> {target} opened", peer=client.client, target=where)
             return dialed.protocol
 
         def closed(tunnel: Tunnel) -> None:
             self._log.info(
-                "tunnel {peer} -> {target} closed: {outcome} ({up} bytes up, {down} bytes down)",
+                "tunnel {peer} -> {target} closed: {outcome} "
+                "({up} bytes up, {down} bytes down, {lost} bytes not delivered)",
                 peer=client.client,
                 target=where,
                 outcome=tunnel.outcome,
                 up=tunnel.to_backend.passed_bytes,
                 down=tunnel.to_client.passed_bytes,
+                lost=tunnel.to_backend.dropped_bytes + tunnel.to_client.dropped_bytes,
             )
             self.tunnels.discard(tunnel)
             if not self.tunnels:
@@ -241,10 +245,9 @@ class TunnelFactory(WebSocketServerFactory):
                     waiter.callback(None)
                 self._idle.clear()
 
-        where = "?"
         tunnel = Tunnel(client, limits=self.limits, clock=self.reactor, on_closed=closed)
         self.tunnels.add(tunnel)
-        tunnel.dial(maybeDeferred(query_target, client.args).addCallback(dial).addCallback(opened))
+        tunnel.dial(Deferred.fromCoroutine(dial()))
         return tunnel
 
     def shut_down(self) -> Deferred[None]:

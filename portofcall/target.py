@@ -1,0 +1,151 @@
+"""Where a client wants to go: text turned into one canonical value. It resolves nothing and permits nothing.
+
+The text is judged before any resolver sees it: ``getaddrinfo`` takes ``127.1``, ``0x7f.1``, full-width dots
+and a port of 70000 for something else than what is written, so all of them are invalid here.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+import idna
+
+from portofcall.errors import InvalidTarget, printable
+
+#: Longer text is refused before any work is done on it. The longest valid host has 254 characters.
+MAX_HOST_CHARACTERS = 1000
+
+_MAX_NAME = 253  # RFC 1035 section 2.3.4: 255 octets on the wire, less the first length and the root
+_MAX_LABEL = 63  # RFC 1035 section 2.3.4
+_SHOWN = 40  # keeps a sentence within what a Close frame can carry
+
+_DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")  # RFC 1123 section 2.1
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label that makes inet_aton read a name as an address
+_PORT = re.compile(r"[0-9]{1,5}")
+
+# str.lower() would also turn the Kelvin sign into "k".
+_LOWER_ASCII = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A TCP host and port, in the one spelling that the rest of the gateway compares, judges and dials.
+
+    Make it with :meth:`parse`; the constructor checks nothing.
+
+    Attributes:
+        host: a lower-case name in A-labels without trailing dot, a dotted quad, or a compressed IPv6 address
+            without brackets.
+        port: 1 to 65535.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, host: str, port: str | int) -> "Target":
+        """Read host and port as a client sent them.
+
+        Args:
+            host: see :func:`parse_host`.
+            port: 1 to 65535, as a number or as one to five ASCII digits.
+
+        Raises:
+            InvalidTarget: the sentence names the field and what was expected there.
+        """
+        return cls(parse_host(host), _parse_port(port))
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """The address that the host is, or None when it is a name."""
+        if ":" in self.host:
+            return IPv6Address(self.host)
+        return IPv4Address(self.host) if self.host.rpartition(".")[2].isdigit() else None
+
+    def __str__(self) -> str:
+        """``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_host(text: str) -> str:
+    """Read a host as a client sent it and give its canonical spelling.
+
+    Args:
+        text: a host name (RFC 1123 labels; Unicode labels as IDNA 2008 has them, with no mapping beyond
+            A-Z to a-z; one trailing dot is dropped), a dotted quad of four decimal numbers without leading
+            zeros, or an IPv6 address without zone, bare or in brackets.
+
+    Raises:
+        InvalidTarget: it is none of these.
+    """
+    if len(text) > MAX_HOST_CHARACTERS:
+        raise InvalidTarget(f"host: expected at most {_MAX_NAME} characters, got {len(text)}")
+    if not text:
+        raise InvalidTarget("host: expected a name or an address, got nothing")
+    if ":" in text or text.startswith("["):
+        return _parse_ipv6(text)
+    if _DOTTED_QUAD.fullmatch(text):
+        try:
+            return str(IPv4Address(text))
+        except AddressValueError:
+            raise _invalid("numbers up to 255 in an IPv4 address", text) from None
+    return _parse_name(text)
+
+
+def _parse_ipv6(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        if "%" in bare:
+            raise AddressValueError
+        return str(IPv6Address(bare))
+    except AddressValueError:
+        raise _invalid("an IPv6 address without zone or port", text) from None
+
+
+def _parse_name(text: str) -> str:
+    labels = [_parse_label(label, text) for label in text.removesuffix(".").split(".")]
+    name = ".".join(labels)
+    if len(name) > _MAX_NAME:
+        raise _invalid(f"a name of at most {_MAX_NAME} characters", text)
+    last = labels[-1]
+    # A last label in the digits of another script is a lookalike: no such top-level domain can exist.
+    if _NUMBER.fullmatch(last) or (last.startswith("xn--") and idna.ulabel(last).isdigit()):
+        raise _invalid("four decimal numbers, or a name that ends in no number", text)
+    return name
+
+
+def _parse_label(label: str, text: str) -> str:
+    lowered = label.translate(_LOWER_ASCII)
+    if len(lowered) <= _MAX_LABEL:
+        if _LABEL.fullmatch(lowered) and not lowered.startswith("xn--"):
+            return lowered
+        if not lowered.isascii() or lowered.startswith("xn--"):
+            return _parse_idna_label(lowered, text)
+    raise _invalid(f"labels of 1 to {_MAX_LABEL} letters, digits, inner hyphens", text)
+
+
+def _parse_idna_label(label: str, text: str) -> str:
+    try:
+        unicode_label = idna.ulabel(label)
+        ascii_label = idna.alabel(unicode_label).decode("ascii")
+    except ValueError:
+        raise _invalid("labels that are valid in IDNA 2008", text) from None
+    # An A-label must be the one spelling of a label that needs it (RFC 5891 section 5.3).
+    if unicode_label.isascii() or (label.isascii() and label != ascii_label):
+        raise _invalid("labels that are valid in IDNA 2008", text)
+    return ascii_label
+
+
+def _parse_port(port: str | int) -> int:
+    if isinstance(port, str):
+        if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
+            raise InvalidTarget(f'port: expected 1 to 65535 in digits, got "{printable(port, _SHOWN)}"')
+        return int(port)
+    if isinstance(port, bool) or not 1 <= port <= 65535:
+        raise InvalidTarget("port: expected a whole number from 1 to 65535")
+    return port
+
+
+def _invalid(expected: str, text: str) -> InvalidTarget:
+    return InvalidTarget(f'host: expected {expected}, got "{printable(text, _SHOWN)}"')
