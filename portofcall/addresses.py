@@ -117,7 +117,8 @@ TABLE: tuple[Row, ...] = (
         ("192.0.0.8/32", "the IPv4 dummy address", "RFC 7600"),
         ("192.0.0.9/32", "the nearest port control server", "RFC 7723"),
         ("192.0.0.10/32", "the nearest TURN server", "RFC 8155"),
-        ("192.0.0.170/31", "for NAT64 discovery", "RFC 7050 section 2.2"),
+        ("192.0.0.170/32", "for NAT64 discovery", "RFC 7050 section 2.2"),
+        ("192.0.0.171/32", "for NAT64 discovery", "RFC 7050 section 2.2"),
         ("192.0.2.0/24", "for documentation", "RFC 5737"),
         ("192.52.193.0/24", "the nearest multicast relay", "RFC 7450"),
         ("192.88.99.0/24", "the nearest 6to4 relay", "RFC 7526"),
@@ -156,7 +157,7 @@ TABLE: tuple[Row, ...] = (
     *_rows(Reach.CLOSED, ("::/128", "this host", "RFC 4291 section 2.5.2"), carried=_loopback6),
     *_rows(
         Reach.METADATA,
-        ("169.254.169.254/32", "cloud metadata", "AWS, Azure, Google Cloud and others"),
+        ("169.254.169.254/32", "cloud metadata", "AWS, Azure, Google Cloud"),
         ("169.254.170.2/32", "cloud credentials", "AWS ECS"),
         ("169.254.170.23/32", "cloud credentials", "AWS EKS"),
         ("169.254.0.23/32", "cloud metadata", "Tencent Cloud"),

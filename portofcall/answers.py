@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -41,11 +42,8 @@ def json_answer(
     Returns:
         The body.
     """
-    request.setResponseCode(status)
-    request.setHeader("Content-Type", "application/json")
-    for name, value in {**API_HEADERS, **headers}.items():
-        request.setHeader(name, value)
-    return json.dumps(payload).encode("ascii") + b"\n"
+    body = json.dumps(payload).encode("ascii") + b"\n"
+    return _answer(request, "application/json", body, status, {**API_HEADERS, **headers})
 
 
 def error_payload(error: GatewayError) -> dict[str, Any]:
@@ -60,11 +58,17 @@ def error_answer(request: Request, error: GatewayError, *, headers: Headers = NO
 
 def text_answer(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
     """Answer with a plain text, and `SECURITY_HEADERS`."""
-    request.setResponseCode(status)
-    request.setHeader("Content-Type", "text/plain; charset=utf-8")
-    for name, value in {**SECURITY_HEADERS, **headers}.items():
+    return _answer(request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers})
+
+
+def _answer(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
+    # twisted.web knows no reason phrase for some statuses, 426 among them.
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode())
+    request.setHeader("Content-Type", kind)
+    request.setHeader("Content-Length", str(len(body)))
+    for name, value in headers.items():
         request.setHeader(name, value)
-    return text.encode()
+    return body
 
 
 class APIResource(Resource):

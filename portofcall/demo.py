@@ -39,6 +39,7 @@ class DemoBackends(Service):
         super().startService()
         for protocol in (Echo, Discard, Chargen):
             factory = Factory.forProtocol(protocol)
+            factory.noisy = False
             name = protocol.__name__.lower()
             self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
         numbers = {name: cast(IPv4Address, port.getHost()).port for name, port in self._ports.items()}

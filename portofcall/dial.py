@@ -107,7 +107,7 @@ class Dialer:
             raise CancelledError() from None
         except error.ConnectionRefusedError:
             raise Refused(f"{target} refused the connection") from None
-        except (error.TimeoutError, TimeoutError):
+        except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):
             raise ConnectTimedOut(f"{target} did not answer within {seconds:g} s") from None
         except error.ConnectError as problem:
             detail = problem.osError if problem.osError else problem.__doc__

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -160,12 +161,17 @@ def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge(_too_large(limits))
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidField("the body must be a JSON object in UTF-8") from None
     if not isinstance(fields, dict):
         raise InvalidField("the body must be a JSON object")
     return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
 
 
 def _target(fields: Mapping[str, Any], *, default_port: int | None = None) -> Target:
@@ -222,7 +228,8 @@ class BoundedRequest(Request):
         """Look at the Content-Length."""
         if length is not None and length > self._limits.max_body_bytes:
             self._refuse()
-        super().gotLength(length)
+        # With no length twisted.web would write the body to a temporary file; ours fit in memory.
+        super().gotLength(min(length or 0, self._limits.max_body_bytes))
 
     def handleContentChunk(self, data: bytes) -> None:
         """Count a body that comes in chunks."""
@@ -247,7 +254,8 @@ class BoundedRequest(Request):
         self._refused = True
         error = BodyTooLarge(_too_large(self._limits))
         body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
-        lines = ["HTTP/1.1 413 Request Entity Too Large", "Content-Type: application/json"]
+        status = HTTPStatus(error.http_status)
+        lines = [f"HTTP/1.1 {status} {status.phrase}", "Content-Type: application/json"]
         lines += [f"Content-Length: {len(body)}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
         transport = cast(ITransport, self.channel.transport)

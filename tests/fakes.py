@@ -1,11 +1,24 @@
-"""Stand-ins for the ends of a tunnel, so that its decisions can be watched without a socket."""
+"""Stand-ins for sockets, resolver and reactor, so that a whole gateway can be watched without any."""
 
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProducer, IPushProducer
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from portofcall.dial import Dialer
+from portofcall.egress import Policy
+from portofcall.gateway import Gateway
+
 from portofcall.interfaces import IClientEnd, IStreamTransport
+from portofcall.limits import Limits
+from portofcall.resolve import Address
 from portofcall.tcp import BackendEnd
 
 
@@ -45,7 +58,14 @@ class FakeTransport(FakeSource):
         self.delivered = b""
         self.producer: IPushProducer | None = None
         self.producer_paused = False
+        self.disconnecting = False
         self.log: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         assert self.producer is None
@@ -61,6 +81,22 @@ class FakeTransport(FakeSource):
         if self.producer is not None and len(self.buffer) > self.buffer_size:
             self.producer_paused = True
             self.producer.pauseProducing()
+
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 40000)
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.2", 8080)
+
+    def take(self) -> bytes:
+        """Read everything that has been written since the last time."""
+        while self.buffer:
+            self.drain()
+        taken, self.delivered = self.delivered, b""
+        return taken
 
     def drain(self, most: int | None = None) -> None:
         """Let the peer read ``most`` bytes, or all."""
@@ -83,6 +119,7 @@ class FakeTransport(FakeSource):
 
     def loseConnection(self) -> None:
         assert self.producer is None, "a transport with a producer never closes"
+        self.disconnecting = True
         self.log.append("close")
 
     def abortConnection(self) -> None:
@@ -109,3 +146,110 @@ def open_backend(transport: FakeTransport) -> BackendEnd:
     backend = BackendEnd()
     backend.makeConnection(cast(IStreamTransport, transport))
     return backend
+
+
+class FakeResolver:
+    """Answers from a table, and counts what it was asked.
+
+    Attributes:
+        names: the addresses of each name; a name that is missing does not exist, None never answers.
+        asked: the names it was asked for, in order.
+    """
+
+    def __init__(self, names: dict[str, list[str] | None]) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    def resolve(self, name: str) -> Deferred[Sequence[Address]]:
+        self.asked.append(name)
+        answers = self.names.get(name, [])
+        if answers is None:
+            return Deferred()
+        if not answers:
+            return fail(OSError(-2, "Name or service not known"))
+        return succeed([ip_address(answer) for answer in answers])
+
+
+class World:
+    """A gateway in memory: nothing is sent, time stands still unless it is turned.
+
+    Attributes:
+        reactor: remembers what the gateway tries to connect to.
+        resolver: answers its look-ups.
+        gateway: the gateway itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[str] = ("public",),
+        deny: Iterable[str] = (),
+        names: dict[str, list[str] | None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.reactor: Any = MemoryReactorClock()
+        self.resolver = FakeResolver(names or {})
+        self.limits = limits or Limits()
+        policy = Policy.parse(allow=allow, deny=deny)
+        self.gateway = Gateway(self.reactor, policy=policy, limits=self.limits, resolver=self.resolver)
+        self.site: Any = self.gateway.site()
+        self.ticks = 0.0
+
+    def dialer(self) -> Dialer:
+        """Make a dialer for this world alone; its monotonic clock is `ticks`."""
+        return Dialer(
+            self.reactor,
+            resolver=self.resolver,
+            policy=self.gateway.policy,
+            limits=self.limits,
+            monotonic=lambda: self.ticks,
+        )
+
+    def connect(self) -> tuple[Any, FakeTransport]:
+        """Connect a client to the gateway.
+
+        Returns:
+            What takes the client's bytes, as its ``dataReceived``, and the transport that shows the answers.
+        """
+        transport = FakeTransport()
+        protocol = self.site.buildProtocol(transport.getPeer())
+        transport.protocol = protocol  # type: ignore[attr-defined]
+        protocol.makeConnection(transport)
+        return lambda data: transport.protocol.dataReceived(data), transport  # type: ignore[attr-defined]
+
+    def request(self, raw: bytes) -> bytes:
+        """Send one request on a connection of its own, and return what comes back."""
+        send, transport = self.connect()
+        send(raw)
+        return transport.take()
+
+    @property
+    def dialed(self) -> list[tuple[str, int]]:
+        """The addresses and ports that were dialled, in order."""
+        return [(host, port) for host, port, *_ in self.reactor.tcpClients]
+
+    def accept(self, attempt: int = -1) -> FakeTransport:
+        """Let a connection attempt succeed; return the backend's side of it."""
+        host, port, factory, *_ = self.reactor.tcpClients[attempt]
+        kind = IPv6Address if ":" in host else IPv4Address
+        transport = FakeTransport()
+        protocol = factory.buildProtocol(kind("TCP", host, port))
+        transport.protocol = protocol  # type: ignore[attr-defined]
+        protocol.makeConnection(transport)
+        return transport
+
+    def refuse(self, error: Exception, attempt: int = -1) -> None:
+        """Let a connection attempt fail."""
+        factory = self.reactor.tcpClients[attempt][2]
+        factory.clientConnectionFailed(self.reactor.connectors[attempt], Failure(error))
+
+
+def lose(transport: FakeTransport, reason: Exception | None = None) -> None:
+    """Let the connection of ``transport`` end."""
+    if transport.producer is not None:
+        transport.producer.stopProducing()
+    protocol = cast(Any, transport).protocol
+    protocol.connectionLost(Failure(reason or ConnectionDone()))
+
+
+Send = Callable[[bytes], None]

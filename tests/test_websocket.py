@@ -1,0 +1,343 @@
+"""The WebSocket end speaks RFC 6455 to the client and plain bytes to the tunnel."""
+
+import base64
+import hashlib
+import struct
+from typing import Any
+
+import pytest
+from zope.interface.verify import verifyClass
+
+from portofcall.interfaces import IClientEnd
+from portofcall.limits import KiB, Limits
+from portofcall.websocket import WebSocketEnd
+from tests.fakes import FakeTransport, World, lose
+from tests.test_web import Answer
+
+PUBLIC = "93.184.215.14"
+KEY = base64.b64encode(b"0123456789abcdef").decode()
+UPGRADE = {
+    "Host": "gateway",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+}
+
+
+def head(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: str | None) -> bytes:
+    headers = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    lines = [f"{method} /api/connect?{query} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
+    first = (0x80 if fin else 0) | opcode
+    mask_bit = 0x80 if masked else 0
+    if len(payload) < 126:
+        header = struct.pack("!BB", first, mask_bit | len(payload))
+    else:
+        header = struct.pack("!BBQ", first, mask_bit | 127, len(payload))
+        if len(payload) < 65536:
+            header = struct.pack("!BBH", first, mask_bit | 126, len(payload))
+    if not masked:
+        return header + payload
+    key = b"\x01\x02\x03\x04"
+    return header + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    """Take apart what the gateway sent: unmasked, unfragmented frames."""
+    found = []
+    while data:
+        first, length, size = data[0], data[1], 2
+        assert first & 0x80
+        if length == 126:
+            length, size = struct.unpack("!H", data[2:4])[0], 4
+        elif length == 127:
+            length, size = struct.unpack("!Q", data[2:10])[0], 10
+        found.append((first & 0x0F, data[size : size + length]))
+        data = data[size + length :]
+    return found
+
+
+class Client:
+    """A WebSocket client of a gateway in memory."""
+
+    def __init__(self, world: World, raw: bytes | None = None) -> None:
+        self.send, self.transport = world.connect()
+        self.send(raw or head())
+        answer, _, rest = self.transport.take().partition(b"\r\n\r\n")
+        self.answer = Answer(answer + b"\r\n\r\n")
+        self.early = rest
+        self.backend: Any = world.accept() if world.dialed else None
+
+    def received(self) -> list[tuple[int, bytes]]:
+        early, self.early = self.early, b""
+        return frames(early + self.transport.take())
+
+    def close_frame(self) -> tuple[int, str]:
+        """The Close frame that was sent last: code and reason."""
+        opcode, payload = self.received()[-1]
+        assert opcode == 8
+        return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
+
+
+def test_end_provides_what_the_tunnel_expects() -> None:
+    """The interface is complete."""
+    assert verifyClass(IClientEnd, WebSocketEnd)
+
+
+def test_handshake_is_answered_as_the_rfc_says() -> None:
+    """RFC 6455 §4.2.2: 101, and the key's hash."""
+    answer = Client(World()).answer
+    assert answer.status == 101
+    guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    expected = base64.b64encode(hashlib.sha1((KEY + guid).encode()).digest()).decode()
+    assert answer.headers["sec-websocket-accept"] == expected
+    assert "sec-websocket-protocol" not in answer.headers
+    assert "sec-websocket-extensions" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [
+        ("binary", "binary"),
+        ("base64, binary", "binary"),
+        ("binary,chat", "binary"),
+        ("base64", None),
+        ("Binary", None),
+    ],
+)
+def test_subprotocol_binary_is_agreed_on_if_offered(offered: str, agreed: str | None) -> None:
+    """Anywhere in the list; any other is passed over."""
+    answer = Client(World(), head(Sec_WebSocket_Protocol=offered)).answer
+    assert answer.status == 101
+    assert answer.headers.get("sec-websocket-protocol") == agreed
+
+
+def test_compression_is_never_agreed_on() -> None:
+    """Tunnelled bytes are mostly encrypted already, and messages are relayed in pieces."""
+    offer = "permessage-deflate; client_max_window_bits, permessage-bzip2"
+    answer = Client(World(), head(Sec_WebSocket_Extensions=offer)).answer
+    assert answer.status == 101
+    assert "sec-websocket-extensions" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Upgrade": None},
+        {"Upgrade": "h2c"},
+        {"Connection": None},
+        {"Connection": "keep-alive"},
+        {"Sec_WebSocket_Version": None},
+        {"Sec_WebSocket_Version": "8"},
+    ],
+)
+def test_what_is_no_upgrade_is_426(changes: dict[str, str | None]) -> None:
+    """And the answer says which upgrade is required."""
+    answer = Client(World(), head(**changes)).answer
+    assert answer.status == 426
+    assert answer.headers["upgrade"] == "websocket"
+    assert answer.headers["sec-websocket-version"] == "13"
+
+
+def test_header_lists_and_cases_of_browsers_are_understood() -> None:
+    """Firefox says ``keep-alive, Upgrade``, some say ``WebSocket``."""
+    changes = {"Upgrade": "WebSocket", "Connection": "keep-alive, Upgrade"}
+    assert Client(World(), head(**changes)).answer.status == 101
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sec_WebSocket_Key": None},
+        {"Sec_WebSocket_Key": "too short"},
+        {"Host": None},
+        {"Origin": "http://a\x85Origin: http://b"},
+        {"User_Agent": "a\x0bb"},
+        {"X_Anything": "a\x1cb"},
+        {"X_Anything": "caf\xe9"},
+    ],
+)
+def test_unsound_headers_are_400(changes: dict[str, str | None]) -> None:
+    """Bytes at which Autobahn would split a header never reach it."""
+    answer = Client(World(), head(**changes)).answer
+    assert answer.status == 400
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_other_methods_are_405() -> None:
+    """RFC 6455 §4.1: the method is GET."""
+    answer = Client(World(), head(method="POST")).answer
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+
+
+def test_messages_become_bytes_and_bytes_become_binary_messages() -> None:
+    """Binary and text go to TCP as they are; what comes back is binary."""
+    client = Client(World())
+    client.send(frame(2, b"\x00\xff") + frame(1, "grüß".encode()) + frame(2, b""))
+    assert client.backend.take() == b"\x00\xff" + "grüß".encode()
+    client.backend.protocol.dataReceived(b"answer")
+    assert client.received() == [(2, b"answer")]
+
+
+def test_fragments_and_pieces_are_relayed_as_they_come() -> None:
+    """A message is not waited for: half a frame is half the bytes."""
+    client = Client(World())
+    whole = frame(2, b"first ", fin=False) + frame(9, b"ping") + frame(0, b"second")
+    client.send(whole[:9])
+    assert client.backend.take() == b"fir"
+    for index in range(9, len(whole)):
+        client.send(whole[index : index + 1])
+    assert client.backend.take() == b"st second"
+    assert client.received() == [(10, b"ping")]
+
+
+def test_large_reads_are_split_into_messages() -> None:
+    """No message sent out is larger than --max-message."""
+    client = Client(World(limits=Limits(max_message_bytes=1 * KiB)))
+    data = bytes(range(256)) * 10
+    client.backend.protocol.dataReceived(data)
+    messages = client.received()
+    assert [len(payload) for _, payload in messages] == [1024, 1024, 512]
+    assert b"".join(payload for _, payload in messages) == data
+
+
+def test_frames_sent_with_the_handshake_are_not_lost() -> None:
+    """A hasty client's bytes count."""
+    client = Client(World(), head() + frame(2, b"hasty"))
+    assert client.answer.status == 101
+    assert client.backend.take() == b"hasty"
+
+
+def test_client_that_closes_is_answered_and_the_backend_gets_fin() -> None:
+    """RFC 6455 §5.5.1: a Close frame is answered by one, and the server closes TCP first."""
+    client = Client(World())
+    client.send(frame(2, b"bye") + frame(8, struct.pack("!H", 1000)))
+    assert client.close_frame() == (1000, "")
+    assert "close" in client.transport.log
+    assert client.backend.log[-1] == "fin"
+    assert client.backend.take() == b"bye"
+
+
+def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> None:
+    """After the client's answer the connection ends by FIN."""
+    client = Client(World())
+    client.backend.protocol.readConnectionLost()
+    assert client.close_frame() == (1000, "")
+    client.send(frame(8, struct.pack("!H", 1000)))
+    assert client.transport.log == ["close"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (frame(2, b"unmasked", masked=False), 1002),
+        (frame(3, b"reserved opcode"), 1002),
+        (frame(0, b"nothing to continue"), 1002),
+        (frame(9, bytes(126)), 1002),
+        (frame(1, b"\xff\xfe"), 1007),
+        (frame(8, struct.pack("!H", 999)), 1002),
+    ],
+)
+def test_broken_frames_close_with_the_rfcs_code(raw: bytes, code: int) -> None:
+    """And the backend's connection is reset: the stream may have been cut."""
+    client = Client(World())
+    client.send(frame(2, b"sound") + raw)
+    closes = [payload for opcode, payload in client.received() if opcode == 8]
+    assert struct.unpack("!H", closes[0][:2])[0] == code
+    assert client.backend.log[-1] == "reset"
+    client.send(frame(2, b"after the fact"))
+    assert client.backend.take() == b"sound"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "reason"),
+    [
+        ("host=10.0.0.1&port=22", 4403, "blocked: 10.0.0.1"),
+        ("host=no.example.com&port=22", 4404, "name-not-found: no.example.com"),
+        ("host=127.1&port=22", 4400, "invalid-target: host"),
+        ("host=a.example.com&port=70000", 4400, "invalid-target: port"),
+        ("host=a.example.com", 4400, "invalid-target: port"),
+        ("port=22", 4400, "invalid-target: host"),
+        ("host=a.example.com&host=b.example.com&port=22", 4400, "invalid-target: host"),
+        ("host=a.example.com&port=22&port=22", 4400, "invalid-target: port"),
+        ("host=%ff&port=22", 4400, "invalid-target: host"),
+        ("", 4400, "invalid-target: host"),
+    ],
+)
+def test_errors_about_the_target_are_close_frames(query: str, code: int, reason: str) -> None:
+    """The upgrade succeeds, so that page JavaScript can read why there is no tunnel."""
+    client = Client(World(), head(query))
+    assert client.answer.status == 101
+    told_code, told_reason = client.close_frame()
+    assert told_code == code
+    assert told_reason.startswith(reason)
+    assert len(told_reason.encode()) <= 123
+
+
+def test_client_that_only_pings_does_not_fill_the_memory() -> None:
+    """While it does not read, only the latest pong is kept (RFC 6455 §5.5.3)."""
+    client = Client(World())
+    client.backend.protocol.dataReceived(bytes(70 * KiB))
+    for number in range(10_000):
+        client.send(frame(9, b"%05d" % number))
+    assert len(client.transport.buffer) < 71 * KiB
+    pongs = [payload for opcode, payload in client.received() if opcode == 10]
+    assert pongs == [b"09999"]
+    client.send(frame(9, b"again"))
+    assert client.received() == [(10, b"again")]
+
+
+def test_client_that_vanishes_resets_the_backend() -> None:
+    """No Close frame, no clean end."""
+    client = Client(World())
+    lose(client.transport)
+    assert client.backend.log[-1] == "reset"
+
+
+def test_tunnels_are_logged_with_what_became_of_them(logged: list[str]) -> None:
+    """One line at the beginning, one at the end, with the bytes of both ways."""
+    client = Client(World())
+    client.send(frame(2, b"12345") + frame(8, struct.pack("!H", 1000)))
+    lose(client.transport)
+    lose(client.backend)
+    lines = [line for line in logged if line.startswith("tunnel ")]
+    assert lines == [
+        f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 opened",
+        f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 closed: the client closed "
+        "(5 bytes up, 0 bytes down, 0 bytes not delivered)",
+    ]
+
+
+def test_shut_down_ends_every_tunnel_with_1001() -> None:
+    """And it is over when the last one is."""
+    world = World()
+    clients = [Client(world), Client(world)]
+    over: list[None] = []
+    world.gateway.shut_down().addCallback(over.append)
+    for client in clients:
+        assert client.close_frame() == (1001, "the gateway is shutting down")
+        assert over == []
+        client.send(frame(8, struct.pack("!H", 1001)))
+        lose(client.transport)
+        lose(client.backend)
+    assert over == [None]
+
+
+def test_shut_down_of_an_idle_gateway_is_over_at_once() -> None:
+    """There is nothing to wait for."""
+    over: list[None] = []
+    World().gateway.shut_down().addCallback(over.append)
+    assert over == [None]
+
+
+def test_hand_over_leaves_no_producer_of_http_behind() -> None:
+    """The HTTP channel is the transport's producer until the upgrade; after it, the tunnel is."""
+    world = World()
+    client = Client(world)
+    transport: FakeTransport = client.transport
+    assert type(transport.producer).__module__ == "portofcall.websocket"
