@@ -55,10 +55,9 @@ def _of_local_nat64(number: int) -> tuple[Address, ...]:
     """Each reading of RFC 6052 section 2.2 that leaves the octet "u" and the suffix zero."""
     octets = number.to_bytes(16, "big")
     joined = octets[:8] + octets[9:]
-    readings = [
-        joined[start : start + 4] for start in (6, 7, 8) if not octets[8] and not any(joined[start + 4 :])
-    ]
-    return tuple(IPv4Address(reading) for reading in (*readings, octets[12:]) if any(reading))
+    starts = [start for start in (6, 7, 8) if not octets[8] and not any(joined[start + 4 :])]
+    readings = [reading for reading in (*(joined[at : at + 4] for at in starts), octets[12:]) if any(reading)]
+    return tuple(map(IPv4Address, readings or [octets[12:]]))
 
 
 def _loopback(number: int) -> tuple[Address, ...]:

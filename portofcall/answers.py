@@ -58,7 +58,9 @@ def error_answer(request: Request, error: GatewayError, *, headers: Headers = NO
 
 def text_answer(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
     """Answer with a plain text, and `SECURITY_HEADERS`."""
-    return _answer(request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers})
+    return _answer(
+        request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers}
+    )
 
 
 def _answer(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:

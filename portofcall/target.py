@@ -17,7 +17,7 @@ MAX_HOST_CHARACTERS = 1000
 
 _MAX_NAME = 253  # RFC 1035 section 2.3.4: 255 octets on the wire, less the first length and the root
 _MAX_LABEL = 63  # RFC 1035 section 2.3.4
-_SHOWN = 40  # keeps a sentence within what a Close frame can carry
+_SHOWN = 30  # keeps a sentence within what a Close frame can carry
 
 _DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")  # RFC 1123 section 2.1

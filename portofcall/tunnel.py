@@ -108,10 +108,15 @@ class Tunnel:
         dialing.addCallbacks(self._backend_opened, self._dial_failed)
 
     def shut_down(self) -> None:
-        """Deliver what is queued, then close both sides; the client is told 1001."""
-        if self._dialing is not None and self._backend is None:
+        """Deliver what is queued, then close both sides; the client is told 1001.
+
+        A tunnel that is closing already is left to it.
+        """
+        if self.state not in (State.DIALING, State.OPEN):
+            return
+        if self._dialing is not None:
             self._dialing.cancel()
-        if self._backend is not None and not self._backend_ended:
+        if self._backend is not None:
             self._backend_ended = True
             self._backend.transport.pauseProducing()
         self._end_client(CloseCode.GOING_AWAY, "the gateway is shutting down")
@@ -127,7 +132,7 @@ class Tunnel:
         self._client_closed = True
         self._closing("the client closed")
         self.to_client.abandon()
-        if self._dialing is not None and self._backend is None and not self.to_backend.waiting_bytes:
+        if self._dialing is not None and not self.to_backend.waiting_bytes:
             self._dialing.cancel()
         self.to_backend.finish()
 

@@ -15,7 +15,6 @@ from zope.interface import implementer
 from portofcall.dial import Dialer
 from portofcall.egress import Policy
 from portofcall.gateway import Gateway
-
 from portofcall.interfaces import IClientEnd, IStreamTransport
 from portofcall.limits import Limits
 from portofcall.resolve import Address
@@ -215,7 +214,11 @@ class World:
         protocol = self.site.buildProtocol(transport.getPeer())
         transport.protocol = protocol  # type: ignore[attr-defined]
         protocol.makeConnection(transport)
-        return lambda data: transport.protocol.dataReceived(data), transport  # type: ignore[attr-defined]
+
+        def send(data: bytes) -> None:
+            transport.protocol.dataReceived(data)  # type: ignore[attr-defined]
+
+        return send, transport
 
     def request(self, raw: bytes) -> bytes:
         """Send one request on a connection of its own, and return what comes back."""

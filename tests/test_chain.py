@@ -27,10 +27,12 @@ class Ending:
     def error(self) -> BaseException:
         (failure,) = self.results
         assert isinstance(failure, Failure)
+        assert failure.value is not None
         return failure.value
 
 
 def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[Any, ...]:
+    """Make a chain with a source, a sink to open it with, and a note of its end."""
     chain = WriteChain(high_water_bytes=high_water_bytes)
     source, sink = FakeSource(), FakeTransport(buffer_size=buffer_size)
     chain.registerProducer(source, True)
@@ -175,15 +177,19 @@ def test_flush_does_not_wait_for_the_sink() -> None:
 
 
 def end_by_finish(chain: WriteChain, sink: FakeTransport) -> None:
+    """Let it deliver everything."""
     chain.finish()
     sink.drain()
 
 
 def end_by_abandon(chain: WriteChain, sink: FakeTransport) -> None:
+    """Give it up."""
     chain.abandon()
 
 
 def end_by_failure(chain: WriteChain, sink: FakeTransport) -> None:
+    """Let the sink fail."""
+
     def fail(data: bytes) -> None:
         raise ZeroDivisionError
 

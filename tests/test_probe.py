@@ -1,5 +1,6 @@
 """Ping and banner say what they found, and always close the connection."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ TARGET = Target.parse(PUBLIC, 22)
 
 
 def read(data: bytes) -> Banner | None:
+    """Read a banner from what came in one piece."""
     return BannerReader().feed(data)
 
 
@@ -60,7 +62,7 @@ def test_banner_that_arrives_in_pieces_is_whole(cuts: set[int]) -> None:
     data = b"hello\r\nSSH-2.0-dropbear_2022.83\r\n"
     reader = BannerReader()
     edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(data)), len(data)]
-    answers = [reader.feed(data[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    answers = [reader.feed(data[start:end]) for start, end in pairwise(edges)]
     assert answers[-1] is not None
     assert answers[-1].software == "dropbear_2022.83"
     assert not any(answers[:-1])
@@ -106,6 +108,7 @@ class Probe:
 
 
 def banner_probe() -> tuple[World, Probe]:
+    """Begin to read a banner; the server has accepted."""
     world = World()
     return world, Probe(world, read_banner(world.dialer(), TARGET, clock=world.reactor, timeout_seconds=3))
 

@@ -52,9 +52,11 @@ def test_every_spelling_of_a_host_becomes_the_canonical_one(text: str, host: str
         ("", "got nothing"),
         ("a" * 5000, "at most 253 characters"),
         ("127.1", "four decimal numbers"),
+        ("example." * 20 + "1", "a name that ends in no number"),
         ("256.1.1.1", "numbers up to 255"),
         ("fe80::1%eth0", "without zone"),
         ("[::1", "IPv6 address"),
+        ("a_" * 100, "letters, digits, inner hyphens"),
         ("a_b.example", "letters, digits, inner hyphens"),
         (".".join(["a" * 60] * 5), "at most 253 characters"),
         ("127。0。0。1", "IDNA 2008"),
@@ -62,11 +64,12 @@ def test_every_spelling_of_a_host_becomes_the_canonical_one(text: str, host: str
     ],
 )
 def test_an_invalid_host_is_explained_by_field_and_expectation(host: str, expected: str) -> None:
-    """The sentence says that it is the host, and what a host looks like."""
+    """The sentence says that it is the host and what a host looks like, and it fits a Close frame."""
     with pytest.raises(InvalidTarget) as caught:
         Target.parse(host, 22)
     assert caught.value.sentence.startswith("host: expected ")
     assert expected in caught.value.sentence
+    assert caught.value.close_reason.endswith(caught.value.sentence)
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "+22", " 22", "22\n", "٢٢", "ssh", "000022", "2_2"])

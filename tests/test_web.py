@@ -27,6 +27,7 @@ class Answer:
 
 
 def request(world: World, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    """Send one request and take its answer apart."""
     lines = [f"{method} {path} HTTP/1.1", "Host: gateway"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body is not None:

@@ -25,7 +25,8 @@ UPGRADE = {
 }
 
 
-def head(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: str | None) -> bytes:
+def head(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: Any) -> bytes:
+    """Write the head of an upgrade request; None leaves a header out."""
     headers = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = [f"{method} /api/connect?{query} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
@@ -33,6 +34,7 @@ def head(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: 
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
+    """Pack a frame as a client sends it (RFC 6455 §5.2)."""
     first = (0x80 if fin else 0) | opcode
     mask_bit = 0x80 if masked else 0
     if len(payload) < 126:
@@ -136,7 +138,7 @@ def test_compression_is_never_agreed_on() -> None:
         {"Sec_WebSocket_Version": "8"},
     ],
 )
-def test_what_is_no_upgrade_is_426(changes: dict[str, str | None]) -> None:
+def test_what_is_no_upgrade_is_426(changes: dict[str, Any]) -> None:
     """And the answer says which upgrade is required."""
     answer = Client(World(), head(**changes)).answer
     assert answer.status == 426
@@ -162,7 +164,7 @@ def test_header_lists_and_cases_of_browsers_are_understood() -> None:
         {"X_Anything": "caf\xe9"},
     ],
 )
-def test_unsound_headers_are_400(changes: dict[str, str | None]) -> None:
+def test_unsound_headers_are_400(changes: dict[str, Any]) -> None:
     """Bytes at which Autobahn would split a header never reach it."""
     answer = Client(World(), head(**changes)).answer
     assert answer.status == 400
