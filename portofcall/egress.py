@@ -17,28 +17,19 @@ __all__ = ["Policy", "RuleError", "Verdict"]
 
 _SHOWN = 64
 
+_ETC_HOSTS = ("a name of this host", "as /etc/hosts has it")
+_APPENDIX_G = ("a private name", "RFC 6762 appendix G")
+
 #: Names that mean something only on this host or in its own network, with everything below them. A public
 #: resolver has no answer for them; a local one leads inside.
 PRIVATE_DOMAINS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("localhost",), ("a name of this host", "RFC 6761 section 6.3")),
-    **dict.fromkeys(
-        (
-            "localdomain",
-            "localdomain4",
-            "localdomain6",
-            "localhost4",
-            "localhost6",
-            "ip6-localhost",
-            "ip6-loopback",
-        ),
-        ("a name of this host", "as /etc/hosts has it"),
-    ),
+    "localhost": ("a name of this host", "RFC 6761 section 6.3"),
+    **dict.fromkeys(("ip6-localhost", "ip6-loopback", "localhost4", "localhost6"), _ETC_HOSTS),
+    **dict.fromkeys(("localdomain", "localdomain4", "localdomain6"), _ETC_HOSTS),
     "local": ("a name of the local link", "RFC 6762"),
     "internal": ("a private name", "reserved by ICANN in 2024"),
     "home.arpa": ("a name of the home network", "RFC 8375"),
-    **dict.fromkeys(
-        ("corp", "home", "intranet", "lan", "private"), ("a private name", "RFC 6762 appendix G")
-    ),
+    **dict.fromkeys(("corp", "home", "intranet", "lan", "private"), _APPENDIX_G),
     "test": ("a name for testing", "RFC 6761 section 6.2"),
     "invalid": ("a name that never exists", "RFC 6761 section 6.4"),
     "onion": ("a name of Tor", "RFC 7686"),

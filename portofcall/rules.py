@@ -34,7 +34,6 @@ SMTP_PORT = 25
 _SHOWN = 60
 _PREFIX = re.compile(r"[0-9]{1,3}")
 _PORTS = re.compile(r"(?P<low>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?")
-_MAPPED_LENGTH = 96  # of the prefix ::ffff:0:0/96, RFC 4291 section 2.5.5.2
 
 
 class RuleError(ValueError):
@@ -180,7 +179,7 @@ def _parse_block(text: str, subject: str) -> Block:
         _fail(text, f"it has host bits set; expected {network}, or {address} for that one address")
     low, high = int(network[0]), int(network[-1])
     # A block of IPv4-mapped addresses is a block of IPv4 addresses.
-    if network.version == 6 and length >= _MAPPED_LENGTH and network.network_address.ipv4_mapped is not None:
+    if network.version == 6 and network.network_address.ipv4_mapped is not None:
         return Block(4, low & 0xFFFF_FFFF, high & 0xFFFF_FFFF)
     return Block(network.version, low, high)
 

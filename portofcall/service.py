@@ -1,15 +1,17 @@
 """``twistd portofcall``: its options, and the service made from them. Wiring, nothing else."""
 
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
+from portofcall import __version__
 from portofcall.demo import DemoBackends
 from portofcall.egress import Policy, RuleError
 from portofcall.errors import printable
@@ -67,6 +69,10 @@ class Options(usage.Options):
                 "to try. [default: off]",
             ),
         },
+        "Others": {
+            "help": ("", "Show this."),
+            "version": ("", "Show the version."),
+        },
     }
 
     optFlags: ClassVar[Sequence[Sequence[Any]]] = [["demo", None, ""]]
@@ -118,6 +124,11 @@ class Options(usage.Options):
         """See `groups`."""
         self._number("dns-timeout", seconds, parse_seconds)
 
+    def opt_version(self) -> NoReturn:
+        """See `groups`."""
+        sys.stdout.write(f"portofcall {__version__}\n")
+        raise SystemExit(0)
+
     def postOptions(self) -> None:
         """Fill in the default endpoint, and refuse options that contradict each other."""
         if self["demo"] and (self["allow"] or self["deny"]):
@@ -133,11 +144,15 @@ class Options(usage.Options):
                 raise
             raise SystemExit(f"twistd portofcall: {problem}") from None
 
+    def getSynopsis(self) -> str:
+        """Tell how it is called."""
+        return "Usage: twistd [options] portofcall [options]"
+
     def getUsage(self, width: int | None = None) -> str:
         """Tell of the options, by groups."""
         width = width or int(os.environ.get("COLUMNS", "80"))
-        lines = ["Usage: twistd [options] portofcall [options]"]
-        for group, options in {**self.groups, "Others": _OTHERS}.items():
+        lines: list[str] = []
+        for group, options in self.groups.items():
             lines += ["", f"{group}:"]
             for name, (variable, text) in options.items():
                 lines.append(f"  --{name}{'=' if variable else ''}{variable}")
@@ -156,9 +171,6 @@ class Options(usage.Options):
             self[option] = parse(text)
         except ValueError as problem:
             raise usage.UsageError(f"--{option}: {problem}, got '{printable(text)}'") from None
-
-
-_OTHERS = {"help": ("", "Show this."), "version": ("", "Show Twisted's version.")}
 
 
 class _Drain(Service):

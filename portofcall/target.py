@@ -131,8 +131,8 @@ def _parse_idna_label(label: str, text: str) -> str:
         ascii_label = idna.alabel(unicode_label).decode("ascii")
     except ValueError:
         raise _invalid("labels that are valid in IDNA 2008", text) from None
-    # An A-label must be the one spelling of a label that needs it (RFC 5891 section 5.3).
-    if unicode_label.isascii() or (label.isascii() and label != ascii_label):
+    # An A-label is the one spelling of its label (RFC 5891 section 5.3); older releases of idna take others.
+    if label.isascii() and label != ascii_label:
         raise _invalid("labels that are valid in IDNA 2008", text)
     return ascii_label
 

@@ -98,10 +98,9 @@ def test_help_tells_every_option_with_its_default() -> None:
     options = Options()
     told = {name for group in Options.groups.values() for name in group}
     text = options.getUsage(width=80)
-    for name in set(options.docs) - {"help", "version"}:
-        assert f"--{name}" in text
-        assert name in told
-    assert text.count("[default:") == len(told)
+    assert set(options.docs) == told
+    assert all(f"  --{name}" in text for name in told)
+    assert text.count("[default:") == len(told - {"help", "version"})
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
