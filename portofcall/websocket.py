@@ -1,5 +1,6 @@
 """The WebSocket end of a tunnel, and the factory that makes it. The only user of Autobahn."""
 
+from collections import deque
 from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -22,6 +23,7 @@ from portofcall.tunnel import Tunnel
 SUBPROTOCOL = "binary"
 
 _BINARY_FRAME = 2
+_MOST_OWED_PONGS = 32
 
 
 @implementer(IClientEnd)
@@ -146,7 +148,7 @@ class WebSocketEnd(WebSocketServerProtocol):
 
 @implementer(IPushProducer)
 class _Pongs:
-    """Answers pings, but while the client does not read, only the latest one (RFC 6455 §5.5.3).
+    """Answers pings, but while the client does not read, only the latest few (RFC 6455 §5.5.3).
 
     Otherwise a client that sends pings and reads nothing would fill our memory with pongs. To see when the
     client reads it stands between the transport and the producer.
@@ -157,11 +159,11 @@ class _Pongs:
     def __init__(self, end: WebSocketEnd) -> None:
         self._end = end
         self._congested = False
-        self._owed: bytes | None = None
+        self._owed: deque[bytes] = deque(maxlen=_MOST_OWED_PONGS)
 
     def answer(self, payload: bytes) -> None:
         if self._congested:
-            self._owed = payload
+            self._owed.append(payload)
         else:
             self._end.sendPong(payload)
 
@@ -171,9 +173,8 @@ class _Pongs:
 
     def resumeProducing(self) -> None:
         self._congested = False
-        owed, self._owed = self._owed, None
-        if owed is not None:
-            self._end.sendPong(owed)
+        while self._owed:
+            self._end.sendPong(self._owed.popleft())
         self.producer.resumeProducing()
 
     def stopProducing(self) -> None:

@@ -1,0 +1,1 @@
+"""End-to-end tests: a real ``twistd portofcall``, real sockets, real programs; on loopback only."""

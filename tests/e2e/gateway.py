@@ -1,0 +1,93 @@
+"""A ``twistd portofcall`` process, started for a test."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.wsclient import DEADLINE
+
+TWISTD = Path(sys.executable).with_name("twistd")
+LOOPBACK = ("--allow", "127.0.0.1")
+
+
+class GatewayProcess:
+    """A gateway in a process of its own.
+
+    Attributes:
+        port: where it listens on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._log = folder / "twistd.log"
+        command = [str(TWISTD), "-n", "--pidfile=", "portofcall"]
+        if "--listen" not in options:
+            command += ["--listen", "tcp:0:interface=127.0.0.1"]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *options], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.port = int(self.wait_for_log(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
+
+    @property
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text()
+
+    def wait_for_log(self, pattern: str) -> re.Match[str]:
+        """Wait until a line of the log matches."""
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            match = re.search(pattern, self.log)
+            if match:
+                return match
+            assert self.process.poll() is None, self.log
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern!r} in the log:\n{self.log}")
+
+    def rss_kib(self) -> int:
+        """Its resident memory, in KiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert match is not None
+        return int(match[1])
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(DEADLINE)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
+
+@contextmanager
+def gateway_process(folder: Path, *options: str) -> Iterator[GatewayProcess]:
+    """Run a gateway; at the end its log must be free of tracebacks."""
+    gateway = GatewayProcess(folder, *options)
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+    assert "Traceback" not in gateway.log, gateway.log
+    assert "Unhandled" not in gateway.log, gateway.log
+
+
+def need(program: str | Path) -> str:
+    """Find a program, or skip the test; in CI nothing is skipped."""
+    import shutil
+
+    found = shutil.which(str(program), path=f"{TWISTD.parent}:/usr/sbin:{os.environ['PATH']}")
+    if found is None:
+        assert not os.environ.get("CI"), f"CI has to install {program}"
+        pytest.skip(f"{program} is not installed")
+    return found
