@@ -64,6 +64,9 @@ class WebSocketClient:
         headers: further header lines.
         along: bytes to send in one go with the handshake.
         receive_buffer: SO_RCVBUF in bytes; None leaves it to the kernel.
+
+    Attributes:
+        sent: how many bytes `send_raw` has handed to the kernel.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class WebSocketClient:
             lines.append(f"Sec-WebSocket-Protocol: {protocols}")
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + along)
         self._buffer = b""
+        self.sent = 0
         self.headers = self._read_answer(key)
 
     def __enter__(self) -> Self:
@@ -122,8 +126,12 @@ class WebSocketClient:
         self.socket.sendall(pack(opcode, data, fin=fin))
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes that may be no frame at all."""
-        self.socket.sendall(data)
+        """Send bytes that may be no frame at all, counting them as they go."""
+        view = memoryview(data)
+        while view:
+            count = self.socket.send(view)
+            self.sent += count
+            view = view[count:]
 
     def close(self, code: int = 1000) -> None:
         """Send a Close frame."""
