@@ -156,6 +156,22 @@ def echo(server: Backend) -> None:
     server._finish("eof")
 
 
+def send_and_close(size: int) -> Callable[[Backend], None]:
+    """Make a server that sends `stream` and closes."""
+
+    def serve(server: Backend) -> None:
+        server.send(size)
+        server.connection.close()
+
+    return serve
+
+
+def wait_and_receive(server: Backend) -> None:
+    """Read to the end, but only when the test says so."""
+    server.wait()
+    server.receive()
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     """Give a port of 127.0.0.1 whose backlog is full, so that it never answers."""

@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import BLOCK, Backend, MiB, backend, closed_port, digest, echo, silent_port, stream
+from tests.e2e.backends import (
+    BLOCK,
+    Backend,
+    MiB,
+    backend,
+    closed_port,
+    digest,
+    echo,
+    send_and_close,
+    silent_port,
+    stream,
+    wait_and_receive,
+)
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 from tests.e2e.wsclient import (
     BINARY,
@@ -72,7 +84,7 @@ def until_still(number: Callable[[], int]) -> int:
 @pytest.mark.parametrize("size", [32 * MiB, pytest.param(GiB, marks=pytest.mark.slow)])
 def test_everything_that_the_backend_sends_arrives(gateway: GatewayProcess, size: int) -> None:
     """Down: the same bytes, then Close 1000."""
-    with backend(lambda server: server.send(size) or server.connection.close()) as server:
+    with backend(send_and_close(size)) as server:
         with WebSocketClient(gateway.port, server.query) as client:
             assert receive_all(client) == (size, digest(size))
             assert client.closed.code == 1000
@@ -92,7 +104,10 @@ def test_everything_that_the_client_sends_arrives(gateway: GatewayProcess, size:
 def test_frames_of_all_sizes_come_back(tmp_path: Path, max_message: str) -> None:
     """Whole, in fragments, with pings in between: the bytes are the same, the messages bounded."""
     limit = {"1M": MiB, "16K": 16 * 1024}[max_message]
-    with gateway_process(tmp_path, *LOOPBACK, "--max-message", max_message) as gateway, backend(echo) as server:
+    with (
+        gateway_process(tmp_path, *LOOPBACK, "--max-message", max_message) as gateway,
+        backend(echo) as server,
+    ):
         with WebSocketClient(gateway.port, server.query) as client:
             for size in SIZES:
                 data = BLOCK[:size] + BLOCK[: max(size - len(BLOCK), 0)] * 5
@@ -149,7 +164,7 @@ def test_client_that_stops_reading_costs_little_and_loses_nothing(
 ) -> None:
     """The backend's send blocks, the gateway's memory stays, and all arrives when the client reads on."""
     with gateway_process(tmp_path, *LOOPBACK) as gateway:
-        with backend(lambda server: server.send(GiB) or server.connection.close()) as server:
+        with backend(send_and_close(GiB)) as server:
             before = gateway.rss_kib()
             with WebSocketClient(gateway.port, server.query) as client:
                 until(lambda: server.sent > 2 * MiB)
@@ -168,7 +183,7 @@ def test_backend_that_stops_reading_costs_little_and_loses_nothing(
 ) -> None:
     """The mirror case: the client's send blocks, and all arrives when the backend reads on."""
     with gateway_process(tmp_path, *LOOPBACK) as gateway:
-        with backend(lambda server: server.wait() or server.receive()) as server:
+        with backend(wait_and_receive) as server:
             before = gateway.rss_kib()
             with WebSocketClient(gateway.port, server.query) as client:
                 sender = threading.Thread(target=send_all, args=(client, GiB))
@@ -189,8 +204,7 @@ def test_backend_that_stops_reading_costs_little_and_loses_nothing(
 
 def test_client_that_sends_and_closes_at_once_has_sent_all(gateway: GatewayProcess) -> None:
     """A slow backend gets 8 MiB, then FIN."""
-    slow = lambda server: server.wait() or server.receive()  # noqa: E731
-    with backend(slow, receive_buffer=32 * 1024) as server:
+    with backend(wait_and_receive, receive_buffer=32 * 1024) as server:
         with WebSocketClient(gateway.port, server.query) as client:
             sender = threading.Thread(target=send_all, args=(client, 8 * MiB))
             sender.start()
@@ -211,7 +225,7 @@ def test_client_that_leaves_an_echo_unread_has_still_sent_all(gateway: GatewayPr
 
 def test_backend_that_sends_and_closes_has_sent_all_to_a_slow_client(gateway: GatewayProcess) -> None:
     """8 MiB, then Close 1000."""
-    with backend(lambda server: server.send(8 * MiB) or server.connection.close()) as server:
+    with backend(send_and_close(8 * MiB)) as server:
         with WebSocketClient(gateway.port, server.query, receive_buffer=32 * 1024) as client:
             until_still(lambda: server.sent)
             assert receive_all(client) == (8 * MiB, digest(8 * MiB))
@@ -320,7 +334,9 @@ def test_broken_frames_close_with_the_rfcs_code(gateway: GatewayProcess, raw: by
         assert server.wait_for_end(5) in {"eof", "ConnectionResetError"}
 
 
-@pytest.mark.parametrize("header", ["Origin: http://a\x85Origin: http://b", "X-Any: caf\xe9", "X-Any: a\x0bb"])
+@pytest.mark.parametrize(
+    "header", ["Origin: http://a\x85Origin: http://b", "X-Any: caf\xe9", "X-Any: a\x0bb"]
+)
 def test_headers_that_hide_something_are_400(gateway: GatewayProcess, header: str) -> None:
     """Control and non-ASCII bytes have no place there."""
     with pytest.raises(UpgradeRefusedError) as caught:

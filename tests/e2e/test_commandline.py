@@ -1,0 +1,52 @@
+"""The command line tells what it can do, and what it can't make sense of."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateway import TWISTD
+from tests.e2e.wsclient import DEADLINE
+
+
+def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run twistd to its end."""
+    return subprocess.run(
+        [str(TWISTD), *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+
+def test_twistd_knows_the_plugin_from_anywhere(tmp_path: Path) -> None:
+    """Not only in the checkout."""
+    done = twistd(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "portofcall" in done.stdout
+
+
+def test_help_shows_every_option(tmp_path: Path) -> None:
+    """In groups, with defaults."""
+    done = twistd(tmp_path, "portofcall", "--help")
+    assert done.returncode == 0
+    for option in ("listen", "allow", "deny", "high-water", "max-message", "connect-timeout", "dns-timeout"):
+        assert f"  --{option}=" in done.stdout
+    assert "tcp:8080:interface=127.0.0.1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--high-water", "banana"),
+        ("--connect-timeout", "-1"),
+        ("--allow", "10.0.0.1/8:x"),
+        ("--listen", "nonsense:1"),
+        ("--demo", "--allow=public"),
+    ],
+)
+def test_senseless_option_ends_in_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """On standard error, with the option's name, and status 1."""
+    done = twistd(tmp_path, "-n", "portofcall", *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert arguments[0] in line
+    assert list(tmp_path.iterdir()) == []
