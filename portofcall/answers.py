@@ -1,9 +1,9 @@
 """HTTP answers: JSON, short texts and errors, each with the headers that every answer carries."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -25,7 +25,14 @@ API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
-Handler = Callable[[Request], "bytes | int | Deferred[bytes]"]
+
+#: What an answer with that status has to say (RFC 9110 §15.5.22, RFC 6455 §4.4).
+_STATUS_HEADERS: Mapping[int, Headers] = {
+    426: {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
+}
+#: On answers over TLS: come back over TLS only, for a year (RFC 6797).
+_STRICT_TRANSPORT = "max-age=31536000"
+Handler = Callable[[Request], Coroutine[Deferred[Any], Any, bytes | None]]
 
 
 def json_answer(
@@ -52,7 +59,10 @@ def error_payload(error: GatewayError) -> dict[str, Any]:
 
 
 def error_answer(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
-    """Answer with ``error`` and its status, as JSON."""
+    """Answer with ``error``, its status and the headers that belong to that, as JSON."""
+    if error.retry_after_seconds is not None:
+        headers = {**headers, "Retry-After": str(error.retry_after_seconds)}
+    headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers, **headers}
     return json_answer(request, error_payload(error), status=error.http_status, headers=headers)
 
 
@@ -63,6 +73,16 @@ def text_answer(request: Request, text: str, *, status: int = 200, headers: Head
     )
 
 
+def raw_answer(error: GatewayError) -> bytes:
+    """Write a whole HTTP/1.1 answer with ``error``, for where there is no request to answer yet."""
+    status = HTTPStatus(error.http_status)
+    body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
 def _answer(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
     # twisted.web knows no reason phrase for some statuses, 426 among them.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode())
@@ -70,12 +90,15 @@ def _answer(request: Request, kind: str, body: bytes, status: int, headers: Head
     request.setHeader("Content-Length", str(len(body)))
     for name, value in headers.items():
         request.setHeader(name, value)
+    if request.isSecure():
+        request.setHeader("Strict-Transport-Security", _STRICT_TRANSPORT)
     return body
 
 
 class APIResource(Resource):
-    """A leaf of the API: its handlers return what `render` does, or a Deferred of the body, or raise a
-    `GatewayError`.
+    """A leaf of the API. For each method it has a coroutine, ``answer_GET`` and so on, that makes the answer.
+
+    That returns the body, or None if it has taken the connection over; it may raise a `GatewayError`.
 
     Attributes:
         allowed: the methods it takes, for the Allow header (RFC 9110 §10.2.1).
@@ -86,45 +109,32 @@ class APIResource(Resource):
     _log = Logger()
 
     def render(self, request: Request) -> bytes | int:
-        """Answer ``request`` by the handler for its method, ``answer_GET`` and so on."""
+        """Answer ``request``, now or later; give the work up when the client goes first."""
         if request.postpath:
             return error_answer(request, NotFound("there is nothing here"))
         method = request.method.decode("ascii", "backslashreplace")
         if method not in self.allowed:
-            sentence = f"{printable(method, 20)} is not allowed here, only {' or '.join(self.allowed)}"
-            return error_answer(
-                request, MethodNotAllowed(sentence), headers={"Allow": ", ".join(self.allowed)}
-            )
+            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
+            return error_answer(request, error, headers={"Allow": ", ".join(self.allowed)})
         handler: Handler = getattr(self, f"answer_{method}")
-        try:
-            answer = handler(request)
-        except GatewayError as error:
-            return error_answer(request, error)
-        if isinstance(answer, Deferred):
-            self._answer_later(request, answer)
-            return NOT_DONE_YET
-        return answer
+        answer = Deferred.fromCoroutine(handler(request))
+        request.notifyFinish().addErrback(lambda _: answer.cancel())
+        answer.addErrback(self._explain, request)
+        answer.addCallback(_send, request)
+        answer.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        return NOT_DONE_YET
 
-    def _answer_later(self, request: Request, answer: Deferred[bytes]) -> None:
-        """Answer when the body is there; give the work up when the client goes first."""
+    def _explain(self, failure: Failure, request: Request) -> bytes | Failure:
+        if failure.check(CancelledError):
+            return failure
+        if failure.check(GatewayError):
+            return error_answer(request, cast(GatewayError, failure.value))
+        self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
+        payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
+        return json_answer(request, payload, status=500)
 
-        def explain(failure: Failure) -> bytes:
-            if failure.check(GatewayError):
-                assert isinstance(failure.value, GatewayError)
-                return error_answer(request, failure.value)
-            self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
-            payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
-            return json_answer(request, payload, status=500)
 
-        def send(body: bytes) -> None:
-            request.write(body)
-            request.finish()
-
-        def gone(_: Failure) -> None:
-            answer.addErrback(lambda failure: failure.trap(CancelledError) and None)
-            answer.cancel()
-
-        finished = request.notifyFinish()
-        finished.addErrback(gone)
-        answer.addErrback(lambda f: f if f.check(CancelledError) else explain(f))
-        answer.addCallback(send)
+def _send(body: bytes | None, request: Request) -> None:
+    if body is not None:
+        request.write(body)
+        request.finish()

@@ -6,13 +6,20 @@
      ├─ RequestError               what was sent is not a request we serve; answered over HTTP only
      │   ├─ InvalidField             invalid-field      400
      │   ├─ InvalidHeader            invalid-header     400
+     │   ├─ Unauthorized             unauthorized       401
+     │   ├─ OriginRefused            origin-refused     403
+     │   ├─ NotFound                 not-found          404
      │   ├─ MethodNotAllowed         method-not-allowed 405
+     │   ├─ RequestTimedOut          request-timeout    408
      │   ├─ BodyTooLarge             body-too-large     413
+     │   ├─ HeadTooLarge             head-too-large     431
      │   ├─ UpgradeRequired          upgrade-required   426
-     │   └─ NotFound                 not-found          404
+     │   ├─ TooManyRequests          too-many-requests  429
+     │   └─ Draining                 draining           503
      └─ TargetError                about where to; HTTP status, or Close code after the upgrade
          ├─ InvalidTarget            invalid-target     400  4400
          ├─ Blocked                  blocked            403  4403
+         ├─ TargetBusy               target-busy        429  4429
          ├─ NameNotFound             name-not-found     502  4404
          ├─ NameTimedOut             dns-timeout        504  4504
          ├─ Refused                  refused            502  4502
@@ -25,7 +32,7 @@
 The message of an error is one sentence for people; its slug is for programs and never changes.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 #: The longest reason that fits a Close frame: 125 bytes of control payload less the code (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
@@ -55,14 +62,19 @@ class GatewayError(Exception):
         slug: a stable name for programs.
         http_status: the status when answered over HTTP.
         sentence: what happened, for people.
+        headers: what an answer over HTTP has to say besides.
+        retry_after_seconds: when it is worth while to ask again, for the Retry-After header (RFC 9110
+            §10.2.3); None where nobody can say.
     """
 
     slug: ClassVar[str]
     http_status: ClassVar[int]
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.headers: dict[str, str] = {}
+        self.retry_after_seconds = retry_after_seconds
 
 
 class RequestError(GatewayError):
@@ -83,11 +95,32 @@ class InvalidHeader(RequestError):
     http_status = 400
 
 
+class Unauthorized(RequestError):
+    """Who asks has not proved to be somebody who may. The answer owes a challenge (RFC 9110 §15.5.2)."""
+
+    slug = "unauthorized"
+    http_status = 401
+
+
+class OriginRefused(RequestError):
+    """The page that asks is not one that may use this gateway (RFC 6455 §10.2)."""
+
+    slug = "origin-refused"
+    http_status = 403
+
+
 class MethodNotAllowed(RequestError):
     """The resource exists, but not for this method."""
 
     slug = "method-not-allowed"
     http_status = 405
+
+
+class RequestTimedOut(RequestError):
+    """The request did not arrive whole in its time."""
+
+    slug = "request-timeout"
+    http_status = 408
 
 
 class BodyTooLarge(RequestError):
@@ -96,12 +129,38 @@ class BodyTooLarge(RequestError):
     slug = "body-too-large"
     http_status = 413
 
+    @classmethod
+    def over(cls, most: int) -> Self:
+        """Say how many bytes are allowed."""
+        return cls(f"the body must have at most {most} bytes")
+
+
+class HeadTooLarge(RequestError):
+    """The request's head is larger than what any valid request needs (RFC 6585 §5)."""
+
+    slug = "head-too-large"
+    http_status = 431
+
 
 class UpgradeRequired(RequestError):
     """The resource speaks WebSocket only (RFC 9110 §15.5.22)."""
 
     slug = "upgrade-required"
     http_status = 426
+
+
+class TooManyRequests(RequestError):
+    """The client asks too often, or has too much open (RFC 6585 §4)."""
+
+    slug = "too-many-requests"
+    http_status = 429
+
+
+class Draining(RequestError):
+    """The gateway is shutting down and takes nobody new."""
+
+    slug = "draining"
+    http_status = 503
 
 
 class NotFound(RequestError):
@@ -141,6 +200,14 @@ class Blocked(TargetError):
     slug = "blocked"
     http_status = 403
     close_code = 4403
+
+
+class TargetBusy(TargetError):
+    """The target has as many connections as one target may, or gets them too fast."""
+
+    slug = "target-busy"
+    http_status = 429
+    close_code = 4429
 
 
 class NameNotFound(TargetError):

@@ -1,18 +1,25 @@
 """A gateway, put together: for `portofcall.service`, and for whoever has a Twisted deployment already."""
 
-from time import monotonic
+import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource, Resource
 
+from portofcall.admission import Admission
+from portofcall.credentials import Credentials
 from portofcall.dial import Dialer
 from portofcall.egress import Policy
+from portofcall.entrance import AccessRules, Entrance
 from portofcall.limits import Limits
+from portofcall.own import OwnAddresses
 from portofcall.resolve import Resolver, ThreadedResolver
+from portofcall.site import GatewaySite
+from portofcall.tunnels import Tunnels
 from portofcall.upgrade import TunnelResource
-from portofcall.web import GatewaySite, make_root
-from portofcall.websocket import TunnelFactory
+from portofcall.web import make_root
+from portofcall.websocket import WebSocketFactory
 
 
 class Gateway:
@@ -25,8 +32,15 @@ class Gateway:
     Args:
         reactor: opens connections and keeps time.
         policy: where clients may go; None means every public address.
-        limits: sizes and time limits; None means the defaults.
+        limits: sizes, numbers and time limits; None means the defaults.
+        rules: which pages may ask, and which proxies are believed; None means the gateway's own and none.
+        credentials: what proves who asks; None means that nobody has to.
         resolver: turns names into addresses; None means the operating system's.
+        monotonic: a clock in seconds that never jumps.
+
+    Attributes:
+        own: where the gateway listens, so that nobody makes it dial itself. Add the addresses that you listen
+            on by yourself.
     """
 
     def __init__(
@@ -35,19 +49,30 @@ class Gateway:
         *,
         policy: Policy | None = None,
         limits: Limits | None = None,
+        rules: AccessRules | None = None,
+        credentials: Credentials | None = None,
         resolver: Resolver | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.own = OwnAddresses()
         self._reactor = reactor
         self._limits = limits or Limits()
-        self._own_resolver = None if resolver else ThreadedResolver(reactor)
+        self._own_resolver = (
+            None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
+        )
+        admission = Admission(self._limits, now=monotonic)
+        credentials = credentials or Credentials(wall_clock=time.time, monotonic=monotonic)
+        self._entrance = Entrance(rules or AccessRules(), credentials, admission)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
             policy=policy or Policy.parse(),
+            admission=admission,
+            own=self.own,
             limits=self._limits,
             monotonic=monotonic,
         )
-        self._tunnels = TunnelFactory(self._dialer, limits=self._limits, reactor=reactor)
+        self._tunnels = Tunnels(self._dialer, limits=self._limits, clock=reactor)
 
     @property
     def policy(self) -> Policy:
@@ -60,12 +85,17 @@ class Gateway:
 
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf that takes ``?host=H&port=P``."""
-        return cast(IResource, TunnelResource(self._tunnels))
+        factory = WebSocketFactory(self._tunnels, limits=self._limits, reactor=self._reactor)
+        return cast(IResource, TunnelResource(self._entrance, factory))
 
     def resource(self) -> Resource:
         """Make the whole tree: ``/`` and ``/api/``."""
         return make_root(
-            self.tunnel_resource(), dialer=self._dialer, limits=self._limits, clock=self._reactor
+            self.tunnel_resource(),
+            entrance=self._entrance,
+            dialer=self._dialer,
+            limits=self._limits,
+            clock=self._reactor,
         )
 
     def site(self) -> GatewaySite:
@@ -73,12 +103,13 @@ class Gateway:
         return GatewaySite(self.resource(), limits=self._limits, reactor=self._reactor)
 
     def shut_down(self) -> Deferred[None]:
-        """End all tunnels with Close 1001, once what is queued in them has been delivered.
+        """Let nobody in any more, and end all tunnels with Close 1001 once what is queued has been delivered.
 
         Returns:
             A Deferred that fires when the last one is closed. A peer that does not read holds it up for as
             long as the limits say.
         """
+        self._entrance.draining = True
         if self._own_resolver is not None:
             self._own_resolver.stop()
         return self._tunnels.shut_down()

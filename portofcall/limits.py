@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -9,6 +10,25 @@ GiB = 1024 * MiB
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "K": KiB, "M": MiB, "G": GiB}
+
+
+#: A burst that is not given, in seconds' worth of the rate.
+_BURST_SECONDS = 4
+
+
+class Rate(NamedTuple):
+    """So many per second.
+
+    Attributes:
+        per_second: how fast; 0 means no limit.
+        burst: how many at once.
+    """
+
+    per_second: float
+    burst: int
+
+
+_DEFAULT_RATE = Rate(50, 200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +43,19 @@ class Limits:
         dns_timeout_seconds: for one look-up of a host name.
         stall_seconds: how long a tunnel that is closing may go without moving a byte.
         linger_seconds: how long a backend may take to close after it was sent FIN and the client is gone.
+        request_seconds: for a whole HTTP request to arrive, however slowly it drips, from the moment when
+            the connection is accepted.
+        max_head_bytes: the largest head of an HTTP request, its first line included.
+        max_header_lines: the most header lines of an HTTP request.
         max_body_bytes: the largest body of an HTTP request.
+        max_fragments: the most frames of one WebSocket message.
+        control_frames_per_second: how many pings and pongs a client may send; ten seconds' worth at once.
+        max_tunnels: the most tunnels, pings and banners at a time; 0 means no limit, here and below.
+        max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
+        max_per_target: the most connections to one address and port.
+        rate_per_client: how many of them one client may start per second, and at once.
+        rate_per_target: how many connections to one address and port may be opened, likewise.
+        look_ups_per_client: the most host names of one client that are looked up at a time; others wait.
     """
 
     high_water_bytes: int = 1 * MiB
@@ -32,7 +64,18 @@ class Limits:
     dns_timeout_seconds: float = 5.0
     stall_seconds: float = 30.0
     linger_seconds: float = 5.0
+    request_seconds: float = 10.0
+    max_head_bytes: int = 16 * KiB
+    max_header_lines: int = 100
     max_body_bytes: int = 4 * KiB
+    max_fragments: int = 1024
+    control_frames_per_second: int = 100
+    max_tunnels: int = 10_000
+    max_per_client: int = 256
+    max_per_target: int = 256
+    rate_per_client: Rate = _DEFAULT_RATE
+    rate_per_target: Rate = _DEFAULT_RATE
+    look_ups_per_client: int = 4
 
 
 def parse_size(text: str) -> int:
@@ -71,3 +114,36 @@ def parse_seconds(text: str) -> float:
         if 0 < seconds <= 86400:
             return seconds
     raise ValueError("expected a number of seconds above 0 and up to 86400, such as 10 or 2.5")
+
+
+def parse_count(text: str) -> int:
+    """Read a number of things.
+
+    Args:
+        text: a whole number; 0 means no limit.
+
+    Raises:
+        ValueError: the text is not such a number.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
+        return int(text)
+    raise ValueError("expected a whole number such as 256, or 0 for no limit")
+
+
+def parse_rate(text: str) -> Rate:
+    """Read a rate, with the burst that it allows.
+
+    Args:
+        text: ``50`` or ``50:200``, so many per second and so many at once. Without the second, a burst is
+            four seconds' worth. 0 means no limit.
+
+    Raises:
+        ValueError: the text is not such a rate.
+    """
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?::([0-9]{1,9}))?", text.strip(), re.ASCII)
+    if match is not None:
+        per_second = float(match[1])
+        burst = int(match[2]) if match[2] else max(1, round(per_second * _BURST_SECONDS))
+        if burst or not per_second:
+            return Rate(per_second, burst)
+    raise ValueError("expected a number per second such as 50, or 50:200 with a burst, or 0 for no limit")

@@ -126,12 +126,13 @@ class _ReadBanner(Protocol):
             self.banner.errback(ClosedEarly("the server closed the connection before it identified itself"))
 
 
-async def ping(dialer: Dialer, target: Target, *, timeout_seconds: float) -> float:
+async def ping(dialer: Dialer, target: Target, *, client: str, timeout_seconds: float) -> float:
     """Open a TCP connection to ``target`` and close it.
 
     Args:
         dialer: opens the connection.
         target: where to.
+        client: who asks, as it is counted.
         timeout_seconds: for look-up and connection each.
 
     Returns:
@@ -140,18 +141,20 @@ async def ping(dialer: Dialer, target: Target, *, timeout_seconds: float) -> flo
     Raises:
         TargetError: see `portofcall.dial.Dialer.dial`.
     """
-    dialed = await dialer.dial(target, _Ping, timeout_seconds=timeout_seconds)
+    dialed = await dialer.dial(target, _Ping, client=client, timeout_seconds=timeout_seconds)
+    dialed.lease.release()
     return dialed.rtt_ms
 
 
 async def read_banner(
-    dialer: Dialer, target: Target, *, clock: IReactorTime, timeout_seconds: float
+    dialer: Dialer, target: Target, *, client: str, clock: IReactorTime, timeout_seconds: float
 ) -> Banner:
     """Open a connection to ``target``, read how it identifies itself as an SSH server, and close it.
 
     Args:
         dialer: opens the connection.
         target: where to.
+        client: who asks, as it is counted.
         clock: keeps the time limit.
         timeout_seconds: for look-up, connection and banner each.
 
@@ -164,9 +167,10 @@ async def read_banner(
         NotSSH: the server speaks something else.
         TargetError: see `portofcall.dial.Dialer.dial`.
     """
-    dialed = await dialer.dial(target, _ReadBanner, timeout_seconds=timeout_seconds)
-    try:
-        banner = await dialed.protocol.banner.addTimeout(timeout_seconds, clock)
-    except TimeoutError:
-        raise BannerTimedOut(f"{target} did not identify itself within {timeout_seconds:g} s") from None
+    dialed = await dialer.dial(target, _ReadBanner, client=client, timeout_seconds=timeout_seconds)
+    with dialed.lease:
+        try:
+            banner = await dialed.protocol.banner.addTimeout(timeout_seconds, clock)
+        except TimeoutError:
+            raise BannerTimedOut(f"{target} did not identify itself within {timeout_seconds:g} s") from None
     return replace(banner, rtt_ms=dialed.rtt_ms)

@@ -1,18 +1,21 @@
 """From an HTTP request to a tunnel: the WebSocket upgrade, in any `twisted.web` site."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from twisted.protocols.policies import ProtocolWrapper
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 
-from portofcall.answers import APIResource, error_answer
-from portofcall.errors import InvalidHeader, UpgradeRequired, printable
-from portofcall.websocket import SUBPROTOCOL, TunnelFactory, WebSocketEnd
+from portofcall.answers import APIResource
+from portofcall.entrance import Entrance, demand_plain_headers
+from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
+from portofcall.target import Target
+from portofcall.tunnels import Query, query_target
+from portofcall.websocket import SUBPROTOCOL, WebSocketEnd, WebSocketFactory
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
-#: Autobahn splits headers where `str.splitlines` does, so such bytes would forge header lines.
-_UNSAFE = re.compile(rb"[^\t -~]")
 
 
 class TunnelResource(APIResource):
@@ -21,26 +24,55 @@ class TunnelResource(APIResource):
     Works in any `twisted.web.server.Site`, over TCP, TLS, Unix sockets and the PROXY protocol.
 
     Args:
+        entrance: lets clients in.
         factory: makes the tunnels' ends.
     """
 
     allowed = ("GET",)
 
-    def __init__(self, factory: TunnelFactory) -> None:
+    def __init__(self, entrance: Entrance, factory: WebSocketFactory) -> None:
         super().__init__()
+        self._entrance = entrance
         self._factory = factory
 
-    def answer_GET(self, request: Request) -> bytes | int:
-        """Hand the connection over to a `WebSocketEnd`, if the request is a sound upgrade."""
-        try:
-            handshake = sound_handshake(request)
-        except UpgradeRequired as error:
-            headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-            return error_answer(request, error, headers=headers)
-        end = self._factory.build(request)
+    async def answer_GET(self, request: Request) -> None:
+        """Hand the connection over to a `WebSocketEnd`, if the request is a sound upgrade and is let in."""
+        handshake = sound_handshake(request)
+        query = cast(Query, request.args)
+        with holding_back(request) as early:
+            visit = await self._entrance.admit(request, _target(query))
+        end = self._factory.build(query, visit)
         hand_over(request, end)
-        end.dataReceived(handshake)
-        return NOT_DONE_YET
+        for data in (handshake, *early):
+            end.dataReceived(data)
+
+
+def _target(query: Query) -> Target | None:
+    """Read the target for tickets that are good for one only. An invalid one is told after the upgrade."""
+    try:
+        return query_target(query)
+    except InvalidTarget:
+        return None
+
+
+@contextmanager
+def holding_back(request: Request) -> Iterator[list[bytes]]:
+    """Hold back what a hasty client sends before it has our answer, and read no more of it meanwhile.
+
+    Yields:
+        What came. If the request is refused it goes on to HTTP, as the next request.
+    """
+    early: list[bytes] = []
+    channel = cast(Any, request.channel)
+    channel.transport.pauseProducing()
+    channel.rawDataReceived = early.append
+    try:
+        yield early
+    except BaseException:
+        del channel.rawDataReceived
+        for data in early:
+            channel.rawDataReceived(data)
+        raise
 
 
 def sound_handshake(request: Request) -> bytes:
@@ -59,10 +91,7 @@ def sound_handshake(request: Request) -> bytes:
         UpgradeRequired: this is not a WebSocket client, or not one of RFC 6455.
         InvalidHeader: a header is not what it must be.
     """
-    for name, values in request.requestHeaders.getAllRawHeaders():
-        if any(_UNSAFE.search(value) for value in values):
-            readable = printable(name.decode("latin-1"))
-            raise InvalidHeader(f"the header {readable} must hold visible ASCII characters only")
+    demand_plain_headers(request)
     upgrade = [token.lower() for token in _tokens(request, "upgrade")]
     connection = [token.lower() for token in _tokens(request, "connection")]
     wanted = "websocket" in upgrade and "upgrade" in connection

@@ -1,28 +1,20 @@
-"""The HTTP side: the resource tree with its JSON API, and the site that serves it."""
+"""The HTTP side: the resource tree with its JSON API."""
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final, NoReturn, cast
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from portofcall import __version__
-from portofcall.answers import (
-    API_HEADERS,
-    APIResource,
-    error_answer,
-    error_payload,
-    json_answer,
-    text_answer,
-)
+from portofcall.answers import APIResource, error_answer, json_answer, text_answer
 from portofcall.dial import Dialer
+from portofcall.entrance import Entrance
 from portofcall.errors import BodyTooLarge, InvalidField, NotFound
 from portofcall.limits import Limits
-from portofcall.probe import Banner, ping, read_banner
+from portofcall.probe import ping, read_banner
 from portofcall.target import Target
 
 #: What ``timeout`` may ask for, in milliseconds.
@@ -81,30 +73,28 @@ class Ping(APIResource):
 
     allowed = ("POST",)
 
-    def __init__(self, dialer: Dialer, limits: Limits) -> None:
+    def __init__(self, entrance: Entrance, dialer: Dialer, limits: Limits) -> None:
         super().__init__()
+        self._entrance = entrance
         self._dialer = dialer
         self._limits = limits
 
-    def answer_POST(self, request: Request) -> Deferred[bytes]:
+    async def answer_POST(self, request: Request) -> bytes:
         """Ping the target that the body names."""
         fields = read_body(request, self._limits)
-        target = _target(fields)
-        seconds = _timeout_seconds(fields)
-
-        def tell(rtt_ms: float) -> bytes:
-            rtt = round(rtt_ms, 2)
-            payload = {
-                "success": True,
-                "host": target.host,
-                "port": target.port,
-                "rtt": rtt,
-                "message": f"TCP Ping Success: {rtt}ms",
-            }
-            return json_answer(request, payload)
-
-        pinging = ping(self._dialer, target, timeout_seconds=seconds)
-        return Deferred.fromCoroutine(pinging).addCallback(tell)
+        target, seconds = _target(fields), _timeout_seconds(fields)
+        visit = await self._entrance.admit(request, target)
+        with visit.lease:
+            found = await ping(self._dialer, target, client=visit.client, timeout_seconds=seconds)
+        rtt = round(found, 2)
+        payload = {
+            "success": True,
+            "host": target.host,
+            "port": target.port,
+            "rtt": rtt,
+            "message": f"TCP Ping Success: {rtt}ms",
+        }
+        return json_answer(request, payload)
 
 
 class SSHBanner(APIResource):
@@ -112,34 +102,34 @@ class SSHBanner(APIResource):
 
     allowed = ("POST",)
 
-    def __init__(self, dialer: Dialer, limits: Limits, clock: IReactorTime) -> None:
+    def __init__(self, entrance: Entrance, dialer: Dialer, limits: Limits, clock: IReactorTime) -> None:
         super().__init__()
+        self._entrance = entrance
         self._dialer = dialer
         self._limits = limits
         self._clock = clock
 
-    def answer_POST(self, request: Request) -> Deferred[bytes]:
+    async def answer_POST(self, request: Request) -> bytes:
         """Read the banner of the target that the body names."""
         fields = read_body(request, self._limits)
-        target = _target(fields, default_port=22)
-        seconds = _timeout_seconds(fields)
-
-        def tell(banner: Banner) -> bytes:
-            payload = {
-                "success": True,
-                "message": "SSH server reachable",
-                "host": target.host,
-                "port": target.port,
-                "banner": banner.line,
-                "software": banner.software,
-                "protocol": banner.protocol,
-                "comments": banner.comments,
-                "rtt": round(banner.rtt_ms, 2),
-            }
-            return json_answer(request, payload)
-
-        reading = read_banner(self._dialer, target, clock=self._clock, timeout_seconds=seconds)
-        return Deferred.fromCoroutine(reading).addCallback(tell)
+        target, seconds = _target(fields, default_port=22), _timeout_seconds(fields)
+        visit = await self._entrance.admit(request, target)
+        with visit.lease:
+            banner = await read_banner(
+                self._dialer, target, client=visit.client, clock=self._clock, timeout_seconds=seconds
+            )
+        payload = {
+            "success": True,
+            "message": "SSH server reachable",
+            "host": target.host,
+            "port": target.port,
+            "banner": banner.line,
+            "software": banner.software,
+            "protocol": banner.protocol,
+            "comments": banner.comments,
+            "rtt": round(banner.rtt_ms, 2),
+        }
+        return json_answer(request, payload)
 
 
 def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
@@ -159,7 +149,7 @@ def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     assert request.content is not None, "twisted.web has read the body"
     body = request.content.read(limits.max_body_bytes + 1)
     if len(body) > limits.max_body_bytes:
-        raise BodyTooLarge(_too_large(limits))
+        raise BodyTooLarge.over(limits.max_body_bytes)
     try:
         fields = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -191,15 +181,14 @@ def _timeout_seconds(fields: Mapping[str, Any]) -> float:
     return min(max(milliseconds, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) / 1000
 
 
-def _too_large(limits: Limits) -> str:
-    return f"the body must have at most {limits.max_body_bytes} bytes"
-
-
-def make_root(tunnel: IResource, *, dialer: Dialer, limits: Limits, clock: IReactorTime) -> Resource:
+def make_root(
+    tunnel: IResource, *, entrance: Entrance, dialer: Dialer, limits: Limits, clock: IReactorTime
+) -> Resource:
     """Build the resource tree.
 
     Args:
         tunnel: serves ``/api/connect``.
+        entrance: lets clients in.
         dialer: opens the connections of the probes.
         limits: how large a body may be.
         clock: keeps the time limits.
@@ -212,66 +201,7 @@ def make_root(tunnel: IResource, *, dialer: Dialer, limits: Limits, clock: IReac
     ssh = _APIBranch()
     root.putChild(b"api", api)
     api.putChild(b"connect", tunnel)
-    api.putChild(b"ping", Ping(dialer, limits))
+    api.putChild(b"ping", Ping(entrance, dialer, limits))
     api.putChild(b"ssh", ssh)
-    ssh.putChild(b"connect", SSHBanner(dialer, limits, clock))
+    ssh.putChild(b"connect", SSHBanner(entrance, dialer, limits, clock))
     return root
-
-
-class BoundedRequest(Request):
-    """A request whose body is refused as soon as it is known to be too large, before it is read."""
-
-    _refused = False
-    _received_bytes = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """Look at the Content-Length."""
-        if length is not None and length > self._limits.max_body_bytes:
-            self._refuse()
-        # With no length twisted.web would write the body to a temporary file; ours fit in memory.
-        super().gotLength(min(length or 0, self._limits.max_body_bytes))
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Count a body that comes in chunks."""
-        self._received_bytes += len(data)
-        if self._received_bytes > self._limits.max_body_bytes:
-            self._refuse()
-        if not self._refused:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Serve the request, unless it has been refused."""
-        if not self._refused:
-            super().requestReceived(command, path, version)
-
-    @property
-    def _limits(self) -> Limits:
-        return cast(GatewaySite, cast(Any, self.channel).site).limits
-
-    def _refuse(self) -> None:
-        if self._refused:
-            return
-        self._refused = True
-        error = BodyTooLarge(_too_large(self._limits))
-        body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
-        status = HTTPStatus(error.http_status)
-        lines = [f"HTTP/1.1 {status} {status.phrase}", "Content-Type: application/json"]
-        lines += [f"Content-Length: {len(body)}", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
-        transport = cast(ITransport, self.channel.transport)
-        transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
-        self.channel.loseConnection()
-
-
-class GatewaySite(Site):
-    """Serves a resource tree with bounded request bodies.
-
-    Args:
-        root: the tree.
-        limits: how large a body may be.
-        reactor: keeps the time-outs of idle connections.
-    """
-
-    def __init__(self, root: Resource, *, limits: Limits, reactor: Any) -> None:
-        super().__init__(root, requestFactory=BoundedRequest, reactor=reactor)
-        self.limits = limits

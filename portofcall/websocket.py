@@ -5,25 +5,25 @@ from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionRequest
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProducer, IPushProducer
-from twisted.logger import Logger
-from twisted.web.server import Request
 from zope.interface import implementer
 
-from portofcall.dial import Dialer
-from portofcall.errors import InvalidTarget, printable
+from portofcall.admission import RateLimit
+from portofcall.entrance import Visit
+from portofcall.errors import printable
 from portofcall.interfaces import IClientEnd, IStreamTransport
-from portofcall.limits import Limits
-from portofcall.target import Target
-from portofcall.tcp import BackendEnd
+from portofcall.limits import Limits, Rate
 from portofcall.tunnel import Tunnel
+from portofcall.tunnels import Query, Tunnels
 
 #: The one subprotocol there is: noVNC and websockify call a stream of bytes that.
 SUBPROTOCOL = "binary"
 
 _BINARY_FRAME = 2
 _MOST_OWED_PONGS = 32
+_POLICY_VIOLATION, _MESSAGE_TOO_BIG = 1008, 1009
+#: How many seconds' worth of control frames may come at once.
+_CONTROL_BURST_SECONDS = 10
 
 
 @implementer(IClientEnd)
@@ -34,19 +34,20 @@ class WebSocketEnd(WebSocketServerProtocol):
     timers are off; `Tunnel` has the patience.
 
     Args:
-        args: the query of the request, as `twisted.web` parses it.
-        peer: who asked, for the log.
+        query: the query of the request, as `twisted.web` parses it.
+        visit: who was let in; its place is released when the connection is over.
     """
 
-    factory: "TunnelFactory"
+    factory: "WebSocketFactory"
     transport: IStreamTransport
     _tunnel: Tunnel | None = None
 
-    def __init__(self, args: dict[bytes, list[bytes]], peer: str) -> None:
+    def __init__(self, query: Query, visit: Visit) -> None:
         super().__init__()
-        self.args = args
-        self.client = peer
+        self.query = query
+        self.visit = visit
         self._pongs = _Pongs(self)
+        self._fragments = 0
 
     # Autobahn calls these
 
@@ -56,13 +57,21 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """Begin the tunnel."""
-        self._tunnel = self.factory.open_tunnel(self)
+        per_second = self.factory.limits.control_frames_per_second
+        rate = Rate(per_second, per_second * _CONTROL_BURST_SECONDS)
+        self._control_frames = RateLimit(rate, now=self.factory.reactor.seconds)
+        self._tunnel = self.factory.tunnels.open(self, self.query, self.visit)
 
     def onMessageBegin(self, isBinary: bool) -> None:
-        """Nothing begins: a tunnel carries bytes, not messages."""
+        """Begin to count: a tunnel carries bytes, not messages, and keeps nothing of them."""
+        self._fragments = 0
 
     def onMessageFrameBegin(self, length: int) -> None:
-        """Nothing begins here either, however long the frame will be."""
+        """Count a frame, however long it will be."""
+        self._fragments += 1
+        most = self.factory.limits.max_fragments
+        if self._fragments > most:
+            self._fail(_MESSAGE_TOO_BIG, f"a message may have at most {most} frames")
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Pass on a piece of a frame. Bytes that follow a broken frame are not the client's word any more."""
@@ -77,7 +86,12 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         """Answer, now or when the client reads again."""
-        self._pongs.answer(payload)
+        if self._control_frame_is_due():
+            self._pongs.answer(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Count it; there is nothing to answer."""
+        self._control_frame_is_due()
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         """Answer the Close frame as Autobahn does, then tell the tunnel."""
@@ -96,8 +110,24 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Tell the tunnel that the connection is gone."""
-        if self._tunnel is not None:
+        if self._tunnel is None:
+            self.visit.lease.release()
+        else:
             self._tunnel.client_lost()
+
+    def _control_frame_is_due(self) -> bool:
+        """Count a ping or pong, and fail a client that sends them faster than anybody needs."""
+        per_second = self.factory.limits.control_frames_per_second
+        if self.failedByMe or not self._control_frames.take(self.visit.client):
+            return not self.failedByMe
+        self._fail(_POLICY_VIOLATION, f"more than {per_second} control frames per second")
+        return False
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Fail the connection as Autobahn fails one that breaks the protocol (RFC 6455 §7.1.7)."""
+        if not self.failedByMe:
+            self.failedByMe = True
+            self.sendCloseFrame(code, reason.encode())
 
     def _closeConnection(self, abort: bool = False) -> None:
         """Close after a finished closing handshake by FIN (RFC 6455 §7.1.1), where Autobahn would reset."""
@@ -181,21 +211,16 @@ class _Pongs:
         self.producer.stopProducing()
 
 
-class TunnelFactory(WebSocketServerFactory):
-    """Makes the ends of tunnels, and knows the tunnels there are.
+class WebSocketFactory(WebSocketServerFactory):
+    """Makes the client ends of tunnels.
 
     Args:
-        dialer: opens the connections to backends.
-        limits: sizes and patience.
+        tunnels: begins the tunnels.
+        limits: of messages and frames.
         reactor: the clock.
-
-    Attributes:
-        tunnels: those that are not closed yet.
     """
 
-    _log = Logger()
-
-    def __init__(self, dialer: Dialer, *, limits: Limits, reactor: Any) -> None:
+    def __init__(self, tunnels: Tunnels, *, limits: Limits, reactor: Any) -> None:
         super().__init__(reactor=reactor, server="")
         self.setProtocolOptions(
             versions=[13],
@@ -205,87 +230,11 @@ class TunnelFactory(WebSocketServerFactory):
             closeHandshakeTimeout=0,
             allowNullOrigin=True,
         )
+        self.tunnels = tunnels
         self.limits = limits
-        self.tunnels: set[Tunnel] = set()
-        self._dialer = dialer
-        self._idle: list[Deferred[None]] = []
 
-    def build(self, request: Request) -> WebSocketEnd:
-        """Make the end for the client that sent ``request``."""
-        end = WebSocketEnd(request.args, _address(request))
+    def build(self, query: Query, visit: Visit) -> WebSocketEnd:
+        """Make the end for a client that was let in."""
+        end = WebSocketEnd(query, visit)
         end.factory = self
         return end
-
-    def open_tunnel(self, client: WebSocketEnd) -> Tunnel:
-        """Begin a tunnel to the target that the client's query names."""
-
-        where = "?"
-
-        async def dial() -> BackendEnd:
-            nonlocal where
-            target = query_target(client.args)
-            where = str(target)
-            dialed = await self._dialer.dial(target, BackendEnd)
-            self._log.info("tunnel {peer} -> {target} opened", peer=client.client, target=where)
-            return dialed.protocol
-
-        def closed(tunnel: Tunnel) -> None:
-            self._log.info(
-                "tunnel {peer} -> {target} closed: {outcome} "
-                "({up} bytes up, {down} bytes down, {lost} bytes not delivered)",
-                peer=client.client,
-                target=where,
-                outcome=tunnel.outcome,
-                up=tunnel.to_backend.passed_bytes,
-                down=tunnel.to_client.passed_bytes,
-                lost=tunnel.to_backend.dropped_bytes + tunnel.to_client.dropped_bytes,
-            )
-            self.tunnels.discard(tunnel)
-            if not self.tunnels:
-                for waiter in self._idle:
-                    waiter.callback(None)
-                self._idle.clear()
-
-        tunnel = Tunnel(client, limits=self.limits, clock=self.reactor, on_closed=closed)
-        self.tunnels.add(tunnel)
-        tunnel.dial(Deferred.fromCoroutine(dial()))
-        return tunnel
-
-    def shut_down(self) -> Deferred[None]:
-        """End every tunnel with Close 1001, after what is queued has been delivered.
-
-        Returns:
-            A Deferred that fires when no tunnel is left.
-        """
-        over: Deferred[None] = Deferred()
-        if not self.tunnels:
-            over.callback(None)
-            return over
-        self._idle.append(over)
-        for tunnel in list(self.tunnels):
-            tunnel.shut_down()
-        return over
-
-
-def query_target(args: dict[bytes, list[bytes]]) -> Target:
-    """Read the target from a query, as `twisted.web` parses it.
-
-    Raises:
-        InvalidTarget: ``host`` or ``port`` is missing, given twice, or not what it must be.
-    """
-    texts = []
-    for name in ("host", "port"):
-        values = args.get(name.encode(), [])
-        if len(values) != 1:
-            raise InvalidTarget(f"{name} must be given once in the query")
-        try:
-            texts.append(values[0].decode())
-        except UnicodeDecodeError:
-            raise InvalidTarget(f"{name} must be UTF-8") from None
-    return Target.parse(*texts)
-
-
-def _address(request: Request) -> str:
-    address = request.getClientAddress()
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    return "local" if host is None else f"{host}:{port}"

@@ -12,8 +12,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from portofcall.admission import Admission
+from portofcall.credentials import Credentials
 from portofcall.dial import Dialer
 from portofcall.egress import Policy
+from portofcall.entrance import AccessRules
 from portofcall.gateway import Gateway
 from portofcall.interfaces import IClientEnd, IStreamTransport
 from portofcall.limits import Limits
@@ -159,7 +162,7 @@ class FakeResolver:
         self.names = names
         self.asked: list[str] = []
 
-    def resolve(self, name: str) -> Deferred[Sequence[Address]]:
+    def resolve(self, name: str, *, client: str) -> Deferred[Sequence[Address]]:
         self.asked.append(name)
         answers = self.names.get(name, [])
         if answers is None:
@@ -185,12 +188,22 @@ class World:
         deny: Iterable[str] = (),
         names: dict[str, list[str] | None] | None = None,
         limits: Limits | None = None,
+        rules: AccessRules | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.resolver = FakeResolver(names or {})
         self.limits = limits or Limits()
         policy = Policy.parse(allow=allow, deny=deny)
-        self.gateway = Gateway(self.reactor, policy=policy, limits=self.limits, resolver=self.resolver)
+        self.gateway = Gateway(
+            self.reactor,
+            policy=policy,
+            limits=self.limits,
+            rules=rules,
+            credentials=credentials,
+            resolver=self.resolver,
+            monotonic=self.reactor.seconds,
+        )
         self.site: Any = self.gateway.site()
         self.ticks = 0.0
 
@@ -200,6 +213,8 @@ class World:
             self.reactor,
             resolver=self.resolver,
             policy=self.gateway.policy,
+            admission=Admission(self.limits, now=self.reactor.seconds),
+            own=self.gateway.own,
             limits=self.limits,
             monotonic=lambda: self.ticks,
         )

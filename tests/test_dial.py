@@ -30,7 +30,9 @@ class Dial:
     def __init__(
         self, world: World, host: str, port: int = 443, timeout_seconds: float | None = None
     ) -> None:
-        coroutine = world.dialer().dial(Target.parse(host, port), Protocol, timeout_seconds=timeout_seconds)
+        coroutine = world.dialer().dial(
+            Target.parse(host, port), Protocol, client="192.0.2.1", timeout_seconds=timeout_seconds
+        )
         self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
         self.results: list[Any] = []
         self.deferred.addBoth(self.results.append)

@@ -110,13 +110,13 @@ class Probe:
 def banner_probe() -> tuple[World, Probe]:
     """Begin to read a banner; the server has accepted."""
     world = World()
-    return world, Probe(world, read_banner(world.dialer(), TARGET, clock=world.reactor, timeout_seconds=3))
+    return world, Probe(world, read_banner(world.dialer(), TARGET, client="a", clock=world.reactor, timeout_seconds=3))
 
 
 def test_ping_gives_the_time_and_closes() -> None:
     """The connection is of no use once it is open."""
     world = World()
-    probe = Probe(world, ping(world.dialer(), TARGET, timeout_seconds=3))
+    probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
     assert probe.results == [0.0]
     assert probe.closed
 
@@ -124,7 +124,7 @@ def test_ping_gives_the_time_and_closes() -> None:
 def test_blocked_ping_dials_nothing() -> None:
     """A probe is judged as a tunnel is."""
     world = World(deny=[PUBLIC])
-    probe = Probe(world, ping(world.dialer(), TARGET, timeout_seconds=3))
+    probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
     assert probe.results[0].check(Blocked)
     assert world.dialed == []
 
@@ -183,6 +183,6 @@ def test_refusal_is_passed_on() -> None:
 
     world = World()
     results: list[Any] = []
-    Deferred.fromCoroutine(ping(world.dialer(), TARGET, timeout_seconds=3)).addBoth(results.append)
+    Deferred.fromCoroutine(ping(world.dialer(), TARGET, client="a", timeout_seconds=3)).addBoth(results.append)
     world.refuse(error.ConnectionRefusedError())
     assert results[0].check(Refused)

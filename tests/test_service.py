@@ -11,7 +11,6 @@ from twisted.application.service import IService
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.wire import Echo
 from twisted.python import usage
@@ -22,7 +21,9 @@ from zope.interface.verify import verifyObject
 from portofcall.egress import Policy
 from portofcall.gateway import Gateway
 from portofcall.limits import MiB
-from portofcall.service import DEFAULT_LISTEN, Options, makeService
+from portofcall.listen import NotListening
+from portofcall.options import DEFAULT_LISTEN, Options
+from portofcall.service import makeService
 from tests.test_websocket import frame, frames, head
 
 reactor = cast(Any, global_reactor)
@@ -100,7 +101,7 @@ def test_help_tells_every_option_with_its_default() -> None:
     text = options.getUsage(width=80)
     assert set(options.docs) == told
     assert all(f"  --{name}" in text for name in told)
-    assert text.count("[default:") == len(told - {"help", "version"})
+    assert text.count("[default:") == len(told - {"help", "help-auth", "help-auth-type", "version"})
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -254,7 +255,7 @@ async def test_port_that_is_taken_ends_the_start() -> None:
     """A gateway that does not listen must not look as if it ran."""
     async with echo_server() as taken:
         service = makeService(parse("--listen", f"tcp:{taken}:interface=127.0.0.1"))
-        with pytest.raises(CannotListenError):
+        with pytest.raises(NotListening, match="in use"):
             service.privilegedStartService()
         await cast("Deferred[Any]", service.stopService())
 

@@ -69,11 +69,12 @@ class Client:
 
     def __init__(self, world: World, raw: bytes | None = None) -> None:
         self.send, self.transport = world.connect()
+        dialed = len(world.dialed)
         self.send(raw or head())
         answer, _, rest = self.transport.take().partition(b"\r\n\r\n")
         self.answer = Answer(answer + b"\r\n\r\n")
         self.early = rest
-        self.backend: Any = world.accept() if world.dialed else None
+        self.backend: Any = world.accept() if len(world.dialed) > dialed else None
 
     def received(self) -> list[tuple[int, bytes]]:
         early, self.early = self.early, b""
@@ -285,11 +286,11 @@ def test_client_that_only_pings_does_not_fill_the_memory() -> None:
     """While it does not read, only the latest pongs are kept (RFC 6455 §5.5.3)."""
     client = Client(World())
     client.backend.protocol.dataReceived(bytes(70 * KiB))
-    for number in range(10_000):
-        client.send(frame(9, b"%05d" % number))
+    for number in range(900):
+        client.send(frame(9, b"%125d" % number))
     assert len(client.transport.buffer) < 71 * KiB
-    pongs = [payload for opcode, payload in client.received() if opcode == 10]
-    assert pongs == [b"%05d" % number for number in range(9968, 10_000)]
+    pongs = [int(payload) for opcode, payload in client.received() if opcode == 10]
+    assert pongs == list(range(868, 900))
     client.send(frame(9, b"again"))
     assert client.received() == [(10, b"again")]
 
@@ -343,3 +344,48 @@ def test_hand_over_leaves_no_producer_of_http_behind() -> None:
     client = Client(world)
     transport: FakeTransport = client.transport
     assert type(transport.producer).__module__ == "portofcall.websocket"
+
+
+@pytest.mark.parametrize("opcode", [9, 10])
+def test_client_that_floods_with_control_frames_is_closed_with_1008(opcode: int) -> None:
+    """A thousand at once are enough for anybody, a hundred per second as well."""
+    world = World()
+    client = Client(world)
+    client.send(frame(opcode, b"x") * 1000)
+    assert all(got == 10 for got, _ in client.received())
+    world.reactor.advance(1)
+    client.send(frame(opcode, b"x") * 100)
+    assert all(got == 10 for got, _ in client.received())
+    client.send(frame(opcode, b"x"))
+    code, reason = client.close_frame()
+    assert (code, reason) == (1008, "more than 100 control frames per second")
+    assert client.backend.log[-1] == "reset"
+
+
+def test_message_in_too_many_frames_is_closed_with_1009() -> None:
+    """1024 frames are allowed, one more is not; a new message counts anew."""
+    client = Client(World())
+    for _ in range(2):
+        client.send(frame(2, b"1", fin=False) + frame(0, b"2", fin=False) * 1022 + frame(0, b"3"))
+    assert client.received() == []
+    assert len(client.backend.take()) == 2048
+    client.send(frame(2, b"1", fin=False) + frame(0, b"2", fin=False) * 1024)
+    code, reason = client.close_frame()
+    assert (code, reason) == (1009, "a message may have at most 1024 frames")
+    assert client.backend.log[-1] == "reset"
+
+
+def test_busy_target_is_4429() -> None:
+    """More connections to one address and port than --max-per-target."""
+    world = World(limits=Limits(max_per_target=1))
+    first = Client(world)
+    assert first.backend is not None
+    code, reason = Client(world).close_frame()
+    assert code == 4429
+    assert reason.startswith("target-busy: ")
+    first.send(frame(8, struct.pack("!H", 1000)))
+    lose(first.transport)
+    lose(first.backend)
+    third = Client(world)
+    assert third.answer.status == 101
+    assert third.received() == []

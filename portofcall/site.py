@@ -1,0 +1,125 @@
+"""The HTTP server in front of a resource tree, with bounds on what a request may be before it is one."""
+
+from typing import Any, cast
+
+from twisted.internet.interfaces import IDelayedCall, ITransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from portofcall.answers import raw_answer
+from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut
+from portofcall.limits import Limits
+
+
+class GatewaySite(Site):
+    """Serves a resource tree over HTTP/1.1, with bounded requests.
+
+    What is larger than the limits is refused as soon as that is known; a request that has not arrived whole
+    in its time ends the connection, however steadily it drips.
+
+    Args:
+        root: the tree.
+        limits: how large and how slow a request may be.
+        reactor: keeps the time.
+    """
+
+    #: How long a connection may idle between two requests, in seconds.
+    idle_seconds = 60.0
+
+    @staticmethod
+    def protocol() -> Any:
+        """Make a channel. Site's own would speak HTTP/2 too, which has no connection to hand over."""
+        return _BoundedChannel()
+
+    def __init__(self, root: Resource, *, limits: Limits, reactor: Any) -> None:
+        super().__init__(root, requestFactory=_BoundedRequest, timeout=self.idle_seconds, reactor=reactor)
+        self.limits = limits
+
+
+class _BoundedChannel(HTTPChannel):
+    """A connection that speaks HTTP, until it is handed over to a tunnel."""
+
+    site: GatewaySite
+    _deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self.totalHeadersSize = self.site.limits.max_head_bytes
+        self.MAX_LENGTH = self.site.limits.max_head_bytes
+        self.maxHeaders = self.site.limits.max_header_lines
+        super().connectionMade()
+        self._wait(self.site.limits.request_seconds)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        most = self.site.limits.max_head_bytes
+        self.refuse(HeadTooLarge(f"the request's head must have at most {most} bytes"))
+
+    def allContentReceived(self) -> None:
+        self._stop_waiting()
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        self._wait(self.site.idle_seconds)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stop_waiting()
+        super().connectionLost(reason)
+
+    def refuse(self, error: RequestError) -> None:
+        """Answer with an error in the middle of a request, and close."""
+        self._stop_waiting()
+        cast(ITransport, self.transport).write(raw_answer(error))
+        self.loseConnection()
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._deadline = self.site.reactor.callLater(seconds, self._too_late)
+
+    def _stop_waiting(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.refuse(RequestTimedOut("the request did not arrive in time"))
+
+
+class _BoundedRequest(Request):
+    """A request whose body is refused as soon as it is known to be too large, before it is read."""
+
+    channel: _BoundedChannel
+    _refused = False
+    _received_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """Look at the Content-Length."""
+        if length is not None and length > self._limits.max_body_bytes:
+            self._refuse()
+        # With no length twisted.web would write the body to a temporary file; ours fit in memory.
+        super().gotLength(min(length or 0, self._limits.max_body_bytes))
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Count a body that comes in chunks."""
+        self._received_bytes += len(data)
+        if self._received_bytes > self._limits.max_body_bytes:
+            self._refuse()
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Serve the request, unless it has been refused."""
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
+    @property
+    def _limits(self) -> Limits:
+        return self.channel.site.limits
+
+    def _refuse(self) -> None:
+        if not self._refused:
+            self._refused = True
+            self.channel.refuse(BodyTooLarge.over(self._limits.max_body_bytes))

@@ -1,0 +1,284 @@
+"""Whose pages may ask, and whose address a request has."""
+
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.access import client_address, client_key, judge_origin, parse_network, parse_origin
+from portofcall.errors import InvalidHeader, OriginRefused
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8")]
+HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True) | st.ip_addresses(v=6).map(
+    lambda address: f"[{address}]"
+)
+#: Header values that come close to origins, and values that do not.
+WILD_BYTES = st.one_of(
+    st.binary(max_size=600),
+    st.from_regex(rb"[a-zA-Z]{0,6}:?/{0,3}[a-z0-9@.:\[\]_/?#,% \x85\x0b-]{0,40}", fullmatch=True),
+)
+
+
+def judge(
+    origin: str, host: str = "gw.example", *, scheme: str | None = None, allowed: tuple[str, ...] = ()
+) -> None:
+    """Judge one Origin against one Host."""
+    origins = frozenset(parse_origin(text) for text in allowed)
+    judge_origin([origin.encode()], [host.encode()], scheme=scheme, allowed=origins)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://Pages.Example", "https://pages.example"),
+        ("HTTPS://pages.example:443", "https://pages.example"),
+        ("http://pages.example:080", "http://pages.example"),
+        ("http://pages.example:443", "http://pages.example:443"),
+        ("http://[2001:DB8:0::1]:8080", "http://[2001:db8::1]:8080"),
+        ("http://my_service", "http://my_service"),
+        ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+        ("app://local:80", "app://local:80"),
+    ],
+)
+def test_every_spelling_of_an_origin_becomes_one(text: str, origin: str) -> None:
+    """Capitals, zeros and the default port do not make another origin."""
+    assert parse_origin(text) == origin
+    assert parse_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "*",
+        "pages.example",
+        "https://",
+        "https://pages.example/",
+        "https://pages.example/app",
+        "https://pages.example?x",
+        "https://pages.example#x",
+        "https://me:secret@pages.example",
+        "https://pages.example:",
+        "https://pages.example:0",
+        "https://pages.example:65536",
+        "https://*.example",
+        "https://a.example https://b.example",
+        "https://[::1",
+        "https://[1.2.3.4]",
+        "https://[::1%eth0]",
+        "https://bücher.example",
+        "\u017fftp://a.example",
+        "https://" + "a" * 600,
+    ],
+)
+def test_what_is_no_origin_is_told_and_not_repeated(text: str) -> None:
+    """An operator who pastes a URL with a password does not find it in the error."""
+    with pytest.raises(ValueError, match="expected an origin") as caught:
+        parse_origin(text)
+    assert "secret" not in str(caught.value)
+
+
+@given(HOSTS, st.none() | st.integers(1, 65535), st.sampled_from(["http", "https", "ws", "app"]))
+def test_a_parsed_origin_parses_to_itself(host: str, port: int | None, scheme: str) -> None:
+    """There is one spelling."""
+    origin = parse_origin(f"{scheme}://{host}" + (f":{port}" if port else ""))
+    assert parse_origin(origin.upper()) == parse_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "scheme"),
+    [
+        ("http://gw.example", "gw.example", "http"),
+        ("http://gw.example", "GW.example:80", "http"),
+        ("https://gw.example", "gw.example:443", "https"),
+        ("https://gw.example:443", "gw.example", "https"),
+        ("http://localhost:8080", "localhost:8080", None),
+        ("https://gw.example", "gw.example", None),
+        ("https://gw.example:8443", "gw.example:8443", None),
+        ("http://[::1]:8080", "[0:0::1]:8080", None),
+    ],
+)
+def test_the_gateways_own_pages_may_ask(origin: str, host: str, scheme: str | None) -> None:
+    """Also behind a proxy that ends TLS, with nothing configured."""
+    judge(origin, host, scheme=scheme)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "scheme"),
+    [
+        ("http://evil.example", "gw.example", None),
+        ("http://gw.example.evil.example", "gw.example", None),
+        ("http://evil.example.gw.example", "gw.example", None),
+        ("http://gw.example:8080", "gw.example", None),
+        ("http://gw.example", "gw.example:8080", None),
+        ("https://gw.example", "gw.example:80", None),
+        ("http://gw.example", "gw.example:443", None),
+        ("http://gw.example", "gw.example", "https"),
+        ("https://gw.example", "gw.example", "http"),
+        ("app://gw.example", "gw.example", None),
+        ("http://localhost:8080", "127.0.0.1:8080", None),
+        ("null", "null", None),
+    ],
+)
+def test_the_pages_of_others_are_refused(origin: str, host: str, scheme: str | None) -> None:
+    """Another host, port or known scheme is another origin, and so is a page that has none."""
+    with pytest.raises(OriginRefused):
+        judge(origin, host, scheme=scheme)
+
+
+def test_further_origins_are_allowed_exactly() -> None:
+    """A listed page may ask whatever the gateway is called; its neighbours may not."""
+    allowed = ("https://Pages.example:443", "http://localhost:3000", "chrome-extension://abc")
+    for origin in ("https://pages.example", "https://PAGES.example:443", "chrome-extension://abc"):
+        judge(origin, scheme="http", allowed=allowed)
+    for origin in ("http://pages.example", "https://a.pages.example", "http://localhost:3001", "null"):
+        with pytest.raises(OriginRefused):
+            judge(origin, allowed=allowed)
+
+
+def test_null_can_not_be_allowed() -> None:
+    """It stands for anybody's sandboxed page."""
+    with pytest.raises(OriginRefused):
+        judge_origin([b"null"], [b"gw"], scheme=None, allowed=frozenset({"null"}))
+
+
+def test_a_client_that_is_no_page_may_ask() -> None:
+    """It sends no Origin, and no page can leave it out."""
+    judge_origin([], [], scheme=None, allowed=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("origins", "hosts", "name"),
+    [
+        ([b"http://gw", b"http://gw"], [b"gw"], "Origin"),
+        ([b"http://gw, http://gw"], [b"gw"], "Origin"),
+        ([b"http://gw http://gw"], [b"gw"], "Origin"),
+        ([b""], [b"gw"], "Origin"),
+        ([b"NULL"], [b"gw"], "Origin"),
+        ([b"http://gw/"], [b"gw"], "Origin"),
+        ([b"http://gw\x85Origin: http://evil"], [b"gw"], "Origin"),
+        ([b"http://gw\x0b"], [b"gw"], "Origin"),
+        ([b"http://gw\t"], [b"gw"], "Origin"),
+        ([b"http://gw\xe9"], [b"gw"], "Origin"),
+        ([b"http://gw"], [], "Host"),
+        ([b"http://gw"], [b"gw", b"gw"], "Host"),
+        ([b"http://gw"], [b""], "Host"),
+        ([b"http://gw"], [b"user@gw"], "Host"),
+        ([b"http://gw"], [b"gw/path"], "Host"),
+        ([b"http://gw"], [b"gw:99999"], "Host"),
+        ([b"http://gw"], [b"gw\xff"], "Host"),
+    ],
+)
+def test_broken_headers_are_named(origins: list[bytes], hosts: list[bytes], name: str) -> None:
+    """What no browser sends is a bad request, and the answer names the header."""
+    with pytest.raises(InvalidHeader, match=f"^{name} must "):
+        judge_origin(origins, hosts, scheme=None, allowed=frozenset())
+
+
+@given(st.lists(WILD_BYTES, max_size=2), st.lists(WILD_BYTES, max_size=2), st.sampled_from([None, "https"]))
+def test_no_header_breaks_the_judgement(origins: list[bytes], hosts: list[bytes], scheme: str | None) -> None:
+    """Whatever is sent is accepted or refused, by one of the two documented errors."""
+    with suppress(InvalidHeader, OriginRefused):
+        judge_origin(origins, hosts, scheme=scheme, allowed=frozenset({"https://pages.example"}))
+
+
+@given(st.text(max_size=600))
+def test_no_option_breaks_the_parsers(text: str) -> None:
+    """An operator's slip is a ValueError."""
+    for parse in (parse_origin, parse_network):
+        with suppress(ValueError):
+            parse(text)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", [b"198.51.100.1"], "192.0.2.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [b"198.51.100.1"], "198.51.100.1"),
+        ("::ffff:10.0.0.1", [b"198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", [b"203.0.113.9, 198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+        ("10.0.0.1", [b"203.0.113.9", b"198.51.100.1", b"10.0.0.2"], "198.51.100.1"),
+        ("10.0.0.1", [b"10.0.0.3,\t10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", [b"198.51.100.1:4711"], "198.51.100.1"),
+        ("10.0.0.1", [b"[2001:db8::1]:4711"], "2001:db8::1"),
+        ("10.0.0.1", [b"2001:DB8::1, fd00::1"], "2001:db8::1"),
+        ("10.0.0.1", [b"::ffff:198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", [b"198.51.100.1, unknown"], "10.0.0.1"),
+        ("10.0.0.1", [b"198.51.100.1, unknown, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", [b"198.51.100.1,"], "10.0.0.1"),
+        ("10.0.0.1", [b"198.51.100.01"], "10.0.0.1"),
+        ("10.0.0.1", [b"fe80::1%eth0"], "10.0.0.1"),
+        ("10.0.0.1", [b"198.51.100.1\xa0"], "10.0.0.1"),
+        ("fe80::1%eth0", [b"198.51.100.1"], "fe80::1"),
+        (None, [b"198.51.100.1"], "198.51.100.1"),
+        (None, [], None),
+        ("?", [b"198.51.100.1"], None),
+    ],
+)
+def test_the_client_is_the_rightmost_that_is_not_trusted(
+    peer: str | None, forwarded_for: list[bytes], client: str | None
+) -> None:
+    """What a client writes into the header itself stands further left, and counts for nothing."""
+    expected = None if client is None else ip_address(client)
+    assert client_address(peer, forwarded_for, PROXIES) == expected
+
+
+def test_forwarded_addresses_count_only_where_a_proxy_is_trusted() -> None:
+    """Off by default, and for a unix socket too unless this machine is trusted."""
+    assert client_address("10.0.0.1", [b"198.51.100.1"], []) == IPv4Address("10.0.0.1")
+    assert client_address(None, [b"198.51.100.1"], []) is None
+    assert client_address(None, [b"198.51.100.1"], PROXIES[:1]) is None
+
+
+@given(st.ip_addresses(), st.lists(st.binary(max_size=60), max_size=3))
+def test_nobody_is_trusted_into_another_address(
+    peer: IPv4Address | IPv6Address, forwarded_for: list[bytes]
+) -> None:
+    """Who is not a trusted proxy can't choose the address it is counted as."""
+    if not any(peer in network for network in PROXIES):
+        known = client_address(str(peer), [], [])
+        assert client_address(str(peer), forwarded_for, PROXIES) == known
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_clients_are_counted_by_what_is_theirs(address: str, key: str) -> None:
+    """Nobody gets a fresh count by another address of the same network."""
+    assert client_key(ip_address(address)) == key
+
+
+def test_clients_of_a_unix_socket_are_counted_together() -> None:
+    """They have no address."""
+    assert client_key(None) == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("fd00::/8", "fd00::/8"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+    ],
+)
+def test_trusted_networks_are_addresses_and_blocks(text: str, network: str) -> None:
+    """IPv4 mapped into IPv6 is IPv4 here as well."""
+    assert parse_network(text) == ip_network(network)
+
+
+@pytest.mark.parametrize("text", ["", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "fe80::1%eth0"])
+def test_other_trusted_networks_are_told(text: str) -> None:
+    """One line says what was expected."""
+    with pytest.raises(ValueError, match="expected an address, or a block"):
+        parse_network(text)

@@ -1,0 +1,97 @@
+"""A request is bounded before it is one: in size, in lines, and in time."""
+
+import pytest
+
+from tests.fakes import World, lose
+from tests.test_web import Answer
+
+START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
+
+
+def test_request_that_drips_ends_after_ten_seconds() -> None:
+    """However steadily its bytes come."""
+    world = World()
+    send, transport = world.connect()
+    for byte in START[:10]:
+        send(bytes([byte]))
+        world.reactor.advance(1.1)
+    answer = Answer(transport.take())
+    assert answer.status == 408
+    assert answer.json["code"] == "request-timeout"
+    assert transport.log == ["close"]
+
+
+def test_body_that_drips_ends_in_the_same_time() -> None:
+    """The time is for the whole request."""
+    world = World()
+    send, transport = world.connect()
+    send(START + b"Content-Length: 100\r\n\r\n")
+    world.reactor.pump([1.0] * 9)
+    send(b"{")
+    assert transport.take() == b""
+    world.reactor.pump([1.0] * 2)
+    assert Answer(transport.take()).status == 408
+
+
+def test_silent_connection_ends_too() -> None:
+    """Nothing has to be sent to run out of time."""
+    world = World()
+    _, transport = world.connect()
+    world.reactor.advance(10.1)
+    assert "close" in transport.log
+
+
+def test_answered_connection_may_idle_for_a_minute() -> None:
+    """Browsers keep connections."""
+    world = World()
+    send, transport = world.connect()
+    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert Answer(transport.take()).status == 200
+    world.reactor.advance(59)
+    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert Answer(transport.take()).status == 200
+    world.reactor.advance(61)
+    assert "close" in transport.log
+
+
+def test_work_on_a_request_is_not_in_its_time() -> None:
+    """A slow target is not the client's fault."""
+    world = World()
+    send, transport = world.connect()
+    body = b'{"host": "93.184.215.14", "port": 1, "timeout": 30000}'
+    send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    world.reactor.pump([1.0] * 29)
+    assert transport.take() == b""
+    world.accept()
+    assert Answer(transport.take()).status == 200
+
+
+def test_closed_connection_leaves_no_timer() -> None:
+    """Nothing stays behind of a client that left."""
+    world = World()
+    _, transport = world.connect()
+    lose(transport)
+    assert world.reactor.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 16_384 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: %s\r\n" % (n, b"b" * 1700) for n in range(10)) + b"\r\n",
+    ],
+)
+def test_large_head_is_400(head: bytes) -> None:
+    """More than 16 KiB, or more than 100 lines."""
+    send, transport = World().connect()
+    send(head)
+    assert Answer(transport.take()).status in {400, 431}
+    assert "close" in transport.log
+
+
+def test_hundred_header_lines_are_allowed() -> None:
+    """One less is not too many."""
+    send, transport = World().connect()
+    send(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100 + b"\r\n")
+    assert Answer(transport.take()).status == 200
