@@ -107,7 +107,9 @@ def _own(origin: str, host: str, scheme: str | None) -> bool:
         raise InvalidHeader("Host must be a name or an address, with an optional port") from None
 
 
-def judge_host(hosts: Sequence[bytes], local: str | None, port: int | None, allowed: frozenset[str]) -> None:
+def judge_host(
+    hosts: Sequence[bytes], *, local: str | None, port: int | None, secure: bool, allowed: frozenset[str]
+) -> None:
     """Refuse a page whose name was bent to this machine (DNS rebinding).
 
     The name of such a page resolves to 127.0.0.1 when the browser asks again, so its Origin and its Host
@@ -118,19 +120,23 @@ def judge_host(hosts: Sequence[bytes], local: str | None, port: int | None, allo
         hosts: the values of the Host header of a request that has an Origin.
         local: the address that the connection was accepted on; None for a unix socket.
         port: its port.
+        secure: whether it is over TLS.
         allowed: further origins; the hosts of these are names of this machine.
 
     Raises:
         InvalidHeader: Host is given twice, or is not what it must be.
         OriginRefused: the page reached loopback by a name that is not this machine's.
     """
-    host = _single("Host", hosts)
+    host = _single("Host", hosts).lower()
     address = None if local is None else _hop(local.partition("%")[0])
-    if address is None or not address.is_loopback or not host.endswith(f":{port}"):
+    explicit = re.fullmatch(r"(?P<name>.*?)(?::(?P<port>[0-9]{1,5}))?", host)
+    assert explicit is not None
+    name = explicit["name"]
+    asked = int(explicit["port"] or _DEFAULT_PORTS["https" if secure else "http"])
+    if address is None or not address.is_loopback or asked != port:
         return
-    name = host.rpartition(":")[0].lower()
     known = name == "localhost" or name.endswith(".localhost") or _hop(name) is not None
-    if not known and not any(origin.partition("://")[2] == f"{name}:{port}" for origin in allowed):
+    if not known and not any(origin.partition("://")[2] in {host, name} for origin in allowed):
         raise OriginRefused(
             f"{printable(name)} is not a name of this machine; add it by --origin if it is meant to be"
         )

@@ -91,7 +91,13 @@ class Entrance:
         judge_origin(origins, hosts, scheme=scheme, allowed=self._rules.origins)
         if origins:
             local = request.getHost()
-            judge_host(hosts, getattr(local, "host", None), getattr(local, "port", None), self._rules.origins)
+            judge_host(
+                hosts,
+                local=getattr(local, "host", None),
+                port=getattr(local, "port", None),
+                secure=request.isSecure(),
+                allowed=self._rules.origins,
+            )
         peer, client = self._who(request)
         lease = self._admission.enter_client(client)
         try:

@@ -39,6 +39,7 @@ class Gateway:
         monotonic: a clock in seconds that never jumps.
 
     Attributes:
+        admission: counts what is in use.
         own: where the gateway listens, so that nobody makes it dial itself. Add the addresses that you listen
             on by yourself.
     """
@@ -60,14 +61,14 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        admission = Admission(self._limits, now=monotonic)
+        self.admission = Admission(self._limits, now=monotonic)
         credentials = credentials or Credentials(wall_clock=time.time, monotonic=monotonic)
-        self._entrance = Entrance(rules or AccessRules(), credentials, admission)
+        self._entrance = Entrance(rules or AccessRules(), credentials, self.admission)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
             policy=policy or Policy.parse(),
-            admission=admission,
+            admission=self.admission,
             own=self.own,
             limits=self._limits,
             monotonic=monotonic,

@@ -1,16 +1,19 @@
 """The HTTP server in front of a resource tree, with bounds on what a request may be before it is one."""
 
 from typing import Any, cast
+from urllib.parse import unquote
 
 from twisted.internet.interfaces import IDelayedCall, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from twisted.web.iweb import IAccessLogFormatter
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import provider
 
 from portofcall.answers import raw_answer
-from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut
+from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut, printable
 from portofcall.limits import Limits
 
 
@@ -35,8 +38,30 @@ class GatewaySite(Site):
         return _BoundedChannel()
 
     def __init__(self, root: Resource, *, limits: Limits, reactor: Any) -> None:
-        super().__init__(root, requestFactory=_BoundedRequest, timeout=self.idle_seconds, reactor=reactor)
+        super().__init__(
+            root,
+            requestFactory=_BoundedRequest,
+            logFormatter=access_line,
+            timeout=self.idle_seconds,
+            reactor=reactor,
+        )
         self.limits = limits
+
+
+@provider(IAccessLogFormatter)
+def access_line(timestamp: str, request: Request) -> str:
+    """Write a request's line for the log. A query with a ticket in it is left out: a ticket is a secret.
+
+    Args:
+        timestamp: when it was answered.
+        request: answered.
+    """
+    path, _, query = request.uri.decode("latin-1").partition("?")
+    if query:
+        path += "?..." if "ticket" in unquote(query).lower() else f"?{printable(query, 200)}"
+    peer = getattr(request.getClientAddress(), "host", None) or "local"
+    method = printable(request.method.decode("latin-1"), 20)
+    return f'{peer} [{timestamp}] "{method} {printable(path, 300)}" {request.code} {request.sentLength}'
 
 
 class _BoundedChannel(HTTPChannel):

@@ -61,6 +61,7 @@ class FakeTransport(FakeSource):
         self.producer: IPushProducer | None = None
         self.producer_paused = False
         self.disconnecting = False
+        self.local = "192.0.2.2"
         self.log: list[str] = []
 
     def pauseProducing(self) -> None:
@@ -91,7 +92,7 @@ class FakeTransport(FakeSource):
         return IPv4Address("TCP", "192.0.2.1", 40000)
 
     def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", "192.0.2.2", 8080)
+        return IPv4Address("TCP", self.local, 8080)
 
     def take(self) -> bytes:
         """Read everything that has been written since the last time."""
@@ -219,13 +220,17 @@ class World:
             monotonic=lambda: self.ticks,
         )
 
-    def connect(self) -> tuple[Any, FakeTransport]:
+    def connect(self, *, local: str = "192.0.2.2") -> tuple[Any, FakeTransport]:
         """Connect a client to the gateway.
+
+        Args:
+            local: the gateway's address.
 
         Returns:
             What takes the client's bytes, as its ``dataReceived``, and the transport that shows the answers.
         """
         transport = FakeTransport()
+        transport.local = local
         protocol = self.site.buildProtocol(transport.getPeer())
         transport.protocol = protocol  # type: ignore[attr-defined]
         protocol.makeConnection(transport)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portofcall.access import client_address, client_key, judge_origin, parse_network, parse_origin
+from portofcall.access import (
+    client_address,
+    client_key,
+    judge_host,
+    judge_origin,
+    parse_network,
+    parse_origin,
+)
 from portofcall.errors import InvalidHeader, OriginRefused
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8")]
@@ -282,3 +289,34 @@ def test_other_trusted_networks_are_told(text: str) -> None:
     """One line says what was expected."""
     with pytest.raises(ValueError, match="expected an address, or a block"):
         parse_network(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "port", "secure", "refused"),
+    [
+        ("evil.example:8080", "127.0.0.1", 8080, False, True),
+        ("EVIL.example:8080", "::1", 8080, False, True),
+        ("evil.example", "127.0.0.1", 80, False, True),
+        ("evil.example", "127.0.0.1", 443, True, True),
+        ("evil.example:80", "::ffff:127.0.0.1", 80, False, True),
+        ("localhost:8080", "127.0.0.1", 8080, False, False),
+        ("app.localhost:8080", "127.0.0.1", 8080, False, False),
+        ("127.0.0.1:8080", "127.0.0.1", 8080, False, False),
+        ("[::1]:8080", "::1", 8080, False, False),
+        ("pages.example:8080", "127.0.0.1", 8080, False, False),
+        ("gateway.example", "127.0.0.1", 8080, False, False),
+        ("gateway.example:443", "127.0.0.1", 8080, False, False),
+        ("gateway.example:8080", "192.0.2.1", 8080, False, False),
+        ("gateway.example", None, None, False, False),
+    ],
+)
+def test_name_that_was_bent_to_loopback_is_refused(
+    host: str, local: str | None, port: int | None, secure: bool, refused: bool
+) -> None:
+    """Unless it is this machine's, allowed, or a proxy's that has a port of its own."""
+    allowed = frozenset({"http://pages.example:8080"})
+    if not refused:
+        judge_host([host.encode()], local=local, port=port, secure=secure, allowed=allowed)
+        return
+    with pytest.raises(OriginRefused, match="not a name of this machine"):
+        judge_host([host.encode()], local=local, port=port, secure=secure, allowed=allowed)

@@ -110,7 +110,9 @@ class Probe:
 def banner_probe() -> tuple[World, Probe]:
     """Begin to read a banner; the server has accepted."""
     world = World()
-    return world, Probe(world, read_banner(world.dialer(), TARGET, client="a", clock=world.reactor, timeout_seconds=3))
+    return world, Probe(
+        world, read_banner(world.dialer(), TARGET, client="a", clock=world.reactor, timeout_seconds=3)
+    )
 
 
 def test_ping_gives_the_time_and_closes() -> None:
@@ -183,6 +185,8 @@ def test_refusal_is_passed_on() -> None:
 
     world = World()
     results: list[Any] = []
-    Deferred.fromCoroutine(ping(world.dialer(), TARGET, client="a", timeout_seconds=3)).addBoth(results.append)
+    Deferred.fromCoroutine(ping(world.dialer(), TARGET, client="a", timeout_seconds=3)).addBoth(
+        results.append
+    )
     world.refuse(error.ConnectionRefusedError())
     assert results[0].check(Refused)

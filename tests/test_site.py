@@ -1,7 +1,12 @@
 """A request is bounded before it is one: in size, in lines, and in time."""
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from twisted.internet.address import IPv4Address
+
+from portofcall.site import access_line
 from tests.fakes import World, lose
 from tests.test_web import Answer
 
@@ -95,3 +100,26 @@ def test_hundred_header_lines_are_allowed() -> None:
     send, transport = World().connect()
     send(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100 + b"\r\n")
     assert Answer(transport.take()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (b"/api/ping", "/api/ping"),
+        (b"/api/connect?host=a&port=1", "/api/connect?host=a&port=1"),
+        (b"/api/ping?ticket=secret", "/api/ping?..."),
+        (b"/api/connect?host=a&%74icket=secret", "/api/connect?..."),
+        (b"/api/connect?host=a;TICKET=secret", "/api/connect?..."),
+        (b"/\x1b[31m\xff", "/\\x1b[31m\\xff"),
+    ],
+)
+def test_access_line_is_plain_and_keeps_tickets_secret(uri: bytes, shown: str) -> None:
+    """A log is read in a terminal, and by more people than a ticket is for."""
+    request: Any = SimpleNamespace(
+        uri=uri,
+        method=b"POST",
+        code=200,
+        sentLength=5,
+        getClientAddress=lambda: IPv4Address("TCP", "192.0.2.1", 4000),
+    )
+    assert access_line("now", request) == f'192.0.2.1 [now] "POST {shown}" 200 5'

@@ -72,7 +72,8 @@ class Client:
         dialed = len(world.dialed)
         self.send(raw or head())
         answer, _, rest = self.transport.take().partition(b"\r\n\r\n")
-        self.answer = Answer(answer + b"\r\n\r\n")
+        upgraded = answer.startswith(b"HTTP/1.1 101 ")
+        self.answer = Answer(answer + b"\r\n\r\n" + (b"" if upgraded else rest))
         self.early = rest
         self.backend: Any = world.accept() if len(world.dialed) > dialed else None
 
