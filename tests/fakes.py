@@ -155,17 +155,19 @@ class FakeResolver:
     """Answers from a table, and counts what it was asked.
 
     Attributes:
-        names: the addresses of each name; a name that is missing does not exist, None never answers.
+        names: the addresses of each name; an empty list means there is none, None that no answer comes.
+        default: the same for names that are missing there.
         asked: the names it was asked for, in order.
     """
 
     def __init__(self, names: dict[str, list[str] | None]) -> None:
         self.names = names
+        self.default: list[str] | None = []
         self.asked: list[str] = []
 
     def resolve(self, name: str, *, client: str) -> Deferred[Sequence[Address]]:
         self.asked.append(name)
-        answers = self.names.get(name, [])
+        answers = self.names.get(name, self.default)
         if answers is None:
             return Deferred()
         if not answers:

@@ -11,16 +11,17 @@ from twisted.application.service import IService
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.wire import Echo
 from twisted.python import usage
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
 from portofcall.egress import Policy
 from portofcall.gateway import Gateway
-from portofcall.limits import MiB
+from portofcall.limits import Limits, MiB, Rate
 from portofcall.listen import NotListening
 from portofcall.options import DEFAULT_LISTEN, Options
 from portofcall.service import makeService
@@ -43,6 +44,7 @@ def test_defaults_are_those_of_the_help() -> None:
     assert (options["high-water"], options["max-message"]) == (MiB, MiB)
     assert (options["connect-timeout"], options["dns-timeout"]) == (10, 5)
     assert (options["allow"], options["deny"], options["demo"]) == ([], [], 0)
+    assert options.limits() == Limits()
 
 
 def test_options_are_read_with_their_units() -> None:
@@ -51,7 +53,14 @@ def test_options_are_read_with_their_units() -> None:
         "--high-water=512K", "--max-message", "64K", "--connect-timeout=2.5", "--dns-timeout=1",
         "--allow=public:443", "--allow=10.0.0.0/8:22", "--deny=10.1.0.0/16",
         "--listen=tcp:1", "--listen=unix:/run/x",
+        "--origin=HTTPS://Pages.example:443", "--trust-forwarded=10.0.0.0/8",
+        "--max-tunnels=7", "--max-per-client=0", "--rate-per-client=3", "--rate-per-target=2.5:9",
     )  # fmt: skip
+    assert options["origin"] == ["https://pages.example"]
+    assert [str(network) for network in options["trust-forwarded"]] == ["10.0.0.0/8"]
+    limits = options.limits()
+    assert (limits.max_tunnels, limits.max_per_client, limits.max_per_target) == (7, 0, 256)
+    assert (limits.rate_per_client, limits.rate_per_target) == (Rate(3, 12), Rate(2.5, 9))
     assert (options["high-water"], options["max-message"]) == (512 * 1024, 64 * 1024)
     assert (options["connect-timeout"], options["dns-timeout"]) == (2.5, 1)
     assert options["allow"] == ["public:443", "10.0.0.0/8:22"]
@@ -70,6 +79,14 @@ SENSELESS = [
     (["--max-message", "0"], "--max-message"),
     (["--connect-timeout", "-1"], "--connect-timeout"),
     (["--dns-timeout", "inf"], "--dns-timeout"),
+    (["--max-tunnels", "many"], "--max-tunnels"),
+    (["--rate-per-client", "1:0"], "--rate-per-client"),
+    (["--origin", "pages.example"], "--origin"),
+    (["--origin", "null"], "--origin"),
+    (["--trust-forwarded", "10.0.0.1/8"], "--trust-forwarded"),
+    (["--auth", "nonsense:secret"], "--auth"),
+    (["--ticket-key", "/nonexistent"], "--ticket-key"),
+    (["--no-auth", "--auth", "memory:a:b"], "--no-auth"),
     (["--demo", "--allow", "public"], "--demo"),
     (["--demo", "--deny", "public"], "--demo"),
 ]
@@ -82,6 +99,7 @@ def test_senseless_option_is_named_in_one_line(arguments: list[str], option: str
         parse(*arguments)
     assert option in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("arguments", "option"), SENSELESS)
@@ -117,6 +135,11 @@ class Conversation(Protocol):
         if self.waiting is not None and self.waiting[0](self.data):
             enough, self.waiting = self.waiting, None
             enough[1].callback(self.data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.waiting is not None:
+            enough, self.waiting = self.waiting, None
+            enough[1].errback(reason)
 
     def until(self, enough: Callable[[bytes], bool]) -> Deferred[bytes]:
         found: Deferred[bytes] = Deferred()
@@ -273,3 +296,73 @@ async def test_demo_allows_its_three_backends_only(logged: list[str]) -> None:
     await echo_through(f"tcp:{host}:{port}", "/api/connect", int(query.rpartition("=")[2]))
     stopping: Deferred[Any] = service.stopService()
     await stopping.addTimeout(10, reactor)
+
+
+@pytest.mark.parametrize("proof", [[], ["--no-auth"], ["--auth", "memory:ada:lovelace"]])
+@pytest_twisted.ensureDeferred
+async def test_nobody_listens_to_all_without_saying_so(proof: list[str]) -> None:
+    """Where others can connect, something proves who they are, or the operator says that nothing does."""
+    service = makeService(parse("--listen", "tcp:0", *proof))
+    if proof:
+        service.privilegedStartService()
+    else:
+        with pytest.raises(NotListening, match="--no-auth"):
+            service.privilegedStartService()
+    await cast("Deferred[Any]", service.stopService())
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_this_machine_needs_no_proof(tmp_path: Path) -> None:
+    """Loopback and Unix sockets are not open to others."""
+    endpoints = ["tcp:0:interface=127.0.0.1", "tcp6:0:interface=\\:\\:1", f"unix:{tmp_path / 'socket'}"]
+    service = makeService(parse(*(f"--listen={endpoint}" for endpoint in endpoints)))
+    service.privilegedStartService()
+    await cast("Deferred[Any]", service.stopService())
+
+
+def test_under_twistd_a_failed_start_is_one_line() -> None:
+    """No traceback for a port that is taken or must not be open."""
+    options = parse("--listen", "tcp:0")
+    options.parent = usage.Options()
+    with pytest.raises(SystemExit, match="others than this machine"):
+        makeService(options).privilegedStartService()
+
+
+def test_tunnels_are_bounded_by_the_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 % of them, if that is less than what was asked for."""
+    import resource
+
+    made: list[Limits] = []
+
+    class Spy(Gateway):
+        def __init__(self, reactor: Any, *, limits: Limits, **others: Any) -> None:
+            made.append(limits)
+            super().__init__(reactor, limits=limits, **others)
+
+    monkeypatch.setattr("portofcall.service.Gateway", Spy)
+    for descriptors, asked, most in [(1000, [], 400), (100_000, [], 10_000), (1000, ["--max-tunnels=0"], 0)]:
+        monkeypatch.setattr(resource, "getrlimit", lambda _, d=descriptors: (d, d))
+        makeService(parse(*asked))
+        assert made.pop().max_tunnels == most
+
+
+@pytest_twisted.ensureDeferred
+async def test_clients_with_certificates_only(certificate: Path) -> None:
+    """Mutual TLS, by an endpoint with a trust root of its own."""
+    from twisted.internet import ssl
+    from twisted.internet.endpoints import SSL4ServerEndpoint
+
+    pem = certificate.read_bytes()
+    own = ssl.PrivateCertificate.loadPEM(pem)
+    options = own.options(ssl.Certificate.loadPEM(pem))
+    gateway = loopback_gateway()
+    port = await SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(gateway.site())
+    number = cast(Any, port.getHost()).port
+    client = f"tls:localhost:{number}:trustRoots={certificate.parent}:endpoint=tcp\\:127.0.0.1\\:{number}"
+    async with echo_server() as echo:
+        with_certificate = f"{client}:certificate={certificate}:privateKey={certificate}"
+        await echo_through(with_certificate, "/api/connect", echo)
+        with pytest.raises(Exception, match="certificate required"):
+            await echo_through(client, "/api/connect", echo)
+        await settle(gateway)
+    await cast("Deferred[None]", port.stopListening())
