@@ -17,6 +17,7 @@ from portofcall.access import parse_network, parse_origin
 from portofcall.egress import Policy, RuleError
 from portofcall.errors import printable
 from portofcall.limits import Limits, parse_count, parse_rate, parse_seconds, parse_size
+from portofcall.policyfile import PolicyFileError, read_policy
 from portofcall.tickets import TicketKey
 
 DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
@@ -107,6 +108,11 @@ class Options(usage.Options, AuthOptionMixin):
                 "(22 or 1-1023 or 22,443 or *; IPv6 in brackets). Repeatable. [default: public]",
             ),
             "deny": ("RULE", "Refuse what it names, whatever else allows it. Repeatable. [default: none]"),
+            "policy": (
+                "FILE",
+                "Take more rules from a file, one `allow RULE` or `deny RULE` a line; it is read again on "
+                "SIGHUP. [default: none]",
+            ),
         },
         "How much": _numbers(*_NUMBERS),
         "To try it": {
@@ -126,7 +132,7 @@ class Options(usage.Options, AuthOptionMixin):
 
     optFlags: ClassVar[Sequence[Sequence[Any]]] = [["demo", None, ""], ["no-auth", None, ""]]
     optParameters: ClassVar[Sequence[Sequence[Any]]] = [
-        [name, None, None, ""] for name in (*_NUMBERS, "ticket-key")
+        [name, None, None, ""] for name in (*_NUMBERS, "policy", "ticket-key")
     ]
 
     def __init__(self) -> None:
@@ -196,11 +202,28 @@ class Options(usage.Options, AuthOptionMixin):
             self[name] = getattr(_LIMITS, field) if text is None else _parse(name, text, parse)
         if self["ticket-key"] is not None:
             self["ticket-key"] = _parse("ticket-key", self["ticket-key"], _load_key)
-        if self["demo"] and (self["allow"] or self["deny"]):
-            raise usage.UsageError("--demo: allows its own backends only, so leave --allow and --deny out")
+        if self["demo"] and (self["allow"] or self["deny"] or self["policy"]):
+            raise usage.UsageError(
+                "--demo: allows its own backends only, so leave --allow, --deny, --policy out"
+            )
+        self.read_policy()
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+
+    def read_policy(self) -> Policy:
+        """Read the rules, those of the file as they are now.
+
+        Raises:
+            UsageError: the file has a line that is no rule, or can't be read.
+        """
+        rules: dict[str, Any] = {"allow": self["allow"], "deny": self["deny"]}
+        if self["policy"] is None:
+            return Policy.parse(**rules)
+        try:
+            return read_policy(Path(self["policy"]), **rules)
+        except PolicyFileError as problem:
+            raise usage.UsageError(f"--policy: {problem}") from None
 
     def limits(self) -> Limits:
         """Make the limits that were asked for."""

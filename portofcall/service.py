@@ -3,6 +3,7 @@
 import dataclasses
 import resource
 import time
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
@@ -11,11 +12,12 @@ from twisted.internet.endpoints import serverFromString
 
 from portofcall.credentials import Credentials
 from portofcall.demo import DemoBackends
-from portofcall.egress import Policy
 from portofcall.entrance import AccessRules
 from portofcall.gateway import Gateway
 from portofcall.listen import Listener, NotListening
 from portofcall.options import Options
+from portofcall.policyfile import read_policy
+from portofcall.policysource import PolicySource
 
 __all__ = ["Options", "makeService"]
 
@@ -49,7 +51,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     )
     gateway = Gateway(
         reactor,
-        policy=Policy.parse(allow=options["allow"], deny=options["deny"]),
+        policy=options.read_policy(),
         limits=limits,
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=tuple(options["trust-forwarded"])),
         credentials=credentials,
@@ -68,6 +70,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     ]
     for listener in listeners:
         listener.setServiceParent(service)
+    if options["policy"] is not None:
+        source = PolicySource(
+            reactor,
+            lambda: read_policy(Path(options["policy"]), allow=options["allow"], deny=options["deny"]),
+            lambda policy: setattr(gateway, "policy", policy),
+            description=options["policy"],
+        )
+        source.setServiceParent(service)
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)

@@ -17,9 +17,9 @@ LAYERS = [
     {"target", "chain", "resolve", "tcp", "admission", "access", "failures"},
     {"rules", "claims", "connect"},
     {"egress", "tunnel", "answers", "tickets"},
-    {"dial", "credentials", "ticket_command"},
-    {"entrance", "probe"},
-    {"tunnels"},
+    {"dial", "credentials", "ticket_command", "policyfile"},
+    {"entrance", "probe", "policysource", "check_command"},
+    {"tunnels", "cli"},
     {"websocket"},
     {"web", "upgrade", "site"},
     {"gateway"},
@@ -29,7 +29,7 @@ LAYERS = [
     {"service"},
 ]
 PURE = ["errors", "limits", "target", "addresses", "rules", "egress"]
-PURE += ["access", "failures", "claims", "tickets", "admission"]
+PURE += ["access", "failures", "claims", "tickets", "admission", "policyfile"]
 IMPURE = {
     "twisted",
     "autobahn",

@@ -1,0 +1,78 @@
+"""A file of rules, one a line, as text turned into a policy."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from portofcall.egress import Policy
+from portofcall.errors import printable
+from portofcall.rules import Effect, RuleError, parse_rule
+
+#: Larger files are refused before any work is done on them.
+MAX_FILE_CHARACTERS = 1 << 20
+
+_LINE = re.compile(r"(?P<effect>allow|deny)[ \t]+(?P<rule>\S+)")
+_COMMENT = re.compile(r"(?:^|[ \t])#.*$")
+
+
+class PolicyFileError(ValueError):
+    """A policy file can't be read. The message is one line, with the number of the line that is wrong."""
+
+
+def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
+    """Read a policy file.
+
+    Each line is ``allow RULE`` or ``deny RULE``, see `portofcall.rules`; ``#`` begins a comment, at the start
+    of a line or after white space. The order of the lines means nothing: deny wins over allow.
+
+    Args:
+        text: the file.
+        allow: rules from elsewhere that allow besides.
+        deny: rules from elsewhere that deny besides.
+
+    Returns:
+        The policy. If nothing allows, neither here nor there, it is ``public``, as everywhere: a file that
+        only denies is a list of exceptions from that.
+
+    Raises:
+        PolicyFileError: a line is no rule.
+        RuleError: a rule from elsewhere is none.
+    """
+    if len(text) > MAX_FILE_CHARACTERS:
+        raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} characters, got {len(text)}")
+    rules: dict[str, list[str]] = {"allow": list(allow), "deny": list(deny)}
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = _COMMENT.sub("", line.removesuffix("\r")).strip(" \t")
+        if not content:
+            continue
+        match = _LINE.fullmatch(content)
+        if match is None:
+            raise PolicyFileError(
+                f"line {number}: expected allow RULE or deny RULE, got '{printable(content)}'"
+            )
+        try:
+            parse_rule(match["rule"], Effect(match["effect"]))
+        except RuleError as error:
+            raise PolicyFileError(f"line {number}: {error}") from None
+        rules[match["effect"]].append(match["rule"])
+    return Policy.parse(**rules)
+
+
+def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
+    """Read a policy file.
+
+    Args:
+        path: the file, in UTF-8.
+        allow: rules that allow besides.
+        deny: rules that deny besides.
+
+    Raises:
+        PolicyFileError: it can't be read; the message tells why, and the line if it is one.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise PolicyFileError(f"expected a readable file ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise PolicyFileError("expected a file in UTF-8") from None
+    return parse_policy_file(text, allow=allow, deny=deny)

@@ -1,0 +1,69 @@
+"""A running gateway reads its policy again when it is told to."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+
+from portofcall.egress import Policy
+from portofcall.policyfile import read_policy
+from portofcall.policysource import PolicySource
+
+
+class Rig:
+    """A source that reads a file, and the policies that it gave."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reactor: Any = MemoryReactorClock()
+        self.calls: list[object] = []
+        self.reactor.callFromThread = self.calls.append
+        self.used: list[Policy] = []
+        self.source = PolicySource(
+            self.reactor, lambda: read_policy(path), self.used.append, description="the policy"
+        )
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A source with a file of one rule."""
+    path = tmp_path / "policy"
+    path.write_text("allow 10.0.0.0/8\n")
+    return Rig(path)
+
+
+def test_sound_file_is_used(rig: Rig, logged: list[str]) -> None:
+    """And the log has how many rules there are."""
+    rig.source.reload()
+    (policy,) = rig.used
+    assert [rule.text for rule in policy.allow] == ["10.0.0.0/8"]
+    assert "the policy: 1 rules allow, 0 deny" in logged
+
+
+def test_broken_file_changes_nothing(rig: Rig, logged: list[str]) -> None:
+    """And the log has the line's number."""
+    rig.path.write_text("allow public\nnonsense\n")
+    rig.source.reload()
+    assert rig.used == []
+    assert any("line 2" in line and "stays as it was" in line for line in logged)
+
+
+def test_missing_file_changes_nothing(rig: Rig, logged: list[str]) -> None:
+    """An editor may be writing it just now."""
+    rig.path.unlink()
+    rig.source.reload()
+    assert rig.used == []
+    assert any("No such file" in line for line in logged)
+
+
+def test_sighup_reads_it_again_while_the_service_runs(rig: Rig) -> None:
+    """In the reactor's thread; and whoever had the signal before gets it back."""
+    before = signal.getsignal(signal.SIGHUP)
+    rig.source.startService()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert rig.calls == [rig.source.reload]
+    rig.source.stopService()
+    assert signal.getsignal(signal.SIGHUP) is before
