@@ -74,6 +74,8 @@ class Listener(Service):
                 f"--listen {self._description}: others than this machine can connect there, and nothing "
                 "proves who they are; give --auth or --ticket-key, or --no-auth if that is meant"
             )
+        if self._port is not None:
+            self._log.info("listening on {url}", url=self.url)
 
     def startService(self) -> None:
         """Listen, unless `privilegedStartService` has seen to it."""
@@ -109,7 +111,6 @@ class Listener(Service):
             self._own.add(host.host, host.port)
         else:
             self.url = self._description
-        self._log.info("listening on {url}", url=self.url)
 
 
 def _private(host: IAddress) -> bool:

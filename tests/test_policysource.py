@@ -3,7 +3,7 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.testing import MemoryReactorClock
@@ -18,7 +18,7 @@ class Rig:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.reactor: Any = MemoryReactorClock()
+        self.reactor = cast(Any, MemoryReactorClock())
         self.calls: list[object] = []
         self.reactor.callFromThread = self.calls.append
         self.used: list[Policy] = []
