@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
 from twisted.internet.endpoints import serverFromString
@@ -181,6 +182,13 @@ class Options(usage.Options, AuthOptionMixin):
                 f"--auth: expected a method as --help-auth lists them, with what it takes, got '{kind}:...'"
             ) from None
 
+    def addChecker(self, checker: ICredentialsChecker) -> None:
+        """Take a checker for `Credentials`."""
+        if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+            # Twisted's own plugin fills it with text, where credentials are bytes, so that nobody gets in.
+            checker.users = {_bytes(user): _bytes(password) for user, password in checker.users.items()}
+        super().addChecker(checker)
+
     def opt_version(self) -> NoReturn:
         """See `groups`."""
         sys.stdout.write(f"portofcall {__version__}\n")
@@ -254,6 +262,10 @@ class Options(usage.Options, AuthOptionMixin):
                 lines.append(f"  --{name}{'=' if variable else ''}{variable}")
                 lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
         return "\n".join([*lines, ""])
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _parse(option: str, text: str, parse: Callable[[str], Any]) -> Any:

@@ -1,5 +1,6 @@
 """``twistd portofcall`` can be configured, and a gateway can be embedded in every documented way."""
 
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -366,3 +367,21 @@ async def test_clients_with_certificates_only(certificate: Path) -> None:
             await echo_through(client, "/api/connect", echo)
         await settle(gateway)
     await cast("Deferred[None]", port.stopListening())
+
+
+@pytest_twisted.ensureDeferred
+async def test_methods_of_auth_let_in_whom_they_know(tmp_path: Path) -> None:
+    """As the command line gives them: users in a file, users in memory."""
+    from portofcall.credentials import Credentials
+    from portofcall.errors import Unauthorized
+
+    path = tmp_path / "passwd"
+    path.write_text("ada:lovelace\n")
+    for method in (f"file:{path}", "memory:ada:lovelace"):
+        checkers = parse("--auth", method)["credCheckers"]
+        credentials = Credentials(checkers=checkers, wall_clock=lambda: 0, monotonic=lambda: 0)
+        sound = [b"Basic " + base64.b64encode(b"ada:lovelace")]
+        assert await credentials.check(authorization=sound, tickets=[], client="a", target=None) == "ada"
+        wrong = [b"Basic " + base64.b64encode(b"ada:babbage")]
+        with pytest.raises(Unauthorized):
+            await credentials.check(authorization=wrong, tickets=[], client="a", target=None)
