@@ -1,12 +1,17 @@
 """The ``portofcall`` command: what an operator does besides running a gateway."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 from portofcall import __version__, check_command, ticket_command
 
 #: Each has ``add_arguments(subparsers)``, which sets ``run``: from the parsed arguments to the exit status.
 _COMMANDS = (check_command, ticket_command)
+
+#: The exit status when nobody reads what is said: 128 + SIGPIPE, as shells have it. No command's own answer.
+UNREAD = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None means the process's own.
 
     Returns:
-        The exit status; 2 where the command line makes no sense.
+        The exit status; 2 where the command line makes no sense, `UNREAD` where standard output was closed.
     """
     parser = argparse.ArgumentParser(
         prog="portofcall", description="For the operator of a gateway. `twistd portofcall` runs one."
@@ -26,5 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in _COMMANDS:
         command.add_arguments(subparsers)
     args = parser.parse_args(arguments)
-    status: int = args.run(args)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     return status

@@ -1,6 +1,7 @@
 """A file of rules, one a line, as text turned into a policy."""
 
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from portofcall.rules import Effect, RuleError, parse_rule
 
 #: Larger files are refused before any work is done on them.
 MAX_FILE_CHARACTERS = 1 << 20
+#: Each rule is looked at for each target, so that a file of more would slow every dial.
+MAX_FILE_LINES = 10_000
 
 _LINE = re.compile(r"(?P<effect>allow|deny)[ \t]+(?P<rule>\S+)")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*$")
@@ -35,13 +38,18 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         only denies is a list of exceptions from that.
 
     Raises:
-        PolicyFileError: a line is no rule.
+        PolicyFileError: a line is no rule, or there are too many.
         RuleError: a rule from elsewhere is none.
     """
     if len(text) > MAX_FILE_CHARACTERS:
         raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} characters, got {len(text)}")
+    lines = text.removesuffix("\n").split("\n")
+    if len(lines) > MAX_FILE_LINES:
+        raise PolicyFileError(
+            f"line {MAX_FILE_LINES + 1}: expected at most {MAX_FILE_LINES} lines, got {len(lines)}"
+        )
     rules: dict[str, list[str]] = {"allow": list(allow), "deny": list(deny)}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         content = _COMMENT.sub("", line.removesuffix("\r")).strip(" \t")
         if not content:
             continue
@@ -62,7 +70,8 @@ def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = 
     """Read a policy file.
 
     Args:
-        path: the file, in UTF-8.
+        path: a regular file in UTF-8. A pipe has its rules once only: read again, it would be an empty file,
+            which means ``public``, or would be waited for without end.
         allow: rules that allow besides.
         deny: rules that deny besides.
 
@@ -70,7 +79,13 @@ def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = 
         PolicyFileError: it can't be read; the message tells why, and the line if it is one.
     """
     try:
-        text = path.read_text("utf-8")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PolicyFileError("expected a regular file")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_CHARACTERS + 1)
+        if len(content) > MAX_FILE_CHARACTERS:
+            raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} bytes")
+        text = content.decode("utf-8")
     except OSError as error:
         raise PolicyFileError(f"expected a readable file ({error.strerror})") from None
     except UnicodeDecodeError:

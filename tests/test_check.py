@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from portofcall.check_command import Address, add_arguments, run
-from portofcall.cli import main
+from portofcall.cli import UNREAD, main
+from portofcall.target import Target
 from tests.test_egress import corpus
 
 
@@ -119,6 +121,17 @@ def test_corpus_has_the_same_verdicts_here() -> None:
     assert status == 2
 
 
+def test_names_of_the_corpus_have_the_same_verdicts_when_they_are_resolved() -> None:
+    """Every answer of the resolver is judged; no answer is a refusal."""
+    rows = [row for row in corpus() if row[3] is not None and not row[1].replace(".", "").isdigit()]
+    for verdict, host, port, addresses, trick in rows:
+        answers = [str(address) for address in addresses or ()]
+        names = {Target.parse(host, port).host: answers}
+        status, _, _ = check("--resolve", "-", stdin=f"{host} {port}\n", names=names)
+        assert status == {"allow": 0, "block": 1, "invalid": 2}[verdict], trick
+    assert len(rows) > 10
+
+
 def test_policy_file_counts(tmp_path: Path) -> None:
     """With the rules of the command line on top."""
     path = tmp_path / "policy"
@@ -159,3 +172,25 @@ def test_installed_script_reads_any_bytes() -> None:
     assert done.returncode == 2
     assert [line.split()[0] for line in done.stdout.splitlines()] == [b"invalid", b"allowed"]
     assert done.stderr == b""
+
+
+def test_reader_that_leaves_is_no_verdict() -> None:
+    """Neither a traceback nor the exit status of "blocked"."""
+    script = Path(sys.executable).with_name("portofcall")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [script, "check", "8.8.8.8", "53"], stdout=write_end, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (UNREAD, b"")
+
+
+def test_line_that_is_too_long_is_one_invalid_line() -> None:
+    """And the next line is read from its beginning."""
+    status, out, _ = check("-", stdin="8.8.8.8 53" + " " * 30_000 + "\n8.8.8.8 53\n")
+    assert [line.split()[0] for line in out.splitlines()] == ["invalid", "allowed"]
+    assert len(out) < 1000
+    assert status == 2

@@ -1,5 +1,6 @@
 """A policy file has a rule a line, and says which line is wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.egress import Policy
-from portofcall.policyfile import MAX_FILE_CHARACTERS, PolicyFileError, parse_policy_file, read_policy
+from portofcall.policyfile import (
+    MAX_FILE_CHARACTERS,
+    MAX_FILE_LINES,
+    PolicyFileError,
+    parse_policy_file,
+    read_policy,
+)
 from portofcall.target import Target
 
 FILE = """\
@@ -80,6 +87,13 @@ def test_huge_file_is_refused() -> None:
         parse_policy_file("#" * (MAX_FILE_CHARACTERS + 1))
 
 
+def test_too_many_lines_are_refused() -> None:
+    """Every dial would look at all of them."""
+    assert len(parse_policy_file("allow 10.0.0.0/8\n" * MAX_FILE_LINES).allow) == MAX_FILE_LINES
+    with pytest.raises(PolicyFileError, match=f"line {MAX_FILE_LINES + 1}: expected at most"):
+        parse_policy_file("\n" * MAX_FILE_LINES + "allow public")
+
+
 @given(st.text(alphabet=st.sampled_from("alowdeny pubic#\t\n\r0123./:*=[]-é\x00")))
 def test_no_text_raises_anything_else(text: str) -> None:
     """Whatever stands in a file, it is a policy or one line of complaint."""
@@ -100,3 +114,27 @@ def test_file_is_read_from_disk(tmp_path: Path) -> None:
         read_policy(path)
     path.write_text(FILE)
     assert len(read_policy(path, deny=["public:25"]).deny) == 3
+
+
+def test_pipe_is_no_policy_file(tmp_path: Path) -> None:
+    """Read for the second time it would be empty, and open the gateway to everything public."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"allow 10.20.0.0/16:22\n")
+    os.close(write_end)
+    try:
+        for pipe in (path, Path(f"/dev/fd/{read_end}"), Path("/dev/zero")):
+            with pytest.raises(PolicyFileError, match="expected a regular file"):
+                read_policy(pipe)
+    finally:
+        os.close(read_end)
+
+
+def test_only_the_bound_is_read_of_a_huge_file(tmp_path: Path) -> None:
+    """However many gigabytes it claims to have."""
+    path = tmp_path / "policy"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PolicyFileError, match="at most"):
+        read_policy(path)

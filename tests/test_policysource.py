@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,4 +67,25 @@ def test_sighup_reads_it_again_while_the_service_runs(rig: Rig) -> None:
     os.kill(os.getpid(), signal.SIGHUP)
     assert rig.calls == [rig.source.reload]
     rig.source.stopService()
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_another_thread_than_the_main_one_leaves_signals_alone(rig: Rig) -> None:
+    """Python has no signals there; the service starts all the same, and can be told to read."""
+    before = signal.getsignal(signal.SIGHUP)
+    problems: list[BaseException] = []
+
+    def start_and_stop() -> None:
+        try:
+            rig.source.startService()
+            rig.source.reload()
+            rig.source.stopService()
+        except BaseException as problem:  # noqa: BLE001 - of another thread, shown below
+            problems.append(problem)
+
+    thread = threading.Thread(target=start_and_stop)
+    thread.start()
+    thread.join(10)
+    assert problems == []
+    assert len(rig.used) == 1
     assert signal.getsignal(signal.SIGHUP) is before

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,20 +20,37 @@ LOOPBACK = ("--allow", "127.0.0.1")
 class GatewayProcess:
     """A gateway in a process of its own.
 
+    Args:
+        folder: where it runs.
+        options: of the command line.
+        path: a folder to put on its PYTHONPATH.
+        wrapper: a command that runs the gateway's.
+
     Attributes:
         port: where it listens on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        path: Path | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> None:
         self._log = folder / "twistd.log"
         command = [str(TWISTD), "-n", "--pidfile=", "portofcall"]
         if "--listen" not in options:
             command += ["--listen", "tcp:0:interface=127.0.0.1"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, *options], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*wrapper, *command, *options],
+                cwd=folder,
+                env=os.environ | ({} if path is None else {"PYTHONPATH": str(path)}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
-        self.port = int(self.wait_for_log(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
+        self.port = int(self.wait_for_log(r"listening on https?://[0-9.]+:(\d+)")[1])
 
     @property
     def log(self) -> str:
@@ -71,9 +88,11 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(folder: Path, *options: str) -> Iterator[GatewayProcess]:
-    """Run a gateway; at the end its log must be free of tracebacks."""
-    gateway = GatewayProcess(folder, *options)
+def gateway_process(
+    folder: Path, *options: str, path: Path | None = None, wrapper: Sequence[str] = ()
+) -> Iterator[GatewayProcess]:
+    """Run a gateway, see `GatewayProcess`; at the end its log must be free of tracebacks."""
+    gateway = GatewayProcess(folder, *options, path=path, wrapper=wrapper)
     try:
         yield gateway
     finally:

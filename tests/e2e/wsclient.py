@@ -64,6 +64,7 @@ class WebSocketClient:
         headers: further header lines.
         along: bytes to send in one go with the handshake.
         receive_buffer: SO_RCVBUF in bytes; None leaves it to the kernel.
+        source: the address of this machine to connect from.
 
     Attributes:
         sent: how many bytes `send_raw` has handed to the kernel.
@@ -78,11 +79,13 @@ class WebSocketClient:
         headers: tuple[str, ...] = (),
         along: bytes = b"",
         receive_buffer: int | None = None,
+        source: str = "127.0.0.1",
     ) -> None:
         self.socket = socket.socket()
         self.socket.settimeout(DEADLINE)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.bind((source, 0))
         self.socket.connect(("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET /api/connect?{query} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket"]

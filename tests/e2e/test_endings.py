@@ -1,0 +1,226 @@
+"""How tunnels end when something is still under way: a dial, a queue, a shutdown."""
+
+import contextlib
+import itertools
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.backends import BLOCK, Backend, MiB, backend, digest, echo, silent_port, wait_and_receive
+from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
+from tests.e2e.test_tunnel import send_all, until, until_still
+from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, WebSocketClient, pack
+
+CLOSE_1000 = pack(CLOSE, struct.pack("!H", 1000))
+#: So much that it can't be mistaken for what the kernel holds.
+HIGH_WATER = 32 * MiB
+#: More than the gateway's own buffers hold, less than it and the kernel's together.
+QUEUED = 4 * MiB
+
+
+def send_until_lost(server: Backend) -> None:
+    """Send `backends.stream` for ever, counting what the kernel takes, until the connection is lost."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            for start in range(0, len(BLOCK), 65536):
+                piece = BLOCK[start : start + 65536]
+                server.connection.sendall(piece)
+                server.sent += len(piece)
+
+
+def is_prefix(data: bytes) -> bool:
+    """Tell whether ``data`` is how `backends.stream` begins."""
+    return data == b"".join(itertools.repeat(BLOCK, len(data) // len(BLOCK) + 1))[: len(data)]
+
+
+def test_client_that_leaves_while_the_backend_is_stuck_has_sent_all(gateway: GatewayProcess) -> None:
+    """It sends, closes, and hangs up before the backend reads a byte; the backend gets it all, and FIN."""
+    with backend(wait_and_receive) as server:
+        with WebSocketClient(gateway.port, server.query) as client:
+            send_all(client, QUEUED)
+        # The client's socket is closed now, its Close frame not even answered.
+        assert server.received == 0
+        server.go.set()
+        assert server.wait_for_end() == "eof"
+    assert (server.received, server.sha.hexdigest()) == (QUEUED, digest(QUEUED))
+
+
+@pytest.mark.parametrize("size", [1, 64 * 1024])
+def test_message_and_close_in_the_handshakes_segment_arrive(gateway: GatewayProcess, size: int) -> None:
+    """Nothing is lost although the client has closed before the backend is dialled."""
+    along = pack(BINARY, BLOCK[:size]) + CLOSE_1000
+    with backend(Backend.receive) as server:
+        with WebSocketClient(gateway.port, server.query, along=along) as client:
+            assert client.receive().opcode == CLOSE
+            assert server.wait_for_end() == "eof"
+    assert (server.received, server.sha.hexdigest()) == (size, digest(size))
+
+
+def test_what_follows_a_close_frame_is_not_delivered(gateway: GatewayProcess) -> None:
+    """RFC 6455 §5.5.1: nothing may be sent after it."""
+    with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
+        client.send_raw(pack(BINARY, b"before") + CLOSE_1000 + pack(BINARY, b"after"))
+        assert server.wait_for_end() == "eof"
+    assert server.received == len(b"before")
+
+
+def test_reset_is_told_within_a_second_of_it(gateway: GatewayProcess) -> None:
+    """A client that has read everything hears of it at once."""
+    reset_at: list[float] = []
+
+    def send_and_reset(server: Backend) -> None:
+        server.send(3 * MiB)
+        server.wait()
+        reset_at.append(time.monotonic())
+        server.reset()
+
+    with backend(send_and_reset) as server, WebSocketClient(gateway.port, server.query) as client:
+        assert is_prefix(client.read(3 * MiB))
+        server.go.set()
+        close = client.expect_close()
+        assert time.monotonic() - reset_at[0] < 1
+        assert close.code == 1011
+        assert close.reason.startswith("backend-reset: ")
+
+
+@pytest.mark.parametrize("client_writes", [False, True], ids=["seen when read", "seen when written"])
+def test_reset_while_the_client_is_stuck_leaves_a_prefix(tmp_path: Path, client_writes: bool) -> None:
+    """All that waited in the gateway is delivered when the client reads on, then Close 1011."""
+
+    def send_until_reset(server: Backend) -> None:
+        server.connection.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                server.connection.sendall(BLOCK)
+        server.reset()
+        server.ended.set()
+
+    with gateway_process(tmp_path, *LOOPBACK, "--high-water", str(HIGH_WATER)) as gateway:
+        with backend(send_until_reset) as server, WebSocketClient(gateway.port, server.query) as client:
+            assert server.ended.wait(DEADLINE)
+            if client_writes:
+                client.send(b"x")
+            data = b"".join(client.messages())
+            assert client.closed.code == 1011
+    assert len(data) > HIGH_WATER
+    assert is_prefix(data)
+
+
+def test_client_that_leaves_a_long_echo_unread_has_sent_all(tmp_path: Path) -> None:
+    """More than all buffers on the way back can hold: what comes back after the Close frame is dropped."""
+    size = 2 * HIGH_WATER
+    with gateway_process(tmp_path, *LOOPBACK, "--high-water", str(HIGH_WATER)) as gateway:
+        with backend(echo) as server:
+            with WebSocketClient(gateway.port, server.query, receive_buffer=32 * 1024) as client:
+                send_all(client, size)
+                assert server.wait_for_end(5) == "eof"
+    assert (server.received, server.sha.hexdigest()) == (size, digest(size))
+
+
+def test_backend_sees_fin_when_the_client_closes(gateway: GatewayProcess) -> None:
+    """Its Close frame is answered, and both TCP connections end by FIN within a second."""
+    with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
+        client.send(b"x")
+        until(lambda: server.received == 1)
+        client.close(4321)
+        assert client.receive().opcode == CLOSE
+        assert server.wait_for_end(1) == "eof"
+        assert client.socket.recv(1) == b""
+
+
+def _terminate(gateway: GatewayProcess) -> None:
+    gateway.process.terminate()
+    gateway.wait_for_log("Received SIGTERM")
+
+
+def test_sigterm_delivers_what_waits_for_a_slow_client(tmp_path: Path) -> None:
+    """All that it had queued, in order, then Close 1001, and the process ends."""
+
+    with gateway_process(tmp_path, *LOOPBACK, "--high-water", str(HIGH_WATER)) as gateway:
+        with backend(send_until_lost) as server, WebSocketClient(gateway.port, server.query) as client:
+            until_still(lambda: server.sent)
+            _terminate(gateway)
+            data = b"".join(client.messages())
+            assert client.closed.code == 1001
+            assert len(data) > HIGH_WATER
+            assert is_prefix(data)
+        assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+
+
+def test_sigterm_delivers_what_waits_for_a_slow_backend(tmp_path: Path) -> None:
+    """All that the client sent before it answered the Close frame, then FIN."""
+    with gateway_process(tmp_path, *LOOPBACK) as gateway:
+        with backend(wait_and_receive) as server, WebSocketClient(gateway.port, server.query) as client:
+            piece = pack(BINARY, BLOCK)
+            for _ in range(3):
+                client.send_raw(piece)
+            until_still(lambda: client.sent)
+            _terminate(gateway)
+            assert client.receive().opcode == CLOSE
+            client.close(1001)
+            server.go.set()
+            assert server.wait_for_end() == "eof"
+        assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+    assert (server.received, server.sha.hexdigest()) == (3 * len(BLOCK), digest(3 * len(BLOCK)))
+
+
+def test_sigterm_during_a_dial_does_not_wait_for_it(tmp_path: Path) -> None:
+    """The client is told 1001, long before the connection would time out."""
+    with gateway_process(tmp_path, *LOOPBACK, "--connect-timeout", "30") as gateway:
+        with silent_port() as port, WebSocketClient(gateway.port, f"host=127.0.0.1&port={port}") as client:
+            began = time.monotonic()
+            _terminate(gateway)
+            assert client.expect_close().code == 1001
+            assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+            assert time.monotonic() - began < 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stuck", ["client", "backend"])
+def test_sigterm_does_not_wait_for_ever(
+    tmp_path: Path, stuck: str, record_property: Callable[[str, object], None]
+) -> None:
+    """A peer that never reads again is given up after half a minute."""
+
+    with gateway_process(tmp_path, *LOOPBACK) as gateway:
+        serve = send_until_lost if stuck == "client" else wait_and_receive
+        with backend(serve) as server, WebSocketClient(gateway.port, server.query) as client:
+            if stuck == "client":
+                until_still(lambda: server.sent)
+            else:
+                sender = threading.Thread(target=_send_messages_until_lost, args=(client,))
+                sender.start()
+                until_still(lambda: client.sent)
+            began = time.monotonic()
+            _terminate(gateway)
+            assert gateway.process.wait(DEADLINE + 30) == -signal.SIGTERM
+            took = round(time.monotonic() - began, 1)
+            if stuck == "backend":
+                sender.join(DEADLINE)
+        record_property(f"sigterm_stuck_{stuck}_seconds", took)
+        print(f"SIGTERM with a stuck {stuck}: the process ended after {took} s")
+        assert took < 65
+
+
+def _send_messages_until_lost(client: WebSocketClient) -> None:
+    piece = pack(BINARY, BLOCK)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            client.send_raw(piece)
+
+
+def test_refused_upgrade_leaves_no_connection(gateway: GatewayProcess) -> None:
+    """A blocked target is never dialled: its listener sees nobody."""
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        with WebSocketClient(gateway.port, f"host=127.0.0.2&port={port}") as client:
+            assert client.expect_close().code == 4403
+        with pytest.raises(BlockingIOError):
+            listener.accept()
