@@ -214,6 +214,9 @@ class Options(usage.Options, AuthOptionMixin):
             raise usage.UsageError(
                 "--demo: allows its own backends only, so leave --allow, --deny, --policy out"
             )
+        if self["policy"] is not None:
+            # twistd may change its directory later (--rundir), and the file is read again on SIGHUP.
+            self["policy"] = str(Path(self["policy"]).absolute())
         self.read_policy()
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")

@@ -38,7 +38,8 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         only denies is a list of exceptions from that.
 
     Raises:
-        PolicyFileError: a line is no rule, or there are too many.
+        PolicyFileError: a line is no rule, or there are too many, or no rule at all: such a file is seldom
+            meant, and often half written.
         RuleError: a rule from elsewhere is none.
     """
     if len(text) > MAX_FILE_CHARACTERS:
@@ -48,7 +49,7 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         raise PolicyFileError(
             f"line {MAX_FILE_LINES + 1}: expected at most {MAX_FILE_LINES} lines, got {len(lines)}"
         )
-    rules: dict[str, list[str]] = {"allow": list(allow), "deny": list(deny)}
+    rules: dict[str, list[str]] = {"allow": [], "deny": []}
     for number, line in enumerate(lines, start=1):
         content = _COMMENT.sub("", line.removesuffix("\r")).strip(" \t")
         if not content:
@@ -63,15 +64,16 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         except RuleError as error:
             raise PolicyFileError(f"line {number}: {error}") from None
         rules[match["effect"]].append(match["rule"])
-    return Policy.parse(**rules)
+    if not rules["allow"] and not rules["deny"]:
+        raise PolicyFileError("expected at least one rule")
+    return Policy.parse(allow=[*allow, *rules["allow"]], deny=[*deny, *rules["deny"]])
 
 
 def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
     """Read a policy file.
 
     Args:
-        path: a regular file in UTF-8. A pipe has its rules once only: read again, it would be an empty file,
-            which means ``public``, or would be waited for without end.
+        path: a regular file in UTF-8. A pipe has its rules once only; to read it again would wait without end.
         allow: rules that allow besides.
         deny: rules that deny besides.
 

@@ -50,10 +50,16 @@ def test_rules_of_the_command_line_come_on_top() -> None:
     assert not allowed(policy, "10.1.0.1", 22)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "deny 93.184.0.0/16\n"])
-def test_file_that_allows_nothing_means_public(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
+def test_file_without_a_rule_is_refused(text: str) -> None:
+    """A disk that is full, or an editor at work, must not open everything that is public."""
+    with pytest.raises(PolicyFileError, match="at least one rule"):
+        parse_policy_file(text, allow=["10.0.0.0/8"])
+
+
+def test_file_that_allows_nothing_means_public() -> None:
     """A file that only denies is a list of exceptions."""
-    policy = parse_policy_file(text)
+    policy = parse_policy_file("deny 93.184.0.0/16\n")
     assert allowed(policy, "8.8.8.8", 53)
     assert not allowed(policy, "10.0.0.1", 53)
 
