@@ -2,21 +2,19 @@
 
 import argparse
 import json
-import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from io import TextIOWrapper
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import IO, Any
 
 from portofcall.egress import Policy, RuleError
 from portofcall.errors import Blocked, InvalidTarget, NameNotFound, printable
 from portofcall.policyfile import PolicyFileError, read_policy
+from portofcall.resolve import Address, look_up
 from portofcall.target import Target
 
-Address = IPv4Address | IPv6Address
 Resolve = Callable[[str], Sequence[Address]]
 
 ALLOWED, BLOCKED, INVALID = 0, 1, 2
@@ -76,7 +74,10 @@ def check(policy: Policy, host: str, port: str, *, resolve: Resolve | None = Non
         if resolve is None:
             reason += "; not resolved, --resolve does"
         else:
-            addresses = resolve(target.host)
+            try:
+                addresses = resolve(target.host)
+            except (OSError, UnicodeError):
+                addresses = ()
             if not addresses:
                 reason = f"{target.host} has no address"
                 return Finding("blocked", NameNotFound.slug, reason, target.host, target.port)
@@ -116,7 +117,7 @@ def run(
     stdin: IO[str] | None = None,
     stdout: IO[str] | None = None,
     stderr: IO[str] | None = None,
-    look_up: Resolve | None = None,
+    look_up: Resolve = look_up,
 ) -> int:
     """Run the command.
 
@@ -145,7 +146,7 @@ def run(
     if (args.host == "-") != (args.port is None):
         stderr.write("portofcall check: expected HOST PORT, or - alone\n")
         return INVALID
-    resolve = (look_up or _look_up) if args.resolve else None
+    resolve = look_up if args.resolve else None
     worst = ALLOWED
     for host, port in _lines(stdin) if args.host == "-" else [(args.host, args.port)]:
         finding = check(policy, host, port, resolve=resolve)
@@ -170,11 +171,3 @@ def _lines(stdin: IO[str]) -> Iterator[tuple[str, str]]:
         # Of a line that was too long, what was read first names no port.
         host, _, port = line.rstrip("\r\n").rpartition(" ")
         yield host, port
-
-
-def _look_up(name: str) -> Sequence[Address]:
-    try:
-        answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    return tuple(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))

@@ -73,7 +73,7 @@ def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = 
     """Read a policy file.
 
     Args:
-        path: a regular file in UTF-8. A pipe has its rules once only; to read it again would wait without end.
+        path: a regular file in UTF-8. A pipe has its rules once only; reading it again would wait for ever.
         allow: rules that allow besides.
         deny: rules that deny besides.
 

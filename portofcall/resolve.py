@@ -77,7 +77,7 @@ class ThreadedResolver:
                 self._pool.start()
             running += 1
             self._running[client] = running
-            found = deferToThreadPool(self._reactor, self._pool, _look_up, name)
+            found = deferToThreadPool(self._reactor, self._pool, look_up, name)
             found.addBoth(self._finish, client, answer)
         if not waiting:
             del self._waiting[client]
@@ -95,6 +95,12 @@ class ThreadedResolver:
             cast(Any, answer.callback)(result)
 
 
-def _look_up(name: str) -> Sequence[Address]:
+def look_up(name: str) -> Sequence[Address]:
+    """Ask the operating system for the addresses of ``name``, and wait for its answer.
+
+    Raises:
+        OSError: there are none, or nobody could tell.
+        UnicodeError: it is no name that could be asked for.
+    """
     answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))

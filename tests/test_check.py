@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from portofcall.check_command import Address, add_arguments, run
+from portofcall.check_command import add_arguments, run
 from portofcall.cli import UNREAD, main
+from portofcall.resolve import Address
 from portofcall.target import Target
 from tests.test_egress import corpus
 
