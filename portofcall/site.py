@@ -14,7 +14,11 @@ from zope.interface import provider
 
 from portofcall.answers import raw_answer
 from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut, printable
-from portofcall.limits import Limits
+from portofcall.limits import Limits, MiB
+
+#: How much of a request that was refused is still read, and for how long.
+_MOST_DROPPED_BYTES = 8 * MiB
+_DROP_SECONDS = 2.0
 
 
 class GatewaySite(Site):
@@ -68,6 +72,8 @@ class _BoundedChannel(HTTPChannel):
     """A connection that speaks HTTP, until it is handed over to a tunnel."""
 
     site: GatewaySite
+    _served = False
+    _dropped_bytes = 0
     _deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -86,6 +92,7 @@ class _BoundedChannel(HTTPChannel):
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
+        self._served = True
         self._wait(self.site.idle_seconds)
         super().requestDone(request)
 
@@ -94,9 +101,24 @@ class _BoundedChannel(HTTPChannel):
         super().connectionLost(reason)
 
     def refuse(self, error: RequestError) -> None:
-        """Answer with an error in the middle of a request, and close."""
+        """Answer with an error in the middle of a request, and close.
+
+        What the client still sends is read and dropped for a while: to close over it would reset the
+        connection, and the client would not get the answer (RFC 9112 §9.6).
+        """
         self._stop_waiting()
         cast(ITransport, self.transport).write(raw_answer(error))
+        self.clearLineBuffer()
+        self.dataReceived = self._drop  # type: ignore[method-assign]
+        self._deadline = self.site.reactor.callLater(_DROP_SECONDS, self._close)
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped_bytes += len(data)
+        if self._dropped_bytes > _MOST_DROPPED_BYTES:
+            self._close()
+
+    def _close(self) -> None:
+        self._stop_waiting()
         self.loseConnection()
 
     def _wait(self, seconds: float) -> None:
@@ -105,12 +127,14 @@ class _BoundedChannel(HTTPChannel):
 
     def _stop_waiting(self) -> None:
         deadline, self._deadline = self._deadline, None
-        if deadline is not None:
+        if deadline is not None and deadline.active():
             deadline.cancel()
 
     def _too_late(self) -> None:
-        self._deadline = None
-        self.refuse(RequestTimedOut("the request did not arrive in time"))
+        if self._served and not self.requests:
+            self._close()
+        else:
+            self.refuse(RequestTimedOut("the request did not arrive in time"))
 
 
 class _BoundedRequest(Request):

@@ -151,7 +151,7 @@ def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge.over(limits.max_body_bytes)
     try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
+        fields = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidField("the body must be a JSON object in UTF-8") from None
     if not isinstance(fields, dict):

@@ -228,6 +228,7 @@ class WebSocketFactory(WebSocketServerFactory):
             failByDrop=False,
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
+            echoCloseCodeReason=True,
             allowNullOrigin=True,
         )
         self.tunnels = tunnels

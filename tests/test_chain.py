@@ -273,3 +273,20 @@ def test_bytes_in_are_bytes_out(
     assert sink.delivered + sink.buffer == b"".join(pieces)
     assert ending.results == [None]
     assert chain.passed_bytes == len(sink.delivered)
+
+
+def test_write_from_inside_a_write_keeps_its_turn() -> None:
+    """A sink that makes the source send more does not get that before what waited."""
+    chain, _, sink, _ = make()
+    written: list[bytes] = []
+
+    def write(data: bytes) -> None:
+        written.append(data)
+        if data == b"first" * 1000:
+            chain.write(b"third")
+
+    sink.write = write
+    chain.write(b"first" * 1000)
+    chain.write(b"second" * 1000)
+    chain.open(sink)
+    assert written == [b"first" * 1000, b"second" * 1000, b"third"]

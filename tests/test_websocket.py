@@ -220,8 +220,8 @@ def test_frames_sent_with_the_handshake_are_not_lost() -> None:
 def test_client_that_closes_is_answered_and_the_backend_gets_fin() -> None:
     """RFC 6455 §5.5.1: a Close frame is answered by one, and the server closes TCP first."""
     client = Client(World())
-    client.send(frame(2, b"bye") + frame(8, struct.pack("!H", 1000)))
-    assert client.close_frame() == (1000, "")
+    client.send(frame(2, b"bye") + frame(8, struct.pack("!H", 4321) + b"done"))
+    assert client.close_frame() == (4321, "done")
     assert "close" in client.transport.log
     assert client.backend.log[-1] == "fin"
     assert client.backend.take() == b"bye"
