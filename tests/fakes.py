@@ -86,6 +86,8 @@ class FakeTransport(FakeSource):
             self.producer.pauseProducing()
 
     def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        pieces = list(pieces)
+        assert all(isinstance(piece, bytes) for piece in pieces), "Twisted takes nothing else here"
         self.write(b"".join(pieces))
 
     def getPeer(self) -> IPv4Address:

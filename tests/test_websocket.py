@@ -10,7 +10,7 @@ from zope.interface.verify import verifyClass
 
 from portofcall.interfaces import IClientEnd
 from portofcall.limits import KiB, Limits
-from portofcall.websocket import WebSocketEnd
+from portofcall.websocket import WebSocketEnd, binary_header
 from tests.fakes import FakeTransport, World, lose
 from tests.test_web import Answer
 
@@ -233,7 +233,7 @@ def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> N
     client.backend.protocol.readConnectionLost()
     assert client.close_frame() == (1000, "")
     client.send(frame(8, struct.pack("!H", 1000)))
-    assert client.transport.log == ["close"]
+    assert client.transport.log == ["nodelay=True", "close"]
 
 
 @pytest.mark.parametrize(
@@ -390,3 +390,23 @@ def test_busy_target_is_4429() -> None:
     third = Client(world)
     assert third.answer.status == 101
     assert third.received() == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
+def test_headers_are_minimal(size: int) -> None:
+    """RFC 6455 §5.2: the shortest length that fits, no mask, the whole message in one frame."""
+    assert frames(binary_header(size) + bytes(size)) == [(2, bytes(size))]
+    assert len(binary_header(size)) == 2 + (0 if size < 126 else 2 if size < 65536 else 8)
+
+
+def test_ends_have_autobahns_options_as_the_factory_set_them() -> None:
+    """They are put on the class once; an option that Autobahn adds comes along."""
+    from autobahn.twisted.websocket import WebSocketServerProtocol
+
+    from portofcall.websocket import WebSocketFactory
+
+    factory = WebSocketFactory(None, limits=Limits(), reactor=World().reactor)  # type: ignore[arg-type]
+    end: Any = factory.build({}, None)  # type: ignore[arg-type]
+    assert end.failByDrop is False
+    assert end.closeHandshakeTimeout == 0
+    assert all(hasattr(end, name) for name in WebSocketServerProtocol.CONFIG_ATTRS)
