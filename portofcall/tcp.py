@@ -6,6 +6,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.interfaces import BackendEvents, IStreamTransport
+from portofcall.sendnow import send_now
 
 
 @implementer(IHalfCloseableProtocol)
@@ -26,6 +27,7 @@ class BackendEnd(Protocol):
         """Ask for packets at once, and for a word when the other machine is gone."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self.transport = send_now(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Report bytes from the backend."""

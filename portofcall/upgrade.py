@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
 from portofcall.answers import APIResource
 from portofcall.entrance import Entrance, demand_plain_headers
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
+from portofcall.sendnow import send_now
 from portofcall.target import Target
 from portofcall.tunnels import Query, query_target
 from portofcall.websocket import SUBPROTOCOL, WebSocketEnd, WebSocketFactory
@@ -136,5 +138,7 @@ def hand_over(request: Request, end: WebSocketEnd) -> None:
         transport.protocol = end
     # A client that sends frames before it has our answer is hasty, but its bytes count.
     channel.rawDataReceived = end.dataReceived  # type: ignore[method-assign]
-    end.makeConnection(transport)
+    if isinstance(request.getClientAddress(), IPv4Address | IPv6Address):
+        transport.setTcpKeepAlive(True)
+    end.makeConnection(send_now(transport))
     transport.resumeProducing()

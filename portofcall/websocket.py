@@ -50,10 +50,15 @@ class WebSocketEnd(WebSocketServerProtocol):
         self.visit = visit
         self._pongs = _Pongs(self)
         self._fragments = 0
+        self._payloads: list[bytes] = []
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand bytes to Autobahn's parser; its own method formats a line for a log that is off."""
+        """Hand what was read to Autobahn's parser, and what that finds in it to the tunnel, as one piece.
+
+        Autobahn's own method formats a line for a log that is off.
+        """
         self._dataReceived(data)
+        self._pass_on()
 
     # Autobahn calls these
 
@@ -81,8 +86,8 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Pass on a piece of a frame. Bytes that follow a broken frame are not the client's word any more."""
-        if payload and not self.failedByMe and self._tunnel is not None:
-            self._tunnel.client_sent(payload)
+        if payload and not self.failedByMe:
+            self._payloads.append(payload)
 
     def onMessageFrameEnd(self) -> None:
         """Nothing was kept, so nothing is to be done."""
@@ -103,6 +108,7 @@ class WebSocketEnd(WebSocketServerProtocol):
         """Answer the Close frame as Autobahn does, then tell the tunnel."""
         broken = super().onCloseFrame(code, reasonRaw)
         if self._tunnel is not None and not self.failedByMe:
+            self._pass_on()
             self._tunnel.client_closed()
         return broken
 
@@ -112,6 +118,7 @@ class WebSocketEnd(WebSocketServerProtocol):
         """Send a Close frame; if it is because the client broke the protocol, tell the tunnel."""
         super().sendCloseFrame(code, reasonUtf8, isReply)
         if self.failedByMe and self._tunnel is not None:
+            self._pass_on()
             self._tunnel.client_failed(printable((reasonUtf8 or b"").decode("utf-8", "replace")))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -120,6 +127,12 @@ class WebSocketEnd(WebSocketServerProtocol):
             self.visit.lease.release()
         else:
             self._tunnel.client_lost()
+
+    def _pass_on(self) -> None:
+        """Give the tunnel what has come: of many small frames one write."""
+        payloads, self._payloads = self._payloads, []
+        if payloads and self._tunnel is not None:
+            self._tunnel.client_sent(payloads[0] if len(payloads) == 1 else b"".join(payloads))
 
     def _control_frame_is_due(self) -> bool:
         """Count a ping or pong, and fail a client that sends them faster than anybody needs."""

@@ -14,8 +14,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 LAYERS = [
     {"__init__"},
     {"errors", "limits", "interfaces", "addresses", "patience", "own"},
-    {"target", "chain", "resolve", "tcp", "admission", "access", "failures"},
-    {"rules", "claims", "connect"},
+    {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
+    {"rules", "claims", "connect", "tcp"},
     {"egress", "tunnel", "answers", "tickets"},
     {"dial", "credentials", "ticket_command", "policyfile"},
     {"entrance", "probe", "policysource", "check_command"},
@@ -93,7 +93,7 @@ def test_only_one_module_knows_autobahn() -> None:
 def test_tunnels_know_neither_http_nor_policy() -> None:
     """What moves bytes does not know who asked, or for where."""
     for module in ("tunnel", "chain", "tcp", "interfaces"):
-        assert own(module) <= {"chain", "errors", "interfaces", "limits", "patience", "tcp"}
+        assert own(module) <= {"chain", "errors", "interfaces", "limits", "patience", "sendnow", "tcp"}
         assert not any(name.startswith("twisted.web") for _, name in imports(module))
 
 

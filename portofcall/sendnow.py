@@ -1,0 +1,121 @@
+"""Send at once what the socket takes, and leave only the rest to the reactor.
+
+A transport's ``write`` queues: it asks the reactor to be told when the socket is writable, waits for its
+turn, and sends then. For a socket that is writable, which it mostly is, that is two system calls and a turn
+of the reactor for each message.
+"""
+
+import socket
+from collections.abc import Iterable
+from typing import Any, cast
+
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ISystemHandle
+from zope.interface import implementer
+
+from portofcall.interfaces import IStreamTransport
+from portofcall.limits import KiB
+
+#: How much may wait in the transport before its producer is paused; what Twisted's own transports take.
+_BUFFER_BYTES = 64 * KiB
+
+
+def send_now(transport: IStreamTransport) -> IStreamTransport:
+    """Make a transport that sends at once.
+
+    Args:
+        transport: connected. What is queued in it already has to be followed by a write before a producer is
+            registered, so that nothing overtakes it.
+
+    Returns:
+        The same, with a `_SendNow` before it if it is a plain socket's; otherwise (TLS, or no socket at all)
+        itself.
+    """
+    handle = cast(ISystemHandle, transport).getHandle() if ISystemHandle.providedBy(transport) else None
+    if type(handle) is not socket.socket:
+        return transport
+    return cast(IStreamTransport, _SendNow(transport, handle))
+
+
+class _SendNow:
+    """Stands before a transport: `write` goes to the socket while the transport has nothing queued.
+
+    To know when that is, it is the transport's pull producer, which is asked for more each time all has been
+    sent. To its own producer, a push producer, it behaves as the transport would. Everything else is the
+    transport's.
+
+    Once the producer is unregistered nobody tells any more when all has been sent: from then on it queues.
+    """
+
+    def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
+        self._transport = transport
+        self._send = handle.send
+        self._producer: IPushProducer | None = None
+        self._paused = False
+        self._queued_bytes = 0
+        self._direct = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, or what of it the socket takes, and queue the rest (`ITransport`)."""
+        if self._direct and not self._queued_bytes:
+            try:
+                sent = self._send(data)
+            except OSError:
+                # Not now, or never again: the transport will find out which.
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._queue(data)
+
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        """Send the pieces as one (`ITransport`)."""
+        self.write(b"".join(pieces))
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Take a push producer (`IConsumer`)."""
+        if not streaming or self._producer is not None:
+            raise RuntimeError("takes one producer, and a push producer")
+        self._producer = cast(IPushProducer, producer)
+        queued_bytes = self._queued_bytes
+        # This asks for bytes at once, whatever is queued.
+        self._transport.registerProducer(_Drained(self), False)
+        self._queued_bytes = queued_bytes
+        self._direct = True
+
+    def unregisterProducer(self) -> None:
+        """Let the producer go, so that the transport can close (`IConsumer`)."""
+        if self._producer is not None:
+            self._producer = None
+            self._direct = False
+            self._transport.unregisterProducer()
+
+    def _queue(self, data: bytes) -> None:
+        self._queued_bytes += len(data)
+        self._transport.write(data)
+        if self._queued_bytes > _BUFFER_BYTES and self._producer is not None:
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def _drained(self) -> None:
+        self._queued_bytes = 0
+        if self._paused and self._producer is not None:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _stopped(self) -> None:
+        self._direct = False
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+
+
+@implementer(IPullProducer)
+class _Drained:
+    """Tells a `_SendNow` when its transport has sent everything, and when that is gone."""
+
+    def __init__(self, owner: _SendNow) -> None:
+        self.resumeProducing = owner._drained
+        self.stopProducing = owner._stopped
