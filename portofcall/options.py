@@ -17,43 +17,13 @@ from portofcall import __version__
 from portofcall.access import parse_network, parse_origin
 from portofcall.egress import Policy, RuleError
 from portofcall.errors import printable
-from portofcall.limits import Limits, parse_count, parse_rate, parse_seconds, parse_size
+from portofcall.limits import Limits
+from portofcall.optiontable import DEFAULT_LISTEN, GROUPS, NUMBERS
 from portofcall.policyfile import PolicyFileError, read_policy
 from portofcall.tickets import TicketKey
-
-DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+from portofcall.websocket import UNMASKS_FAST
 
 _LIMITS = Limits()
-
-#: For each numeric option: its metavariable, its parser, its field in `Limits`, and what it does.
-_NUMBERS: dict[str, tuple[str, Callable[[str], Any], str, str]] = {
-    "high-water": ("BYTES", parse_size, "high_water_bytes",
-        "How much may wait for a slow reader before its sender is paused; 512K and 1M will do. "
-        "[default: 1M bytes]"),
-    "max-message": ("BYTES", parse_size, "max_message_bytes",
-        "The largest WebSocket message that is sent out. [default: 1M bytes]"),
-    "connect-timeout": ("SECONDS", parse_seconds, "connect_timeout_seconds",
-        "For a target to accept the connection. [default: 10 seconds]"),
-    "dns-timeout": ("SECONDS", parse_seconds, "dns_timeout_seconds",
-        "For a host name to be resolved. [default: 5 seconds]"),
-    "max-tunnels": ("COUNT", parse_count, "max_tunnels",
-        "The most tunnels, pings and banners at a time; 0 means no limit, here and below. "
-        "[default: 10000, or 40 % of the file descriptors if that is less]"),
-    "max-per-client": ("COUNT", parse_count, "max_per_client",
-        "The most of them for one client: an IPv4 address, or an IPv6 /64. [default: 256]"),
-    "max-per-target": ("COUNT", parse_count, "max_per_target",
-        "The most connections to one address and port. [default: 256]"),
-    "rate-per-client": ("RATE", parse_rate, "rate_per_client",
-        "How many one client may start per second, and how many at once; 50 or 50:200. "
-        "[default: 50:200 per second]"),
-    "rate-per-target": ("RATE", parse_rate, "rate_per_target",
-        "How many connections to one address and port may be opened per second, and how many at once. "
-        "[default: 50:200 per second]"),
-}  # fmt: skip
-
-
-def _numbers(*names: str) -> dict[str, tuple[str, str]]:
-    return {name: (_NUMBERS[name][0], _NUMBERS[name][3]) for name in names}
 
 
 class Options(usage.Options, AuthOptionMixin):
@@ -68,72 +38,11 @@ class Options(usage.Options, AuthOptionMixin):
 
     supportedInterfaces = (IUsernamePassword,)
 
-    #: The groups of --help: for each option its metavariable, and what it does, with default and unit.
-    groups: ClassVar[dict[str, dict[str, tuple[str, str]]]] = {
-        "Where it listens": {
-            "listen": (
-                "ENDPOINT",
-                "A Twisted server endpoint: tcp, ssl, unix, systemd or haproxy. Repeatable. "
-                f"[default: {DEFAULT_LISTEN}]",
-            ),
-        },
-        "Who may ask": {
-            "auth": (
-                "METHOD",
-                "Ask for a user and a password over HTTP Basic, and check them by METHOD, such as "
-                "file:/etc/portofcall.passwd. Repeatable. [default: none]",
-            ),
-            "ticket-key": (
-                "FILE",
-                "Take tickets that were signed with this key; `portofcall ticket` makes them. "
-                "[default: none]",
-            ),
-            "no-auth": (
-                "",
-                "Listen where others than this machine can connect, although nothing proves who they are. "
-                "[default: off]",
-            ),
-            "origin": (
-                "URL",
-                "Let pages of that origin ask, besides the gateway's own. Repeatable. [default: none]",
-            ),
-            "trust-forwarded": (
-                "CIDR",
-                "Believe the X-Forwarded-For of proxies there. Repeatable. [default: none]",
-            ),
-        },
-        "Where clients may go": {
-            "allow": (
-                "RULE",
-                "Let clients go there: public, an address, CIDR or host name, each with optional :PORTS "
-                "(22 or 1-1023 or 22,443 or *; IPv6 in brackets). Repeatable. [default: public]",
-            ),
-            "deny": ("RULE", "Refuse what it names, whatever else allows it. Repeatable. [default: none]"),
-            "policy": (
-                "FILE",
-                "Take more rules from a file, one `allow RULE` or `deny RULE` a line; it is read again on "
-                "SIGHUP. [default: none]",
-            ),
-        },
-        "How much": _numbers(*_NUMBERS),
-        "To try it": {
-            "demo": (
-                "",
-                "Start echo, discard and chargen on loopback and allow these three only; the log says what "
-                "to try. [default: off]",
-            ),
-        },
-        "Others": {
-            "help": ("", "Show this."),
-            "help-auth": ("", "Show the methods of --auth."),
-            "help-auth-type": ("METHOD", "Show what one of them takes."),
-            "version": ("", "Show the version."),
-        },
-    }
-
-    optFlags: ClassVar[Sequence[Sequence[Any]]] = [["demo", None, ""], ["no-auth", None, ""]]
+    optFlags: ClassVar[Sequence[Sequence[Any]]] = [
+        [name, None, ""] for name in ("demo", "no-auth", "without-nvx")
+    ]
     optParameters: ClassVar[Sequence[Sequence[Any]]] = [
-        [name, None, None, ""] for name in (*_NUMBERS, "policy", "ticket-key")
+        [name, None, None, ""] for name in (*NUMBERS, "policy", "ticket-key")
     ]
 
     def __init__(self) -> None:
@@ -144,7 +53,7 @@ class Options(usage.Options, AuthOptionMixin):
     # Options that are repeatable
 
     def opt_listen(self, endpoint: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         try:
             # Without a reactor this only parses; makeService makes the endpoint that is used.
             serverFromString(None, endpoint)
@@ -156,23 +65,23 @@ class Options(usage.Options, AuthOptionMixin):
         self["listen"].append(endpoint)
 
     def opt_allow(self, rule: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         self._rule("allow", rule)
 
     def opt_deny(self, rule: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         self._rule("deny", rule)
 
     def opt_origin(self, url: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         self["origin"].append(_parse("origin", url, parse_origin))
 
     def opt_trust_forwarded(self, network: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         self["trust-forwarded"].append(_parse("trust-forwarded", network, parse_network))
 
     def opt_auth(self, method: str) -> None:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         kind = printable(method.partition(":")[0], 30)
         try:
             super().opt_auth(method)
@@ -190,7 +99,7 @@ class Options(usage.Options, AuthOptionMixin):
         super().addChecker(checker)
 
     def opt_version(self) -> NoReturn:
-        """See `groups`."""
+        """See `optiontable.GROUPS`."""
         sys.stdout.write(f"portofcall {__version__}\n")
         raise SystemExit(0)
 
@@ -205,7 +114,12 @@ class Options(usage.Options, AuthOptionMixin):
 
     def postOptions(self) -> None:
         """Turn texts into values, fill in defaults, and refuse options that contradict each other."""
-        for name, (_, parse, field, _) in _NUMBERS.items():
+        if not UNMASKS_FAST and not self["without-nvx"]:
+            raise usage.UsageError(
+                "--without-nvx: Autobahn's NVX is missing or off (AUTOBAHN_USE_NVX), so that a hundredth of "
+                "the speed is left; reinstall autobahn with a C compiler at hand, or insist by this option"
+            )
+        for name, (_, parse, field, _) in NUMBERS.items():
             text = self[name]
             self[name] = getattr(_LIMITS, field) if text is None else _parse(name, text, parse)
         if self["ticket-key"] is not None:
@@ -238,7 +152,7 @@ class Options(usage.Options, AuthOptionMixin):
 
     def limits(self) -> Limits:
         """Make the limits that were asked for."""
-        return Limits(**{field: self[name] for name, (_, _, field, _) in _NUMBERS.items()})
+        return Limits(**{field: self[name] for name, (_, _, field, _) in NUMBERS.items()})
 
     # How twistd shows it
 
@@ -259,7 +173,7 @@ class Options(usage.Options, AuthOptionMixin):
         """Tell of the options, by groups."""
         width = width or int(os.environ.get("COLUMNS", "80"))
         lines: list[str] = []
-        for group, options in self.groups.items():
+        for group, options in GROUPS.items():
             lines += ["", f"{group}:"]
             for name, (variable, text) in options.items():
                 lines.append(f"  --{name}{'=' if variable else ''}{variable}")

@@ -15,7 +15,7 @@ LAYERS = [
     {"__init__"},
     {"errors", "limits", "interfaces", "addresses", "patience", "own"},
     {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
-    {"rules", "claims", "connect", "tcp"},
+    {"rules", "claims", "connect", "tcp", "optiontable"},
     {"egress", "tunnel", "answers", "tickets"},
     {"dial", "credentials", "ticket_command", "policyfile"},
     {"entrance", "probe", "policysource", "check_command"},

@@ -24,7 +24,8 @@ from portofcall.egress import Policy
 from portofcall.gateway import Gateway
 from portofcall.limits import Limits, MiB, Rate
 from portofcall.listen import NotListening
-from portofcall.options import DEFAULT_LISTEN, Options
+from portofcall.options import Options
+from portofcall.optiontable import DEFAULT_LISTEN, GROUPS
 from portofcall.service import makeService
 from tests.test_websocket import frame, frames, head
 
@@ -116,7 +117,7 @@ def test_under_twistd_that_line_is_all(arguments: list[str], option: str) -> Non
 def test_help_tells_every_option_with_its_default() -> None:
     """Grouped, none forgotten, none invented."""
     options = Options()
-    told = {name for group in Options.groups.values() for name in group}
+    told = {name for group in GROUPS.values() for name in group}
     text = options.getUsage(width=80)
     assert set(options.docs) == told
     assert all(f"  --{name}" in text for name in told)

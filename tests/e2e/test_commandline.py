@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import TWISTD
-from tests.e2e.wsclient import DEADLINE
+from tests.e2e.backends import backend, echo
+from tests.e2e.gateway import LOOPBACK, TWISTD, gateway_process
+from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 
 def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,3 +51,20 @@ def test_senseless_option_ends_in_one_line(tmp_path: Path, arguments: tuple[str,
     (line,) = done.stderr.splitlines()
     assert arguments[0] in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_start_without_nvx_is_refused_unless_the_operator_insists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundredth of the speed is not what anybody expects."""
+    monkeypatch.setenv("AUTOBAHN_USE_NVX", "0")
+    done = twistd(tmp_path, "-n", "portofcall")
+    assert done.returncode == 1
+    assert "--without-nvx: Autobahn's NVX is missing or off" in done.stderr
+    assert "Traceback" not in done.stderr
+    with gateway_process(tmp_path, "--without-nvx", *LOOPBACK) as gateway, backend(echo) as server:
+        with WebSocketClient(gateway.port, server.query) as client:
+            client.send(b"slow")
+            assert client.read(4) == b"slow"
+            client.close()
+            client.receive()
