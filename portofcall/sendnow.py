@@ -6,7 +6,7 @@ of the reactor for each message.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ISystemHandle
@@ -49,6 +49,7 @@ class _SendNow:
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
         self._transport = transport
         self._send = handle.send
+        self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
         self._paused = False
         self._queued_bytes = 0
@@ -70,9 +71,18 @@ class _SendNow:
             data = data[sent:]
         self._queue(data)
 
-    def writeSequence(self, pieces: Iterable[bytes]) -> None:
-        """Send the pieces as one (`ITransport`)."""
-        self.write(b"".join(pieces))
+    def writeSequence(self, pieces: Sequence[bytes]) -> None:
+        """Send the pieces as one, without joining them if the socket takes them all (`ITransport`)."""
+        sent = 0
+        if self._direct and not self._queued_bytes:
+            try:
+                sent = self._sendmsg(pieces)
+            except OSError:
+                # As in write.
+                sent = 0
+            if sent == sum(map(len, pieces)):
+                return
+        self._queue(b"".join(pieces)[sent:])
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a push producer (`IConsumer`)."""

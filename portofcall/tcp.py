@@ -1,12 +1,20 @@
 """The TCP end of a tunnel."""
 
+from typing import Any
+
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.interfaces import BackendEvents, IStreamTransport
+from portofcall.limits import KiB
 from portofcall.sendnow import send_now
+
+#: How much is read from a socket at a time: while reads are full, more. Each read costs a turn of the
+#: reactor; a large buffer for a small read costs more than that.
+_READ_BYTES = 64 * KiB
+_BULK_READ_BYTES = 128 * KiB
 
 
 @implementer(IHalfCloseableProtocol)
@@ -22,16 +30,24 @@ class BackendEnd(Protocol):
 
     transport: IStreamTransport
     events: BackendEvents
+    _socket_transport: Any
+    _bulk = False
 
     def connectionMade(self) -> None:
         """Ask for packets at once, and for a word when the other machine is gone."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self._socket_transport = self.transport
         self.transport = send_now(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
-        """Report bytes from the backend."""
+        """Report bytes from the backend, and read more at a time while there is more."""
         self.events.backend_sent(data)
+        bulk = len(data) >= _READ_BYTES
+        if bulk is not self._bulk:
+            self._bulk = bulk
+            # How much a transport reads at a time; what it may have queued is its `_SendNow`'s matter.
+            self._socket_transport.bufferSize = _BULK_READ_BYTES if bulk else _READ_BYTES
 
     def readConnectionLost(self) -> None:
         """Report the backend's FIN."""
