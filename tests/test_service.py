@@ -240,6 +240,24 @@ async def test_over_tls(certificate: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("scheme", ["tcp", "ssl"])
+async def test_only_answers_over_tls_ask_for_tls_from_now_on(certificate: Path, scheme: str) -> None:
+    """RFC 6797 §7.2: never over plain HTTP."""
+    key = f":privateKey={certificate}" if scheme == "ssl" else ""
+    async with listening(f"{scheme}:0:interface=127.0.0.1{key}", loopback_gateway().site()) as port:
+        trust = certificate.parent
+        plain = f"tcp:127.0.0.1:{port}"
+        secure = f"tls:localhost:{port}:trustRoots={trust}:endpoint=tcp\\:127.0.0.1\\:{port}"
+        talk = Conversation()
+        await connectProtocol(clientFromString(reactor, secure if key else plain), talk)
+        assert talk.transport is not None
+        talk.transport.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await talk.until(lambda data: b"docs/" in data)
+        assert (b"\r\nStrict-Transport-Security: max-age=" in answer) is bool(key)
+        talk.transport.loseConnection()
+
+
+@pytest_twisted.ensureDeferred
 async def test_over_a_unix_socket(tmp_path: Path) -> None:
     """``unix:`` endpoints are for a web server in front."""
     gateway = loopback_gateway()
