@@ -34,7 +34,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
     Returns:
         A service that listens, and that drains its tunnels when it is stopped. To start it raises
-        `portofcall.listen.NotListening` where it can't listen; under twistd that is one line, and the end.
+        `portofcall.listen.NotListening` where it can't listen; under ``twistd -n`` that is one line, and the
+        end.
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install one
@@ -56,7 +57,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=tuple(options["trust-forwarded"])),
         credentials=credentials,
     )
-    service = _Root(exits=options.parent is not None)
+    # A twistd in the background waits for its child to tell what is wrong, and an exit tells nothing.
+    service = _Root(exits=bool(options.parent and options.parent.get("nodaemon")))
     _Drain(gateway).setServiceParent(service)
     listeners = [
         Listener(
@@ -84,7 +86,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
 
 class _Root(MultiService):
-    """The services together; under twistd, ends with one line where one of them can't listen."""
+    """The services together; if told so, ends the process with one line where one of them can't listen."""
 
     def __init__(self, *, exits: bool) -> None:
         super().__init__()

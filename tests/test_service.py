@@ -344,7 +344,11 @@ def test_under_twistd_a_failed_start_is_one_line() -> None:
     """No traceback for a port that is taken or must not be open."""
     options = parse("--listen", "tcp:0")
     options.parent = usage.Options()
+    options.parent["nodaemon"] = True
     with pytest.raises(SystemExit, match="others than this machine"):
+        makeService(options).privilegedStartService()
+    options.parent["nodaemon"] = False
+    with pytest.raises(NotListening):
         makeService(options).privilegedStartService()
 
 

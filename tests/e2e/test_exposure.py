@@ -255,6 +255,13 @@ def test_listening_to_all_needs_a_word(tmp_path: Path) -> None:
             assert "is this gateway itself" in client.expect_close().reason
 
 
+def test_in_the_background_a_failed_start_is_told_too(tmp_path: Path) -> None:
+    """By the twistd that the operator called, which ends with status 1."""
+    done = twistd(tmp_path, "--pidfile=pid", "--logfile=log", "portofcall", "--listen", "tcp:0")
+    assert done.returncode == 1
+    assert "others than this machine" in done.stderr
+
+
 def test_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     """No traceback for the commonest mistake."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
