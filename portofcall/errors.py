@@ -32,7 +32,11 @@
 The message of an error is one sentence for people; its slug is for programs and never changes.
 """
 
+import codecs
 from typing import ClassVar, Self
+
+# Looked up now: the codec of `printable` is a module, which can not be read without a file descriptor.
+codecs.lookup("unicode_escape")
 
 #: The longest reason that fits a Close frame: 125 bytes of control payload less the code (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123

@@ -44,7 +44,9 @@ class OwnAddresses:
         """Tell whether a connection to there would reach the gateway."""
         plain = _plain(address)
         return any(
-            own_port == port and (own == plain or (own.is_unspecified and self._is_local(plain)))
+            own_port == port
+            # A connection to the unspecified address goes to this machine.
+            and (own == plain or plain.is_unspecified or (own.is_unspecified and self._is_local(plain)))
             for own, own_port in self._listening
         )
 
