@@ -1,5 +1,6 @@
 """The gateway's own addresses: no client may make it dial itself."""
 
+import errno
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -8,13 +9,16 @@ Address = IPv4Address | IPv6Address
 
 
 def is_local(address: Address) -> bool:
-    """Tell whether ``address`` is one of this machine's: only those can be bound to."""
+    """Tell whether ``address`` is one of this machine's: only those can be bound to.
+
+    Where that can't be tried, for want of a file descriptor say, it is taken for one.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))
-        except OSError:
-            return False
+    except OSError as problem:
+        return problem.errno != errno.EADDRNOTAVAIL
     return True
 
 

@@ -61,6 +61,9 @@ def access_line(timestamp: str, request: Request) -> str:
         request: answered.
     """
     path, _, query = request.uri.decode("latin-1").partition("?")
+    if "ticket" in unquote(unquote(path)).lower():
+        # Escaped once too often, or behind a fragment: still a secret.
+        path = "/..."
     if query:
         path += "?..." if "ticket" in unquote(query).lower() else f"?{printable(query, 200)}"
     peer = getattr(request.getClientAddress(), "host", None) or "local"

@@ -114,6 +114,9 @@ def test_hundred_header_lines_are_allowed() -> None:
         (b"/api/ping?ticket=secret", "/api/ping?..."),
         (b"/api/connect?host=a&%74icket=secret", "/api/connect?..."),
         (b"/api/connect?host=a;TICKET=secret", "/api/connect?..."),
+        (b"/api/connect%3fticket=secret", "/..."),
+        (b"/api/connect%253f%2574icket=secret", "/..."),
+        (b"/x#ticket=secret", "/..."),
         (b"/\x1b[31m\xff", "/\\x1b[31m\\xff"),
     ],
 )
