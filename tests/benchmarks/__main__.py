@@ -1,0 +1,139 @@
+"""The command line of the benchmarks."""
+
+import argparse
+import json
+import platform
+import resource
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.benchmarks.contestants import CONTESTANTS, Contestant, Running, running
+from tests.benchmarks.programs import Programs
+from tests.benchmarks.report import as_json, as_table
+from tests.benchmarks.rows import ROWS, Row
+
+_DEFAULT = ("portofcall", "websocat", "websockify", "direct")
+_QUICK_SECONDS = 0.2
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure, and print the table."""
+    arguments = _parse(words)
+    _allow_many_descriptors()
+    contestants = []
+    for name in arguments.against:
+        if CONTESTANTS[name].installed():
+            contestants.append(CONTESTANTS[name])
+        else:
+            print(f"{name} is not installed (pip install '.[bench]')", file=sys.stderr)
+    rows = [row for row in ROWS if row.name in arguments.rows]
+    measured, load = measure(rows, contestants, rounds=arguments.rounds, seconds=arguments.seconds)
+    ours = contestants[0].name
+    if arguments.json:
+        machine = {"python": platform.python_version(), "system": platform.platform()}
+        json.dump({"machine": machine, "figures": as_json(measured, ours)}, sys.stdout, indent=1)
+        print()
+    else:
+        print(as_table(measured, load, ours))
+
+
+Table = dict[str, dict[str, list[float]]]
+
+
+def measure(
+    rows: Sequence[Row], contestants: Sequence[Contestant], *, rounds: int, seconds: float
+) -> tuple[Table, Table]:
+    """Measure each row against each contestant in turn, round after round: A B C, A B C, A B C.
+
+    Args:
+        rows: what to measure.
+        contestants: all of them installed.
+        rounds: how often.
+        seconds: how long each time.
+
+    Returns:
+        The values by figure and contestant, and the share of a core that the load took, by row and contestant.
+    """
+    measured: Table = defaultdict(lambda: defaultdict(list))
+    load: Table = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        programs = stack.enter_context(Programs(folder))
+        started: dict[str, Running] = {}
+        for row in rows:
+            print(f"{row.name}: {row.load}", file=sys.stderr)
+            for number in range(1, rounds + 1):
+                for contestant in contestants:
+                    if row.fresh and contestant.command is None:
+                        continue  # its memory is nobody's
+                    print(f"  round {number} of {rounds}: {contestant.name:<12}", end="", file=sys.stderr)
+                    sys.stderr.flush()
+                    if row.fresh:
+                        with running(contestant, programs.backend_port, folder) as fresh:
+                            figures = row.measure(programs, fresh, seconds)
+                    else:
+                        if contestant.name not in started:
+                            context = running(contestant, programs.backend_port, folder)
+                            started[contestant.name] = stack.enter_context(context)
+                        figures = row.measure(programs, started[contestant.name], seconds)
+                    for figure in row.figures:
+                        if figure.name in figures:
+                            value = figures[figure.name]
+                            measured[figure.name][contestant.name].append(value)
+                            print(f" {value:.{figure.digits}f} {figure.unit}", end="", file=sys.stderr)
+                    if "load" in figures:
+                        load[row.name][contestant.name].append(figures["load"])
+                    print(file=sys.stderr)
+    return measured, load
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Runs the same load against this gateway, against others and against none, in turn, and "
+        "prints medians, and the ratios of ours to theirs. Progress goes to standard error.",
+        epilog="rows: " + "; ".join(f"{row.name} ({row.load})" for row in ROWS),
+    )
+    names = [row.name for row in ROWS]
+    parser.add_argument("--rows", type=_list(names), default=names, help="which rows, such as down,rtt1 (all)")
+    parser.add_argument(
+        "--against",
+        type=_list(list(CONTESTANTS)),
+        default=list(_DEFAULT),
+        help=f"who, the one to compare with the others first ({','.join(_DEFAULT)})",
+    )
+    parser.add_argument("--rounds", type=int, help="how often (5)")
+    parser.add_argument("--seconds", type=float, help="how long each measurement takes (2)")
+    parser.add_argument("--quick", action="store_true", help="3 rounds of a quarter of a second, in a minute")
+    parser.add_argument("--json", action="store_true", help="print machine-readable figures")
+    arguments = parser.parse_args(words)
+    arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
+    arguments.seconds = arguments.seconds or (_QUICK_SECONDS if arguments.quick else 2.0)
+    return arguments
+
+
+def _list(known: Sequence[str]) -> type:
+    """Make a reader of names with commas between them."""
+
+    def read(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, got {name!r}")
+        return names
+
+    return read  # type: ignore[return-value]
+
+
+def _allow_many_descriptors() -> None:
+    """Thousands of tunnels take as many descriptors."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The two C programs of the load: compiled, started, asked, and ended."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+SOURCES = Path(__file__).parent
+#: A load that has not ended by then never will.
+_GIVE_UP_SECONDS = 120
+
+
+class LoadFailed(Exception):
+    """A load met something that it did not expect, such as bytes that nobody has sent. The message tells."""
+
+
+class Programs:
+    """The compiled programs, and the backend that all contestants connect to. A context manager.
+
+    Args:
+        folder: where to put what the compiler makes.
+
+    Attributes:
+        backend_port: where the backend listens on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("client", "backend"):
+            command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(folder / name), str(SOURCES / f"{name}.c")]
+            subprocess.run(command, check=True)
+        self._client = folder / "client"
+        self._backend = _start(folder / "backend")
+        assert self._backend.stdout is not None
+        self.backend_port = int(self._backend.stdout.readline())
+
+    def run(self, load: str, port: int, path: str, *, seconds: float, tunnels: int, size: int) -> Any:
+        """Run a load to its end, and return what it measured.
+
+        Args:
+            load: as ``client.c`` names it.
+            port: of the contestant.
+            path: of its WebSocket, or "-".
+            seconds: how long to measure.
+            tunnels: how many at a time.
+            size: of a message, in bytes.
+
+        Raises:
+            LoadFailed: something was not as expected.
+        """
+        command = self._command(load, port, path, seconds, tunnels, size)
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=_GIVE_UP_SECONDS + seconds, check=False
+        )
+        if result.returncode:
+            raise LoadFailed(f"{load}: {result.stderr.strip()}")
+        return json.loads(result.stdout)
+
+    def hold(self, load: str, port: int, path: str, *, tunnels: int) -> "Held":
+        """Open tunnels and keep them while the `with` block runs. Raises `LoadFailed`."""
+        return Held(_start(*self._command(load, port, path, 0, tunnels, 64)))
+
+    def _command(
+        self, load: str, port: int, path: str, seconds: float, tunnels: int, size: int
+    ) -> list[str | Path]:
+        numbers = [str(number) for number in (self.backend_port, seconds, tunnels, size)]
+        return [self._client, load, str(port), path, *numbers]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _end(self._backend)
+
+
+class Held:
+    """Tunnels that are kept open by a client, until the `with` block ends."""
+
+    def __init__(self, client: subprocess.Popen[str]) -> None:
+        self._client = client
+
+    def __enter__(self) -> None:
+        assert self._client.stdout is not None
+        if self._client.stdout.readline().strip() != "held":
+            _end(self._client)
+            assert self._client.stderr is not None
+            raise LoadFailed(self._client.stderr.read().strip())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _end(self._client)
+
+
+def _start(*command: str | Path) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Let a program end, which it does when its standard input does."""
+    stdin: IO[str] | None = process.stdin
+    assert stdin is not None
+    stdin.close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,172 @@
+"""What is measured: the rows of the table, each with its load."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from tests.benchmarks.contestants import Running
+from tests.benchmarks.programs import Programs
+
+KiB = 1024
+MB = 1_000_000
+_SETTLED_SECONDS = 0.5
+_MOST_SETTLING_SECONDS = 30.0
+#: Tunnels of a contestant that has a process for each.
+_FORKED_TUNNELS = 100
+
+#: What one load measured, by the name of the figure.
+Figures = Mapping[str, float]
+
+
+class Better(Enum):
+    """Which way a figure is better."""
+
+    MORE = "more"
+    LESS = "less"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A line of the table.
+
+    Attributes:
+        name: in the table.
+        unit: of what is printed.
+        better: which way.
+        digits: behind the point.
+    """
+
+    name: str
+    unit: str
+    better: Better = Better.MORE
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A load, and the figures that it gives.
+
+    Attributes:
+        name: on the command line.
+        load: in a sentence.
+        figures: what it measures.
+        measure: runs the load once against a contestant; its last argument is the time to measure, in seconds.
+        fresh: whether each measurement wants a contestant that has just been started.
+    """
+
+    name: str
+    load: str
+    figures: tuple[Figure, ...]
+    measure: Callable[[Programs, Running, float], Figures]
+    fresh: bool = False
+
+
+def _bulk(load: str, size: int, figure: str) -> Callable[[Programs, Running, float], Figures]:
+    def measure(programs: Programs, running: Running, seconds: float) -> Figures:
+        result = programs.run(load, running.port, running.path, seconds=seconds, tunnels=1, size=size)
+        return {figure: result["bytes"] / result["seconds"] / MB, "load": result["cpu_share"]}
+
+    return measure
+
+
+def _one_round_trip(programs: Programs, running: Running, seconds: float) -> Figures:
+    result = programs.run("echo", running.port, running.path, seconds=seconds, tunnels=1, size=64)
+    return {"rtt 1 p50": result["p50_us"], "rtt 1 p99": result["p99_us"], "load": result["cpu_share"]}
+
+
+def _many_round_trips(programs: Programs, running: Running, seconds: float) -> Figures:
+    result = programs.run("echo", running.port, running.path, seconds=seconds, tunnels=100, size=64)
+    return {"rtt 100": result["count"] / result["seconds"], "load": result["cpu_share"]}
+
+
+def _openings(programs: Programs, running: Running, seconds: float) -> Figures:
+    result = programs.run("open", running.port, running.path, seconds=seconds, tunnels=1, size=64)
+    return {"open": result["count"] / result["seconds"], "load": result["cpu_share"]}
+
+
+def _memory(load: str, tunnels: int, figure: str) -> Callable[[Programs, Running, float], Figures]:
+    def measure(programs: Programs, running: Running, seconds: float) -> Figures:
+        many = min(tunnels, _FORKED_TUNNELS) if running.contestant.forks else tunnels
+        # What the first tunnel brings into memory is not what a tunnel costs.
+        programs.run("echo", running.port, running.path, seconds=0.1, tunnels=1, size=64)
+        before = running.memory_bytes()
+        with programs.hold(load, running.port, running.path, tunnels=many):
+            return {figure: (_settled(running) - before) / many / KiB}
+
+    return measure
+
+
+def _settled(running: Running) -> int:
+    """Wait until the memory in use grows no more, and tell how much it is."""
+    most, since = running.memory_bytes(), time.monotonic()
+    deadline = since + _MOST_SETTLING_SECONDS
+    while time.monotonic() < min(since + _SETTLED_SECONDS, deadline):
+        time.sleep(0.1)
+        memory = running.memory_bytes()
+        if memory > most * 1.001:
+            most, since = memory, time.monotonic()
+    return running.memory_bytes()
+
+
+def _bytes_per_second(name: str) -> tuple[Figure]:
+    return (Figure(name=name, unit="MB/s"),)
+
+
+_TIMES = (
+    Figure(name="rtt 1 p50", unit="us", better=Better.LESS, digits=1),
+    Figure(name="rtt 1 p99", unit="us", better=Better.LESS, digits=1),
+)
+
+
+def _kib(name: str) -> tuple[Figure]:
+    return (Figure(name=name, unit="KiB", better=Better.LESS, digits=1),)
+
+
+ROWS = (
+    Row(
+        name="down",
+        load="one tunnel, the backend sends as fast as it can",
+        figures=_bytes_per_second("down"),
+        measure=_bulk("down", 64, "down"),
+    ),
+    Row(
+        name="up64",
+        load="one tunnel, the client sends masked binary frames of 64 KiB",
+        figures=_bytes_per_second("up 64 KiB"),
+        measure=_bulk("up", 64 * KiB, "up 64 KiB"),
+    ),
+    Row(
+        name="up4",
+        load="one tunnel, the client sends masked binary frames of 4 KiB",
+        figures=_bytes_per_second("up 4 KiB"),
+        measure=_bulk("up", 4 * KiB, "up 4 KiB"),
+    ),
+    Row(name="rtt1", load="one tunnel, echoes of 64 bytes", figures=_TIMES, measure=_one_round_trip),
+    Row(
+        name="rtt100",
+        load="100 tunnels, echoes of 64 bytes in each",
+        figures=(Figure(name="rtt 100", unit="1/s"),),
+        measure=_many_round_trips,
+    ),
+    Row(
+        name="open",
+        load="dial, upgrade, one echo, close, again and again",
+        figures=(Figure(name="open", unit="1/s"),),
+        measure=_openings,
+    ),
+    Row(
+        name="idle",
+        load="2000 tunnels that have been used once (100 where each is a process)",
+        figures=_kib("idle memory"),
+        measure=_memory("hold-idle", 2000, "idle memory"),
+        fresh=True,
+    ),
+    Row(
+        name="stalled",
+        load="20 tunnels whose clients do not read what the backend sends",
+        figures=_kib("stalled memory"),
+        measure=_memory("hold-stalled", 20, "stalled memory"),
+        fresh=True,
+    ),
+)
