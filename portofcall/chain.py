@@ -1,6 +1,7 @@
 """Writes to one transport, in order and bounded: one direction of a tunnel."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -8,6 +9,7 @@ from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from portofcall.interfaces import Buffer, ISink, ISource
 from portofcall.limits import KiB
 
 #: Waiting pieces smaller than this are joined: a million tiny writes must not cost a million objects.
@@ -20,8 +22,8 @@ class WriteChain:
 
     Contract: bytes reach the sink in the order in which they were written here, each once. While the sink
     takes them they go straight through. While it does not (it is not open yet, or its transport has called
-    `pauseProducing`) they wait here; once more than ``high_water_bytes`` wait the source is paused, and once
-    all of them have been handed over it is resumed.
+    `pauseProducing`) they wait here; once more than ``high_water_bytes`` wait, here and in the sink, the
+    source is paused, and once all that waits here has been handed over it is resumed.
 
     One `Deferred`, as old as the chain, keeps the order: each time the sink stops taking bytes two links are
     added to it, *wait until it takes them again* and *hand over what waits*. The first pair waits for the
@@ -49,9 +51,10 @@ class WriteChain:
         self.dropped_bytes = 0
         self._high_water_bytes = high_water_bytes
         self._waiting: deque[bytes | bytearray] = deque()
-        self._source: IPushProducer | None = None
+        self._source: ISource | None = None
         self._source_paused = False
-        self._sink: IConsumer | None = None
+        self._sink: ISink | None = None
+        self._straight: Callable[[Buffer], None] | None = None
         self._finishing = False
         self._gate: Deferred[None] | None = None
         self._chain: Deferred[None] = Deferred()
@@ -69,7 +72,8 @@ class WriteChain:
         """Take ``producer`` as the source that is paused while too much waits (`IConsumer`)."""
         if not streaming or self._source is not None:
             raise RuntimeError("a WriteChain takes one producer, and a push producer")
-        self._source = cast(IPushProducer, producer)
+        self._source = cast(ISource, producer)
+        self._source.reads_bulk = self._straight is not None
         self._balance()
 
     def unregisterProducer(self) -> None:
@@ -79,7 +83,7 @@ class WriteChain:
             self._source_paused = False
             source.resumeProducing()
 
-    def open(self, sink: IConsumer) -> None:
+    def open(self, sink: ISink) -> None:
         """Take ``sink`` as the place where the bytes go, and hand over what waits."""
         if not self.done.called:
             self._sink = sink
@@ -88,11 +92,12 @@ class WriteChain:
 
     # Bytes
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Pass ``data`` on, now or when the sink takes it (`IConsumer`). After `done` it is dropped."""
-        if self._gate is None and self._sink is not None and not self._waiting:
+        straight = self._straight
+        if straight is not None:
             self.passed_bytes += len(data)
-            self._sink.write(data)
+            straight(data)
         elif self.done.called:
             self.dropped_bytes += len(data)
         else:
@@ -120,6 +125,9 @@ class WriteChain:
     def pauseProducing(self) -> None:
         """Stop handing bytes to the sink."""
         if self._gate is None:
+            self._straight = None
+            if self._source is not None:
+                self._source.reads_bulk = False
             gate = self._gate = Deferred()
             self._chain.addCallback(lambda _: gate)
             self._chain.addCallback(self._hand_over)
@@ -137,10 +145,10 @@ class WriteChain:
 
     # Inside
 
-    def _wait(self, data: bytes) -> None:
+    def _wait(self, data: Buffer) -> None:
         self.waiting_bytes += len(data)
         if len(data) >= _JOIN_BYTES:
-            self._waiting.append(data)
+            self._waiting.append(bytes(data))
             return
         last = self._waiting[-1] if self._waiting else None
         if isinstance(last, bytearray) and len(last) < _JOIN_BYTES:
@@ -158,6 +166,10 @@ class WriteChain:
     def _hand_over(self, _: None) -> None:
         while self._waiting and self._gate is None:
             self._pass_one()
+        if self._gate is None and self._sink is not None:
+            self._straight = self._sink.write
+            if self._source is not None:
+                self._source.reads_bulk = True
         self._balance()
         self._settle()
 
@@ -165,12 +177,15 @@ class WriteChain:
         """Pause the source when too much waits; resume it when nothing does."""
         if self._source is None:
             return
-        if not self._source_paused and self.waiting_bytes > self._high_water_bytes:
-            self._source_paused = True
-            self._source.pauseProducing()
-        elif self._source_paused and not self.waiting_bytes:
-            self._source_paused = False
-            self._source.resumeProducing()
+        if not self.waiting_bytes:
+            if self._source_paused:
+                self._source_paused = False
+                self._source.resumeProducing()
+        elif not self._source_paused:
+            queued_bytes = self._sink.queued_bytes if self._sink is not None else 0
+            if self.waiting_bytes + queued_bytes > self._high_water_bytes:
+                self._source_paused = True
+                self._source.pauseProducing()
 
     def _settle(self) -> None:
         if self._finishing and self._gate is None and not self.done.called:
@@ -187,6 +202,7 @@ class WriteChain:
         self._waiting.clear()
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
+        self._straight = None
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.unregisterProducer()

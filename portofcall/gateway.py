@@ -14,6 +14,7 @@ from portofcall.egress import Policy
 from portofcall.entrance import AccessRules, Entrance
 from portofcall.limits import Limits
 from portofcall.own import OwnAddresses
+from portofcall.readnow import Readiness
 from portofcall.resolve import Resolver, ThreadedResolver
 from portofcall.site import GatewaySite
 from portofcall.tunnels import Tunnels
@@ -73,7 +74,8 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
-        self._tunnels = Tunnels(self._dialer, limits=self._limits, clock=reactor)
+        self._readiness = Readiness(reactor)
+        self._tunnels = Tunnels(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
 
     @property
     def policy(self) -> Policy:
@@ -86,7 +88,9 @@ class Gateway:
 
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf that takes ``?host=H&port=P``."""
-        factory = WebSocketFactory(self._tunnels, limits=self._limits, reactor=self._reactor)
+        factory = WebSocketFactory(
+            self._tunnels, limits=self._limits, reactor=self._reactor, readiness=self._readiness
+        )
         return cast(IResource, TunnelResource(self._entrance, factory))
 
     def resource(self) -> Resource:

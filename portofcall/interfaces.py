@@ -1,23 +1,64 @@
 """What the parts of a tunnel are to each other."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
+
+#: Bytes: those of a `memoryview` are good until the call that they are given to returns.
+Buffer = bytes | memoryview
 
 
 class IStreamTransport(ITCPTransport, IPushProducer, IConsumer):
     """What Twisted's transports over TCP and TLS are all of."""
 
 
-class IClientEnd(IConsumer, IPushProducer):
-    """The WebSocket end of a tunnel, as the tunnel sees it.
+class ISource(IPushProducer):
+    """Where the bytes of one direction of a tunnel come from.
 
-    As `IConsumer` it takes bytes for the client and sends them as messages; as `IPushProducer` it stops and
-    starts reading what the client sends. It reports to a `ClientEvents`.
+    Attributes:
+        reads_bulk: set by whoever takes the bytes: whether all that can be read at a time can go on at once.
+            Otherwise they wait in memory, and less at a time is better.
     """
 
-    def close(code: int, reason: str) -> None:  # noqa: N805 - an interface's methods have no self
+    reads_bulk: bool
+
+
+class ISink(IConsumer):
+    """Where the bytes of one direction of a tunnel go. It copies what it keeps of what is written.
+
+    Attributes:
+        queued_bytes: how much of what was written may still wait in it; 0 if it does not know.
+    """
+
+    queued_bytes: int
+
+    def write(data: Buffer) -> None:  # noqa: N805 - an interface's method
+        """Send ``data``."""
+
+
+class IEndTransport(IStreamTransport, ISource, ISink):
+    """A transport as the ends of tunnels use it."""
+
+    def write(data: Buffer) -> None:  # noqa: N805
+        """Send ``data``."""
+
+    def writeSequence(data: Iterable[Buffer]) -> None:  # noqa: N805
+        """Send the pieces as one."""
+
+    def closed() -> None:
+        """Take note that the connection is over."""
+
+
+class IClientEnd(ISource, ISink):
+    """The WebSocket end of a tunnel, as the tunnel sees it.
+
+    As `ISink` it takes bytes for the client and sends them as messages; as `ISource` it stops and starts
+    reading what the client sends. It reports to a `ClientEvents`.
+    """
+
+    def close(code: int, reason: str) -> None:  # noqa: N805
         """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
 
     def drop() -> None:
@@ -30,8 +71,8 @@ class IClientEnd(IConsumer, IPushProducer):
 class ClientEvents(Protocol):
     """What a client's end reports."""
 
-    def client_sent(self, data: bytes) -> None:
-        """The client sent ``data``."""
+    def client_sent(self, data: Buffer) -> None:
+        """The client sent ``data``, which may be overwritten once this returns."""
 
     def client_closed(self) -> None:
         """The client sent a Close frame. Its end answers that by itself."""
@@ -46,8 +87,8 @@ class ClientEvents(Protocol):
 class BackendEvents(Protocol):
     """What a backend's end reports."""
 
-    def backend_sent(self, data: bytes) -> None:
-        """The backend sent ``data``."""
+    def backend_sent(self, data: Buffer) -> None:
+        """The backend sent ``data``, which may be overwritten once this returns."""
 
     def backend_ended(self) -> None:
         """The backend will send no more (FIN). It may still read."""

@@ -9,17 +9,19 @@ import socket
 from collections.abc import Sequence
 from typing import Any, cast
 
-from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ISystemHandle
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
-from portofcall.interfaces import IStreamTransport
+from portofcall.interfaces import Buffer, IEndTransport, IStreamTransport
 from portofcall.limits import KiB
 
 #: How much may wait in the transport before its producer is paused; what Twisted's own transports take.
 _BUFFER_BYTES = 64 * KiB
 
 
-def send_now(transport: IStreamTransport) -> IStreamTransport:
+def send_now(transport: IStreamTransport) -> IEndTransport:
     """Make a transport that sends at once.
 
     Args:
@@ -27,13 +29,41 @@ def send_now(transport: IStreamTransport) -> IStreamTransport:
             registered, so that nothing overtakes it.
 
     Returns:
-        The same, with a `_SendNow` before it if it is a plain socket's; otherwise (TLS, or no socket at all)
-        itself.
+        The same, with a `_SendNow` before it if it is a plain socket's; otherwise (TLS, a wrapper that does
+        something with what is written, or no socket at all) with a `_SendLater`.
     """
-    handle = cast(ISystemHandle, transport).getHandle() if ISystemHandle.providedBy(transport) else None
-    if type(handle) is not socket.socket:
-        return transport
-    return cast(IStreamTransport, _SendNow(transport, handle))
+    below: Any = transport
+    while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
+        below = below.transport
+    if isinstance(below, Connection) and not below.TLS:
+        return cast(IEndTransport, _SendNow(transport, below.getHandle()))
+    return cast(IEndTransport, _SendLater(transport))
+
+
+class _SendLater:
+    """Stands before a transport that keeps what it is given: it gets bytes of its own.
+
+    Attributes: see `IEndTransport`.
+    """
+
+    def __init__(self, transport: IStreamTransport) -> None:
+        self.queued_bytes = 0
+        self.reads_bulk = True
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: Buffer) -> None:
+        """Send ``data`` (`ITransport`)."""
+        self._transport.write(bytes(data))
+
+    def writeSequence(self, pieces: Sequence[Buffer]) -> None:
+        """Send the pieces as one (`ITransport`)."""
+        self._transport.write(b"".join(pieces))
+
+    def closed(self) -> None:
+        """Do nothing: the transport is the one that reads, and knows."""
 
 
 class _SendNow:
@@ -44,23 +74,26 @@ class _SendNow:
     transport's.
 
     Once the producer is unregistered nobody tells any more when all has been sent: from then on it queues.
+
+    Attributes: see `IEndTransport`.
     """
 
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
+        self.queued_bytes = 0
+        self.reads_bulk = True
         self._transport = transport
         self._send = handle.send
         self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
         self._paused = False
-        self._queued_bytes = 0
         self._direct = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Send ``data``, or what of it the socket takes, and queue the rest (`ITransport`)."""
-        if self._direct and not self._queued_bytes:
+        if self._direct and not self.queued_bytes:
             try:
                 sent = self._send(data)
             except OSError:
@@ -71,10 +104,10 @@ class _SendNow:
             data = data[sent:]
         self._queue(data)
 
-    def writeSequence(self, pieces: Sequence[bytes]) -> None:
+    def writeSequence(self, pieces: Sequence[Buffer]) -> None:
         """Send the pieces as one, without joining them if the socket takes them all (`ITransport`)."""
         sent = 0
-        if self._direct and not self._queued_bytes:
+        if self._direct and not self.queued_bytes:
             try:
                 sent = self._sendmsg(pieces)
             except OSError:
@@ -84,15 +117,18 @@ class _SendNow:
                 return
         self._queue(b"".join(pieces)[sent:])
 
+    def closed(self) -> None:
+        """Do nothing: the transport is the one that reads, and knows."""
+
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a push producer (`IConsumer`)."""
         if not streaming or self._producer is not None:
             raise RuntimeError("takes one producer, and a push producer")
         self._producer = cast(IPushProducer, producer)
-        queued_bytes = self._queued_bytes
+        queued_bytes = self.queued_bytes
         # This asks for bytes at once, whatever is queued.
         self._transport.registerProducer(_Drained(self), False)
-        self._queued_bytes = queued_bytes
+        self.queued_bytes = queued_bytes
         self._direct = True
 
     def unregisterProducer(self) -> None:
@@ -102,15 +138,15 @@ class _SendNow:
             self._direct = False
             self._transport.unregisterProducer()
 
-    def _queue(self, data: bytes) -> None:
-        self._queued_bytes += len(data)
-        self._transport.write(data)
-        if self._queued_bytes > _BUFFER_BYTES and self._producer is not None:
+    def _queue(self, data: Buffer) -> None:
+        self.queued_bytes += len(data)
+        self._transport.write(bytes(data))
+        if self.queued_bytes > _BUFFER_BYTES and self._producer is not None:
             self._paused = True
             self._producer.pauseProducing()
 
     def _drained(self) -> None:
-        self._queued_bytes = 0
+        self.queued_bytes = 0
         if self._paused and self._producer is not None:
             self._paused = False
             self._producer.resumeProducing()

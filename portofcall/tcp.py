@@ -1,20 +1,12 @@
 """The TCP end of a tunnel."""
 
-from typing import Any
-
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from portofcall.interfaces import BackendEvents, IStreamTransport
-from portofcall.limits import KiB
-from portofcall.sendnow import send_now
-
-#: How much is read from a socket at a time: while reads are full, more. Each read costs a turn of the
-#: reactor; a large buffer for a small read costs more than that.
-_READ_BYTES = 64 * KiB
-_BULK_READ_BYTES = 128 * KiB
+from portofcall.interfaces import BackendEvents, Buffer, IEndTransport
+from portofcall.readnow import Readiness, direct
 
 
 @implementer(IHalfCloseableProtocol)
@@ -24,30 +16,29 @@ class BackendEnd(Protocol):
     It keeps no state of the tunnel: each method is one thing that can be done to a TCP connection. Bytes for
     the backend are written to `transport`, by the chain that is registered as its producer.
 
+    Args:
+        readiness: of the reactor that the connection is made with.
+
     Attributes:
         events: who hears of what happens here. Set before the reactor runs again after the connection opened.
     """
 
-    transport: IStreamTransport
+    transport: IEndTransport
     events: BackendEvents
-    _socket_transport: Any
-    _bulk = False
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
 
     def connectionMade(self) -> None:
         """Ask for packets at once, and for a word when the other machine is gone."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
-        self._socket_transport = self.transport
-        self.transport = send_now(self.transport)
+        self.transport = direct(self.transport, self._readiness, self.dataReceived)
+        self.transport.resumeProducing()
 
-    def dataReceived(self, data: bytes) -> None:
-        """Report bytes from the backend, and read more at a time while there is more."""
+    def dataReceived(self, data: Buffer) -> None:
+        """Report bytes from the backend."""
         self.events.backend_sent(data)
-        bulk = len(data) >= _READ_BYTES
-        if bulk is not self._bulk:
-            self._bulk = bulk
-            # How much a transport reads at a time; what it may have queued is its `_SendNow`'s matter.
-            self._socket_transport.bufferSize = _BULK_READ_BYTES if bulk else _READ_BYTES
 
     def readConnectionLost(self) -> None:
         """Report the backend's FIN."""
@@ -58,6 +49,7 @@ class BackendEnd(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report the end of the connection."""
+        self.transport.closed()
         self.events.backend_lost(reason)
 
     def finish(self) -> None:

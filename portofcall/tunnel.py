@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from portofcall.chain import WriteChain
 from portofcall.errors import TargetError
-from portofcall.interfaces import IClientEnd
+from portofcall.interfaces import Buffer, IClientEnd
 from portofcall.limits import Limits
 from portofcall.patience import Patience
 from portofcall.tcp import BackendEnd
@@ -123,7 +123,7 @@ class Tunnel:
 
     # What the client's end reports
 
-    def client_sent(self, data: bytes) -> None:
+    def client_sent(self, data: Buffer) -> None:
         """The client sent ``data``."""
         self.to_backend.write(data)
 
@@ -153,7 +153,7 @@ class Tunnel:
 
     # What the backend's end reports
 
-    def backend_sent(self, data: bytes) -> None:
+    def backend_sent(self, data: Buffer) -> None:
         """The backend sent ``data``."""
         self.to_client.write(data)
 

@@ -10,6 +10,7 @@ from portofcall.entrance import Visit
 from portofcall.errors import InvalidTarget
 from portofcall.interfaces import IClientEnd
 from portofcall.limits import Limits
+from portofcall.readnow import Readiness
 from portofcall.target import Target
 from portofcall.tcp import BackendEnd
 from portofcall.tunnel import Tunnel
@@ -25,14 +26,16 @@ class Tunnels:
         dialer: opens the connections to backends.
         limits: sizes and patience.
         clock: for that patience.
+        readiness: of the reactor that the dialer uses.
     """
 
     _log = Logger()
 
-    def __init__(self, dialer: Dialer, *, limits: Limits, clock: IReactorTime) -> None:
+    def __init__(self, dialer: Dialer, *, limits: Limits, clock: IReactorTime, readiness: Readiness) -> None:
         self._dialer = dialer
         self._limits = limits
         self._clock = clock
+        self._readiness = readiness
         self._open: set[Tunnel] = set()
         self._waiting_for_none: list[Deferred[None]] = []
 
@@ -51,7 +54,7 @@ class Tunnels:
             nonlocal where, place
             target = query_target(query)
             where = str(target)
-            dialed = await self._dialer.dial(target, BackendEnd, client=visit.client)
+            dialed = await self._dialer.dial(target, self._backend_end, client=visit.client)
             place = dialed.lease
             self._log.info("tunnel {peer} -> {target} opened", peer=visit.peer, target=where)
             return dialed.protocol
@@ -89,6 +92,9 @@ class Tunnels:
             tunnel.shut_down()
         self._tell_if_none()
         return over
+
+    def _backend_end(self) -> BackendEnd:
+        return BackendEnd(self._readiness)
 
     def _forget(self, tunnel: Tunnel) -> None:
         self._open.discard(tunnel)

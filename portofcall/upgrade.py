@@ -12,7 +12,7 @@ from twisted.web.server import Request
 from portofcall.answers import APIResource
 from portofcall.entrance import Entrance, demand_plain_headers
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
-from portofcall.sendnow import send_now
+from portofcall.readnow import direct
 from portofcall.target import Target
 from portofcall.tunnels import Query, query_target
 from portofcall.websocket import SUBPROTOCOL, WebSocketEnd, WebSocketFactory
@@ -139,6 +139,7 @@ def hand_over(request: Request, end: WebSocketEnd) -> None:
     # A client that sends frames before it has our answer is hasty, but its bytes count.
     channel.rawDataReceived = end.dataReceived  # type: ignore[method-assign]
     if isinstance(request.getClientAddress(), IPv4Address | IPv6Address):
+        transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
-    end.makeConnection(send_now(transport))
-    transport.resumeProducing()
+    end.makeConnection(direct(transport, end.factory.readiness, end.dataReceived))
+    end.resumeProducing()

@@ -1,20 +1,23 @@
 """The WebSocket end of a tunnel, and the factory that makes it. The only user of Autobahn."""
 
-from collections import deque
-from struct import Struct
 from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket import USES_NVX
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IProducer, IPushProducer
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.admission import RateLimit
 from portofcall.entrance import Visit
 from portofcall.errors import printable
-from portofcall.interfaces import IClientEnd, IStreamTransport
+from portofcall.frames import UNMASKS_IN_PLACE, PlainFrames, binary_header
+from portofcall.interfaces import Buffer, IClientEnd, IEndTransport
 from portofcall.limits import Limits, Rate
+from portofcall.pongs import Pongs
+from portofcall.readnow import Readiness
 from portofcall.tunnel import Tunnel
 from portofcall.tunnels import Query, Tunnels
 
@@ -23,10 +26,8 @@ SUBPROTOCOL = "binary"
 
 #: Whether Autobahn unmasks in C (NVX). In Python it is about a hundred times slower.
 UNMASKS_FAST: bool = USES_NVX
+_UNMASKS_PLAIN = UNMASKS_FAST and UNMASKS_IN_PLACE
 
-_FIN_BINARY = 0x80 | 2
-_SHORT, _MEDIUM, _LONG = Struct("!BB"), Struct("!BBH"), Struct("!BBQ")
-_MOST_OWED_PONGS = 32
 _POLICY_VIOLATION, _MESSAGE_TOO_BIG = 1008, 1009
 #: How many seconds' worth of control frames may come at once.
 _CONTROL_BURST_SECONDS = 10
@@ -36,8 +37,10 @@ _CONTROL_BURST_SECONDS = 10
 class WebSocketEnd(WebSocketServerProtocol):
     """Reports what the client does, and obeys; messages are relayed piece by piece, as they come in.
 
-    Autobahn keeps the protocol: framing, control frames, UTF-8 of text messages, the closing handshake. Its
-    timers are off; `Tunnel` has the patience.
+    Plain binary messages are taken apart by `PlainFrames`. From the first frame on that is anything else it
+    is Autobahn's turn, until a frame begins again that could be plain. Autobahn keeps the protocol: control
+    frames, fragments, UTF-8 of text messages, what is wrong, the closing handshake. Its timers are off;
+    `Tunnel` has the patience.
 
     Args:
         query: the query of the request, as `twisted.web` parses it.
@@ -45,24 +48,55 @@ class WebSocketEnd(WebSocketServerProtocol):
     """
 
     factory: "WebSocketFactory"
-    transport: IStreamTransport
+    transport: IEndTransport
     _tunnel: Tunnel | None = None
+    _plain = False
 
     def __init__(self, query: Query, visit: Visit) -> None:
         super().__init__()
         self.query = query
         self.visit = visit
-        self._pongs = _Pongs(self)
+        self._pongs = Pongs(self.sendPong)
+        self._frames = PlainFrames()
         self._fragments = 0
         self._payloads: list[bytes] = []
 
-    def dataReceived(self, data: bytes) -> None:
-        """Hand what was read to Autobahn's parser, and what that finds in it to the tunnel, as one piece.
-
-        Autobahn's own method formats a line for a log that is off.
-        """
-        self._dataReceived(data)
+    def dataReceived(self, data: Buffer) -> None:
+        """Give the tunnel what was read: of many small messages one piece."""
+        if self._plain and self._tunnel is not None:
+            writable = memoryview(bytearray(data)) if isinstance(data, bytes) else data
+            payload, rest = self._frames.take(writable)
+            if payload:
+                self._tunnel.client_sent(payload)
+            if rest is None:
+                return
+            data = rest
+        # Autobahn's own dataReceived formats a line for a log that is off.
+        self._dataReceived(bytes(data))
         self._pass_on()
+        self._plain = _UNMASKS_PLAIN and self._is_between_messages()
+
+    def _is_between_messages(self) -> bool:
+        """Whether Autobahn waits for a message to begin. Where it does not tell, it has the word."""
+        try:
+            relays = self.state in (self.STATE_OPEN, self.STATE_CLOSING) and not self.failedByMe
+            return relays and not (self.data or self.inside_message or self.current_frame)
+        except AttributeError:
+            return False
+
+    # Twisted's and Autobahn's own calls, with less on the way: they look up details of the transport that
+    # nobody asks for, and format lines for a log that is off.
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self._connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End."""
+        self._connectionLost(reason)
+
+    def _onOpen(self) -> None:
+        self.onOpen()
 
     # Autobahn calls these
 
@@ -127,6 +161,7 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Tell the tunnel that the connection is gone."""
+        self.transport.closed()
         if self._tunnel is None:
             self.visit.lease.release()
         else:
@@ -158,7 +193,7 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     # The tunnel calls these (IClientEnd)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Send ``data`` as one binary message, or as several if it is too large for one."""
         size, most = len(data), self.factory.limits.max_message_bytes
         if size <= most:
@@ -168,6 +203,20 @@ class WebSocketEnd(WebSocketServerProtocol):
         for start in range(0, size, most):
             piece = view[start : start + most]
             self.transport.write(b"".join((binary_header(len(piece)), piece)))
+
+    @property
+    def queued_bytes(self) -> int:
+        """How much of what was written may wait in the transport."""
+        return self.transport.queued_bytes
+
+    @property
+    def reads_bulk(self) -> bool:
+        """Whether all that can be read at a time can go on at once."""
+        return self.transport.reads_bulk
+
+    @reads_bulk.setter
+    def reads_bulk(self, reads_bulk: bool) -> None:
+        self.transport.reads_bulk = reads_bulk
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Have ``producer`` paused while the client does not read."""
@@ -200,50 +249,6 @@ class WebSocketEnd(WebSocketServerProtocol):
         self.transport.abortConnection()
 
 
-def binary_header(size: int) -> bytes:
-    """Pack the header of a whole binary message, unmasked, as a server sends it (RFC 6455 §5.2)."""
-    if size < 126:
-        return _SHORT.pack(_FIN_BINARY, size)
-    if size < 65536:
-        return _MEDIUM.pack(_FIN_BINARY, 126, size)
-    return _LONG.pack(_FIN_BINARY, 127, size)
-
-
-@implementer(IPushProducer)
-class _Pongs:
-    """Answers pings, but while the client does not read, only the latest few (RFC 6455 §5.5.3).
-
-    Otherwise a client that sends pings and reads nothing would fill our memory with pongs. To see when the
-    client reads it stands between the transport and the producer.
-    """
-
-    producer: IPushProducer
-
-    def __init__(self, end: WebSocketEnd) -> None:
-        self._end = end
-        self._congested = False
-        self._owed: deque[bytes] = deque(maxlen=_MOST_OWED_PONGS)
-
-    def answer(self, payload: bytes) -> None:
-        if self._congested:
-            self._owed.append(payload)
-        else:
-            self._end.sendPong(payload)
-
-    def pauseProducing(self) -> None:
-        self._congested = True
-        self.producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._congested = False
-        while self._owed:
-            self._end.sendPong(self._owed.popleft())
-        self.producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self.producer.stopProducing()
-
-
 def _with_options_of(factory: WebSocketServerFactory) -> type[WebSocketEnd]:
     """Make a class of ends that has the factory's options.
 
@@ -261,9 +266,10 @@ class WebSocketFactory(WebSocketServerFactory):
         tunnels: begins the tunnels.
         limits: of messages and frames.
         reactor: the clock.
+        readiness: of that reactor, for the connections of clients.
     """
 
-    def __init__(self, tunnels: Tunnels, *, limits: Limits, reactor: Any) -> None:
+    def __init__(self, tunnels: Tunnels, *, limits: Limits, reactor: Any, readiness: Readiness) -> None:
         super().__init__(reactor=reactor, server="")
         self.setProtocolOptions(
             versions=[13],
@@ -276,6 +282,7 @@ class WebSocketFactory(WebSocketServerFactory):
         )
         self.tunnels = tunnels
         self.limits = limits
+        self.readiness = readiness
         self._end = _with_options_of(self)
 
     def build(self, query: Query, visit: Visit) -> WebSocketEnd:

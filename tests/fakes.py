@@ -18,8 +18,9 @@ from portofcall.dial import Dialer
 from portofcall.egress import Policy
 from portofcall.entrance import AccessRules
 from portofcall.gateway import Gateway
-from portofcall.interfaces import IClientEnd, IStreamTransport
+from portofcall.interfaces import Buffer, IClientEnd, IStreamTransport
 from portofcall.limits import Limits
+from portofcall.readnow import Readiness
 from portofcall.resolve import Address
 from portofcall.tcp import BackendEnd
 
@@ -31,6 +32,7 @@ class FakeSource:
     def __init__(self) -> None:
         self.paused = False
         self.pauses = 0
+        self.reads_bulk = True
 
     def pauseProducing(self) -> None:
         assert not self.paused, "paused twice"
@@ -62,6 +64,7 @@ class FakeTransport(FakeSource):
         self.producer_paused = False
         self.disconnecting = False
         self.local = "192.0.2.2"
+        self.queued_bytes = 0
         self.log: list[str] = []
 
     def pauseProducing(self) -> None:
@@ -135,6 +138,9 @@ class FakeTransport(FakeSource):
 class FakeClient(FakeTransport):
     """The client's end of a tunnel: a transport that can send Close frames."""
 
+    def write(self, data: Buffer) -> None:
+        super().write(bytes(data))
+
     def close(self, code: int, reason: str) -> None:
         self.log.append(f"{code} {reason}".strip())
 
@@ -148,7 +154,7 @@ class FakeClient(FakeTransport):
 
 def open_backend(transport: FakeTransport) -> BackendEnd:
     """Make a backend end that is connected through ``transport``."""
-    backend = BackendEnd()
+    backend = BackendEnd(Readiness(None))
     backend.makeConnection(cast(IStreamTransport, transport))
     return backend
 

@@ -13,11 +13,11 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 #: From the bottom up; a module imports from the layers below its own only.
 LAYERS = [
     {"__init__"},
-    {"errors", "limits", "interfaces", "addresses", "patience", "own"},
+    {"errors", "limits", "interfaces", "addresses", "patience", "own", "frames", "pongs"},
     {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
-    {"rules", "claims", "connect", "tcp", "optiontable"},
-    {"egress", "tunnel", "answers", "tickets"},
-    {"dial", "credentials", "ticket_command", "policyfile"},
+    {"rules", "claims", "connect", "readnow", "optiontable"},
+    {"egress", "tcp", "answers", "tickets"},
+    {"tunnel", "dial", "credentials", "ticket_command", "policyfile"},
     {"entrance", "probe", "policysource", "check_command"},
     {"tunnels", "cli"},
     {"websocket"},
@@ -93,7 +93,16 @@ def test_only_one_module_knows_autobahn() -> None:
 def test_tunnels_know_neither_http_nor_policy() -> None:
     """What moves bytes does not know who asked, or for where."""
     for module in ("tunnel", "chain", "tcp", "interfaces"):
-        assert own(module) <= {"chain", "errors", "interfaces", "limits", "patience", "sendnow", "tcp"}
+        assert own(module) <= {
+            "chain",
+            "errors",
+            "interfaces",
+            "limits",
+            "patience",
+            "readnow",
+            "sendnow",
+            "tcp",
+        }
         assert not any(name.startswith("twisted.web") for _, name in imports(module))
 
 

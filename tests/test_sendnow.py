@@ -1,19 +1,15 @@
 """What is sent at once arrives as if it had been queued: in order, once, no faster than it is read."""
 
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.interfaces import ISystemHandle
-from zope.interface import implementer
 
-from portofcall.interfaces import IStreamTransport
 from portofcall.limits import KiB
-from portofcall.sendnow import _SendNow, send_now
-from tests.fakes import FakeSource, FakeTransport
+from portofcall.sendnow import _SendNow
+from tests.fakes import FakeSource
 
 
 class Wire:
@@ -199,34 +195,3 @@ def test_same_bytes_arrive_as_through_the_transport_alone(
             wire.transport.turn(turns[number])
     wire.transport.turn(1 << 30)
     assert wire.sent == b"".join(pieces)
-
-
-@implementer(ISystemHandle)
-class Plain(FakeTransport):
-    """A transport over a plain socket."""
-
-    def __init__(self, handle: object) -> None:
-        super().__init__()
-        self.handle = handle
-
-    def getHandle(self) -> object:
-        return self.handle
-
-
-@pytest.fixture
-def plain_socket() -> Iterator[socket.socket]:
-    """A socket."""
-    with socket.socket() as made:
-        yield made
-
-
-def test_only_plain_sockets_are_sent_to(plain_socket: socket.socket) -> None:
-    """TLS has to encrypt first, and a fake has no socket."""
-
-    def same(transport: Any) -> bool:
-        made: IStreamTransport = send_now(transport)
-        return made is transport
-
-    assert same(FakeTransport())
-    assert same(Plain(object()))
-    assert not same(Plain(plain_socket))

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from zope.interface.verify import verifyClass
 
+from portofcall.frames import binary_header
 from portofcall.interfaces import IClientEnd
 from portofcall.limits import KiB, Limits
-from portofcall.websocket import WebSocketEnd, binary_header
+from portofcall.websocket import WebSocketEnd
 from tests.fakes import FakeTransport, World, lose
 from tests.test_web import Answer
 
@@ -344,7 +345,7 @@ def test_hand_over_leaves_no_producer_of_http_behind() -> None:
     world = World()
     client = Client(world)
     transport: FakeTransport = client.transport
-    assert type(transport.producer).__module__ == "portofcall.websocket"
+    assert type(transport.producer).__module__ == "portofcall.pongs"
 
 
 @pytest.mark.parametrize("opcode", [9, 10])
@@ -405,8 +406,9 @@ def test_ends_have_autobahns_options_as_the_factory_set_them() -> None:
 
     from portofcall.websocket import WebSocketFactory
 
-    factory = WebSocketFactory(None, limits=Limits(), reactor=World().reactor)  # type: ignore[arg-type]
-    end: Any = factory.build({}, None)  # type: ignore[arg-type]
+    nobody: Any = None
+    factory = WebSocketFactory(nobody, limits=Limits(), reactor=World().reactor, readiness=nobody)
+    end: Any = factory.build({}, nobody)
     assert end.failByDrop is False
     assert end.closeHandshakeTimeout == 0
     assert all(hasattr(end, name) for name in WebSocketServerProtocol.CONFIG_ATTRS)

@@ -56,7 +56,8 @@ def measure(
         seconds: how long each time.
 
     Returns:
-        The values by figure and contestant, and the share of a core that the load took, by row and contestant.
+        The values by figure and contestant, and the shares of a core that the load took, by row and
+        contestant.
     """
     measured: Table = defaultdict(lambda: defaultdict(list))
     load: Table = defaultdict(lambda: defaultdict(list))
@@ -99,7 +100,9 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         epilog="rows: " + "; ".join(f"{row.name} ({row.load})" for row in ROWS),
     )
     names = [row.name for row in ROWS]
-    parser.add_argument("--rows", type=_list(names), default=names, help="which rows, such as down,rtt1 (all)")
+    parser.add_argument(
+        "--rows", type=_list(names), default=names, help="which rows, such as down,rtt1 (all)"
+    )
     parser.add_argument(
         "--against",
         type=_list(list(CONTESTANTS)),

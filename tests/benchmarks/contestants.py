@@ -23,11 +23,16 @@ Command = Callable[[int, int], Sequence[str | Path]]
 
 
 def _gateway_command(*twistd_options: str) -> Command:
-    """Run the gateway as people run it: the policy and all limits are in the path, but none stops the load."""
+    """Run the gateway as people run it: policy and limits are in the path, but no limit stops the load."""
 
     def command(port: int, backend: int) -> Sequence[str | Path]:
         limits = [word for name in _UNLIMITED for word in (f"--{name}", "0")]
-        listen = ["--listen", f"tcp:{port}:interface=127.0.0.1:backlog=1024", "--allow", f"127.0.0.1:{backend}"]
+        listen = [
+            "--listen",
+            f"tcp:{port}:interface=127.0.0.1:backlog=1024",
+            "--allow",
+            f"127.0.0.1:{backend}",
+        ]
         return [_BIN / "twistd", *twistd_options, "-n", "--pidfile=", "portofcall", *listen, *limits]
 
     return command

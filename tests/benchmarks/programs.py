@@ -48,7 +48,7 @@ class Programs:
         Raises:
             LoadFailed: something was not as expected.
         """
-        command = self._command(load, port, path, seconds, tunnels, size)
+        command = self._command(load, port, path, seconds=seconds, tunnels=tunnels, size=size)
         result = subprocess.run(
             command, capture_output=True, text=True, timeout=_GIVE_UP_SECONDS + seconds, check=False
         )
@@ -58,10 +58,10 @@ class Programs:
 
     def hold(self, load: str, port: int, path: str, *, tunnels: int) -> "Held":
         """Open tunnels and keep them while the `with` block runs. Raises `LoadFailed`."""
-        return Held(_start(*self._command(load, port, path, 0, tunnels, 64)))
+        return Held(_start(*self._command(load, port, path, seconds=0, tunnels=tunnels, size=64)))
 
     def _command(
-        self, load: str, port: int, path: str, seconds: float, tunnels: int, size: int
+        self, load: str, port: int, path: str, *, seconds: float, tunnels: int, size: int
     ) -> list[str | Path]:
         numbers = [str(number) for number in (self.backend_port, seconds, tunnels, size)]
         return [self._client, load, str(port), path, *numbers]

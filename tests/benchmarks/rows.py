@@ -51,7 +51,7 @@ class Row:
         name: on the command line.
         load: in a sentence.
         figures: what it measures.
-        measure: runs the load once against a contestant; its last argument is the time to measure, in seconds.
+        measure: runs the load once against a contestant; the last argument is how long, in seconds.
         fresh: whether each measurement wants a contestant that has just been started.
     """
 
