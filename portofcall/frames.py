@@ -20,7 +20,7 @@ _FIN_BINARY = 0x80 | 2
 _MASKED = 0x80
 _MEDIUM_LENGTH, _LONG_LENGTH = 126, 127
 _SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = 6, 8, 14
-_SHORT, _MEDIUM, _LONG = Struct("!BB").pack, Struct("!BBH").pack, Struct("!BBQ").pack
+_MEDIUM, _LONG = Struct("!BBH").pack, Struct("!BBQ").pack
 #: Of a length that does not fit into 7 bits: the header's size, the length itself, and what it may be.
 _EXTENDED = {
     _MEDIUM_LENGTH: (_MEDIUM_HEADER, Struct("!H").unpack_from, 126, 65535),
@@ -33,10 +33,13 @@ if UNMASKS_IN_PLACE:
     _unmask = lib.nvx_xormask_process
 
 
+_SHORT_HEADERS = [bytes((_FIN_BINARY, size)) for size in range(_MEDIUM_LENGTH)]
+
+
 def binary_header(size: int) -> bytes:
     """Pack the header of a whole binary message, unmasked, as a server sends it (RFC 6455 §5.2)."""
-    if size < 126:
-        return _SHORT(_FIN_BINARY, size)
+    if size < _MEDIUM_LENGTH:
+        return _SHORT_HEADERS[size]
     if size < 65536:
         return _MEDIUM(_FIN_BINARY, _MEDIUM_LENGTH, size)
     return _LONG(_FIN_BINARY, _LONG_LENGTH, size)

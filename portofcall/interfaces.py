@@ -1,6 +1,6 @@
 """What the parts of a tunnel are to each other."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
@@ -71,8 +71,9 @@ class IClientEnd(ISource, ISink):
 class ClientEvents(Protocol):
     """What a client's end reports."""
 
-    def client_sent(self, data: Buffer) -> None:
-        """The client sent ``data``, which may be overwritten once this returns."""
+    @property
+    def client_sent(self) -> Callable[[Buffer], None]:
+        """The client sent these bytes, which may be overwritten once this returns."""
 
     def client_closed(self) -> None:
         """The client sent a Close frame. Its end answers that by itself."""
@@ -87,8 +88,9 @@ class ClientEvents(Protocol):
 class BackendEvents(Protocol):
     """What a backend's end reports."""
 
-    def backend_sent(self, data: Buffer) -> None:
-        """The backend sent ``data``, which may be overwritten once this returns."""
+    @property
+    def backend_sent(self) -> Callable[[Buffer], None]:
+        """The backend sent these bytes, which may be overwritten once this returns."""
 
     def backend_ended(self) -> None:
         """The backend will send no more (FIN). It may still read."""

@@ -5,8 +5,10 @@ one descriptor stands in the reactor for all sockets that are watched (an epoll 
 and what is read lies in a buffer that all of them share.
 """
 
+import os
 import select
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost
@@ -16,14 +18,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from portofcall.busypoll import BusyPoll, Events
 from portofcall.interfaces import IEndTransport, IStreamTransport
 from portofcall.limits import KiB
 from portofcall.sendnow import send_now
 
+_READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: How much is read at a time, at most: while all of it goes on at once, and while it has to wait.
 _BULK_READ_BYTES = 256 * KiB
 _READ_BYTES = 64 * KiB
-#: How many sockets are read in one turn of the reactor; others can be read in the next.
+#: After this the reactor has its turn again, however much there is to read.
+_TURN_SECONDS = 1e-3
+#: How many sockets are read before others are asked for again.
 _MOST_EVENTS = 256
 
 Received = Callable[[memoryview], None]
@@ -43,25 +49,26 @@ class Readiness:
 
     def __init__(self, reactor: Any) -> None:
         self.available = hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor)
-        self.buffer = memoryview(b"")
+        self.buffer = memoryview(bytearray(_BULK_READ_BYTES if self.available else 0))
         self._reactor = reactor
         self._readable: dict[int, Callable[[int], None]] = {}
-        self._epoll: select.epoll
+        self._epoll: select.epoll | None = None
+        self._now = monotonic
+        self._poll_on = BusyPoll(self._poll, now=monotonic, pays=self.available and _processors() > 1)
 
     def watch(self, descriptor: int, readable: Callable[[int], None]) -> None:
         """Call ``readable``, which raises nothing, with epoll's event each time a socket can be read."""
-        if not self.buffer:
-            self.buffer = memoryview(bytearray(_BULK_READ_BYTES))
+        if self._epoll is None:
             self._epoll = select.epoll()
         if not self._readable:
             self._reactor.addReader(self)
         self._readable[descriptor] = readable
-        self._epoll.register(descriptor, select.EPOLLIN)
+        self._epoll.register(descriptor, _READABLE)
 
     def forget(self, descriptor: int, *, closed: bool = False) -> None:
         """Watch a socket no more. One that is closed is gone from epoll already."""
         del self._readable[descriptor]
-        if not closed:
+        if self._epoll is not None and not closed:
             self._epoll.unregister(descriptor)
         if not self._readable:
             self._reactor.removeReader(self)
@@ -70,14 +77,22 @@ class Readiness:
 
     def fileno(self) -> int:
         """Tell what the reactor has to watch."""
-        return self._epoll.fileno()
+        return -1 if self._epoll is None else self._epoll.fileno()
 
     def doRead(self) -> None:
         """Let everybody read whose socket can be read."""
         readable = self._readable
-        for descriptor, event in self._epoll.poll(0, _MOST_EVENTS):
-            if descriptor in readable:
-                readable[descriptor](event)
+        turn_ends = self._now() + _TURN_SECONDS
+        events = self._poll()
+        while events:
+            for descriptor, event in events:
+                if descriptor in readable:
+                    readable[descriptor](event)
+            events = self._poll_on() if self._now() < turn_ends else ()
+
+    def _poll(self) -> Events:
+        assert self._epoll is not None
+        return self._epoll.poll(0, _MOST_EVENTS)
 
     def connectionLost(self, reason: Failure) -> None:
         """Do nothing: the reactor has stopped for good."""
@@ -113,6 +128,7 @@ class _ReadNow:
         self._transport = transport
         self._connection = connection
         self._readiness = readiness
+        self._buffer = readiness.buffer
         self._received = received
         handle = connection.getHandle()
         self._recv_into = handle.recv_into
@@ -155,14 +171,13 @@ class _ReadNow:
         self._unwatch(closed=True)
 
     def _readable(self, event: int) -> None:
-        if event != select.EPOLLIN:
+        if event != _READABLE:
             # An error, or the end of both directions.
             self._leave_to_transport()
             self._transport.resumeProducing()
             return
-        buffer = self._readiness.buffer
         try:
-            size = self._recv_into(buffer, 0 if self.reads_bulk else _READ_BYTES)
+            size = self._recv_into(self._buffer, 0 if self.reads_bulk else _READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -174,7 +189,7 @@ class _ReadNow:
             self._transport.resumeProducing()
             return
         try:
-            self._received(buffer[:size])
+            self._received(self._buffer[:size])
         except Exception:  # noqa: BLE001 - as the reactor: whatever it is, it ends this connection only
             failure = Failure()
             self._log.failure("could not take what was received", failure)
@@ -207,3 +222,8 @@ def direct(transport: IStreamTransport, readiness: Readiness, received: Received
     if readiness.available and isinstance(transport, Connection) and not transport.TLS:
         return cast(IEndTransport, _ReadNow(sending, transport, readiness, received))
     return sending
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -113,7 +113,10 @@ class _SendNow:
             except OSError:
                 # As in write.
                 sent = 0
-            if sent == sum(map(len, pieces)):
+            size = 0
+            for piece in pieces:
+                size += len(piece)
+            if sent == size:
                 return
         self._queue(b"".join(pieces)[sent:])
 

@@ -59,6 +59,8 @@ class Tunnel:
         on_closed: called once, with this tunnel, when both ends are gone.
 
     Attributes:
+        client_sent: the client's end reports what the client sent.
+        backend_sent: the backend's end reports what the backend sent.
         to_backend: the chain of writes from client to backend.
         to_client: the chain of writes from backend to client.
         outcome: why the tunnel ended, in a few words.
@@ -92,6 +94,9 @@ class Tunnel:
         self.to_client = WriteChain(high_water_bytes=limits.high_water_bytes)
         self.to_client.done.addCallbacks(self._client_has_all, self._chain_broke)
         self.to_client.open(client)
+        # What comes from one end is just what is to be written to the other: a call less for each piece.
+        self.client_sent: Callable[[Buffer], None] = self.to_backend.write
+        self.backend_sent: Callable[[Buffer], None] = self.to_client.write
         self._patience = Patience(
             clock,
             progress=lambda: self.to_client.passed_bytes + self.to_backend.passed_bytes,
@@ -123,10 +128,6 @@ class Tunnel:
 
     # What the client's end reports
 
-    def client_sent(self, data: Buffer) -> None:
-        """The client sent ``data``."""
-        self.to_backend.write(data)
-
     def client_closed(self) -> None:
         """The client sent a Close frame. Its end answers that by itself."""
         self._client_closed = True
@@ -152,10 +153,6 @@ class Tunnel:
         self._settle()
 
     # What the backend's end reports
-
-    def backend_sent(self, data: Buffer) -> None:
-        """The backend sent ``data``."""
-        self.to_client.write(data)
 
     def backend_ended(self) -> None:
         """The backend will send no more. It may still read."""

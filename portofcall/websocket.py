@@ -51,6 +51,7 @@ class WebSocketEnd(WebSocketServerProtocol):
     transport: IEndTransport
     _tunnel: Tunnel | None = None
     _plain = False
+    _most_bytes: int
 
     def __init__(self, query: Query, visit: Visit) -> None:
         super().__init__()
@@ -63,11 +64,11 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def dataReceived(self, data: Buffer) -> None:
         """Give the tunnel what was read: of many small messages one piece."""
-        if self._plain and self._tunnel is not None:
+        if self._plain:
             writable = memoryview(bytearray(data)) if isinstance(data, bytes) else data
             payload, rest = self._frames.take(writable)
             if payload:
-                self._tunnel.client_sent(payload)
+                self._client_sent(payload)
             if rest is None:
                 return
             data = rest
@@ -93,7 +94,7 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
-        self._connectionLost(reason)
+        self._connectionLost(str(reason.value))
 
     def _onOpen(self) -> None:
         self.onOpen()
@@ -110,6 +111,7 @@ class WebSocketEnd(WebSocketServerProtocol):
         rate = Rate(per_second, per_second * _CONTROL_BURST_SECONDS)
         self._control_frames = RateLimit(rate, now=self.factory.reactor.seconds)
         self._tunnel = self.factory.tunnels.open(self, self.query, self.visit)
+        self._client_sent = self._tunnel.client_sent
 
     def onMessageBegin(self, isBinary: bool) -> None:
         """Begin to count: a tunnel carries bytes, not messages, and keeps nothing of them."""
@@ -195,7 +197,7 @@ class WebSocketEnd(WebSocketServerProtocol):
 
     def write(self, data: Buffer) -> None:
         """Send ``data`` as one binary message, or as several if it is too large for one."""
-        size, most = len(data), self.factory.limits.max_message_bytes
+        size, most = len(data), self._most_bytes
         if size <= most:
             self.transport.writeSequence((binary_header(size), data))
             return
@@ -249,14 +251,16 @@ class WebSocketEnd(WebSocketServerProtocol):
         self.transport.abortConnection()
 
 
-def _with_options_of(factory: WebSocketServerFactory) -> type[WebSocketEnd]:
+def _with_options_of(factory: "WebSocketFactory") -> type[WebSocketEnd]:
     """Make a class of ends that has the factory's options.
 
     Autobahn would copy them to each end, and format all of them for a log that is off: a third of the cost of
     a handshake.
     """
     options = {name: getattr(factory, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
-    return type("WebSocketEnd", (WebSocketEnd,), {**options, "CONFIG_ATTRS": ()})
+    most_bytes = factory.limits.max_message_bytes
+    own = {"factory": factory, "_most_bytes": most_bytes, "CONFIG_ATTRS": ()}
+    return type("WebSocketEnd", (WebSocketEnd,), {**options, **own})
 
 
 class WebSocketFactory(WebSocketServerFactory):
@@ -287,6 +291,4 @@ class WebSocketFactory(WebSocketServerFactory):
 
     def build(self, query: Query, visit: Visit) -> WebSocketEnd:
         """Make the end for a client that was let in."""
-        end = self._end(query, visit)
-        end.factory = self
-        return end
+        return self._end(query, visit)

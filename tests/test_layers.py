@@ -13,7 +13,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 #: From the bottom up; a module imports from the layers below its own only.
 LAYERS = [
     {"__init__"},
-    {"errors", "limits", "interfaces", "addresses", "patience", "own", "frames", "pongs"},
+    {"errors", "limits", "interfaces", "addresses", "patience", "own", "frames", "pongs", "busypoll"},
     {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
     {"rules", "claims", "connect", "readnow", "optiontable"},
     {"egress", "tcp", "answers", "tickets"},

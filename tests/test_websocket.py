@@ -234,7 +234,7 @@ def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> N
     client.backend.protocol.readConnectionLost()
     assert client.close_frame() == (1000, "")
     client.send(frame(8, struct.pack("!H", 1000)))
-    assert client.transport.log == ["keepalive=True", "nodelay=True", "close"]
+    assert client.transport.log == ["nodelay=True", "keepalive=True", "close"]
 
 
 @pytest.mark.parametrize(
