@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from portofcall.errors import InvalidHeader, OriginRefused, printable
@@ -14,6 +15,8 @@ MAX_ORIGIN_BYTES = 512
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _IPV6_CLIENT_PREFIX = 64  # RFC 4291 section 2.5.1: what lies below is one network's own choice
+#: How many addresses are remembered, so that those who come again do not wait for theirs to be parsed.
+_REMEMBERED = 1024
 _LOOPBACK = IPv4Address("127.0.0.1")
 
 #: RFC 6454 section 6.2: no path, not even a slash.
@@ -203,6 +206,7 @@ def _trusts(trusted: Sequence[Network], address: Address) -> bool:
     return any(address in network for network in trusted)
 
 
+@lru_cache(_REMEMBERED)
 def _hop(text: str) -> Address | None:
     match = _HOP.fullmatch(text)
     if match is None:

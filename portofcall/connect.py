@@ -5,8 +5,9 @@ from ipaddress import ip_address
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import TimeoutError
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
@@ -18,9 +19,9 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorTime,
     IResolutionReceiver,
-    IStreamClientEndpoint,
 )
 from twisted.internet.protocol import ClientFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.resolve import Address
@@ -73,16 +74,21 @@ class Attempts(Generic[P]):
             ConnectError: (`twisted.internet.error`) all failed; one of their errors.
             ConnectingCancelledError: (`twisted.internet.error`) it was given up.
         """
-        connecting = self._endpoint(port, seconds).connect(_Winner(self._won))
+        if len(self._addresses) == 1:
+            connecting = self._connect_to_one(self._addresses[0], port)
+        else:
+            reactor = _JudgedReactor(self._reactor, self._addresses, self._start)
+            endpoint = HostnameEndpoint(reactor, "judged.invalid", port, timeout=seconds)
+            connecting = endpoint.connect(_Winner(self._won))
         await connecting.addTimeout(seconds, self._reactor, _time_out)
 
-    def _endpoint(self, port: int, seconds: float) -> IStreamClientEndpoint:
-        reactor = _JudgedReactor(self._reactor, self._addresses, self._start)
-        if len(self._addresses) > 1:
-            return HostnameEndpoint(reactor, "judged.invalid", port, timeout=seconds)
-        (address,) = self._addresses
-        kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
-        return kind(reactor, str(address), port, timeout=seconds)
+    def _connect_to_one(self, address: Address, port: int) -> Deferred[IProtocol]:
+        """Connect as an endpoint does, but with no protocol of its own that every byte goes through."""
+        attempt = _OnlyAttempt(self._won)
+        self._start(address)
+        # The time limit is that of the whole.
+        attempt.connector = self._reactor.connectTCP(str(address), port, attempt, timeout=None)
+        return attempt.connecting
 
     def _start(self, address: Address) -> None:
         self._started[address] = self._monotonic()
@@ -112,6 +118,43 @@ class _Winner(ClientFactory):
         """Build, for the address that answered."""
         assert isinstance(addr, IPv4Address | IPv6Address)
         return self._won(ip_address(addr.host.partition("%")[0]))
+
+
+class _OnlyAttempt(_Winner):
+    """Tells when the connection is open, or why it is not.
+
+    Attributes:
+        connecting: fires with the protocol once that is connected. Cancelling gives the attempt up.
+        connector: gives it up.
+    """
+
+    connector: IConnector
+
+    def __init__(self, won: Callable[[Address], Any]) -> None:
+        super().__init__(won)
+        self.connecting: Deferred[IProtocol] = Deferred(self._give_up)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Build, and have the protocol tell when it is connected."""
+        protocol = super().buildProtocol(addr)
+        made = protocol.connectionMade
+
+        def connection_made() -> None:
+            del protocol.connectionMade
+            made()
+            self.connecting.callback(protocol)
+
+        protocol.connectionMade = connection_made
+        return protocol
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """Say why."""
+        if not self.connecting.called:
+            self.connecting.errback(reason)
+
+    def _give_up(self, connecting: Deferred[IProtocol]) -> None:
+        connecting.errback(ConnectingCancelledError(self.connector.getDestination()))
+        self.connector.stopConnecting()
 
 
 @implementer(IReactorTime, IReactorTCP, IReactorPluggableNameResolver, IHostnameResolver)

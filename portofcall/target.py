@@ -6,6 +6,7 @@ and a port of 70000 for something else than what is written, so all of them are 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
@@ -17,6 +18,7 @@ MAX_HOST_CHARACTERS = 1000
 
 _MAX_NAME = 253  # RFC 1035 section 2.3.4: 255 octets on the wire, less the first length and the root
 _MAX_LABEL = 63  # RFC 1035 section 2.3.4
+_REMEMBERED = 1024  # hosts, so that those who dial the same again and again do not wait for it to be parsed
 _SHOWN = 30  # keeps a sentence within what a Close frame can carry
 
 _DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
@@ -59,15 +61,21 @@ class Target:
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
         """The address that the host is, or None when it is a name."""
-        if ":" in self.host:
-            return IPv6Address(self.host)
-        return IPv4Address(self.host) if self.host.rpartition(".")[2].isdigit() else None
+        return _literal(self.host)
 
     def __str__(self) -> str:
         """``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@lru_cache(_REMEMBERED)
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    if ":" in host:
+        return IPv6Address(host)
+    return IPv4Address(host) if host.rpartition(".")[2].isdigit() else None
+
+
+@lru_cache(_REMEMBERED)
 def parse_host(text: str) -> str:
     """Read a host as a client sent it and give its canonical spelling.
 

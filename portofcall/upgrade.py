@@ -15,7 +15,7 @@ from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.readnow import direct
 from portofcall.target import Target
 from portofcall.tunnels import Query, query_target
-from portofcall.websocket import SUBPROTOCOL, WebSocketEnd, WebSocketFactory
+from portofcall.websocket import SUBPROTOCOL, Handshake, WebSocketEnd, WebSocketFactory
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -45,7 +45,8 @@ class TunnelResource(APIResource):
             visit = await self._entrance.admit(request, _target(query))
         end = self._factory.build(query, visit)
         hand_over(request, end)
-        for data in (handshake, *early):
+        end.shake_hands(handshake)
+        for data in early:
             end.dataReceived(data)
 
 
@@ -77,17 +78,17 @@ def holding_back(request: Request) -> Iterator[list[bytes]]:
         raise
 
 
-def sound_handshake(request: Request) -> bytes:
-    """Check the upgrade, and write the one that Autobahn gets to see.
+def sound_handshake(request: Request) -> Handshake:
+    """Check the upgrade.
 
-    Only what was checked goes on: the key, and the subprotocol if it was offered. So there is nothing left
-    in it for Autobahn to refuse, or to read otherwise than we do.
+    Only what was checked goes on to Autobahn: the key, and the subprotocol if it was offered. So there is
+    nothing left in it for Autobahn to refuse, or to read otherwise than we do.
 
     Args:
         request: whatever a client sent.
 
     Returns:
-        A request's head.
+        What is left to be answered.
 
     Raises:
         UpgradeRequired: this is not a WebSocket client, or not one of RFC 6455.
@@ -106,17 +107,8 @@ def sound_handshake(request: Request) -> bytes:
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
     if len(request.requestHeaders.getRawHeaders(b"host", [])) != 1:
         raise InvalidHeader("Host must be given once")
-    lines = [
-        b"GET / HTTP/1.1",
-        b"Host: localhost",
-        b"Upgrade: websocket",
-        b"Connection: Upgrade",
-        b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: " + keys[0],
-    ]
-    if SUBPROTOCOL in _tokens(request, "sec-websocket-protocol"):
-        lines.append(b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode())
-    return b"\r\n".join([*lines, b"", b""])
+    protocol = SUBPROTOCOL if SUBPROTOCOL in _tokens(request, "sec-websocket-protocol") else None
+    return Handshake(keys[0].decode("ascii"), protocol)
 
 
 def _tokens(request: Request, header: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The WebSocket end of a tunnel, and the factory that makes it. The only user of Autobahn."""
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket import USES_NVX
@@ -26,11 +26,33 @@ SUBPROTOCOL = "binary"
 
 #: Whether Autobahn unmasks in C (NVX). In Python it is about a hundred times slower.
 UNMASKS_FAST: bool = USES_NVX
+#: Whether Autobahn can be told of a handshake without having to parse one.
+_SHAKES_HANDS = hasattr(WebSocketServerProtocol, "succeedHandshake")
 _UNMASKS_PLAIN = UNMASKS_FAST and UNMASKS_IN_PLACE
 
 _POLICY_VIOLATION, _MESSAGE_TOO_BIG = 1008, 1009
 #: How many seconds' worth of control frames may come at once.
 _CONTROL_BURST_SECONDS = 10
+
+
+class Handshake(NamedTuple):
+    """An opening handshake that has been checked (RFC 6455 §4.2.1).
+
+    Attributes:
+        key: of Sec-WebSocket-Key.
+        protocol: the subprotocol to agree on, if any.
+    """
+
+    key: str
+    protocol: str | None
+
+    def request(self) -> bytes:
+        """Write it as a request, with nothing in it but what was checked."""
+        lines = ["GET / HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {self.key}"]
+        if self.protocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {self.protocol}")
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 @implementer(IClientEnd)
@@ -84,6 +106,18 @@ class WebSocketEnd(WebSocketServerProtocol):
             return relays and not (self.data or self.inside_message or self.current_frame)
         except AttributeError:
             return False
+
+    def shake_hands(self, handshake: Handshake) -> None:
+        """Answer the opening handshake, and begin the tunnel."""
+        if _SHAKES_HANDS:
+            self.websocket_version = 13
+            self.websocket_protocols = [handshake.protocol or ""]
+            self.websocket_extensions: list[Any] = []
+            self._wskey = handshake.key
+            self.succeedHandshake(handshake.protocol)
+        else:
+            self._dataReceived(handshake.request())
+        self._plain = _UNMASKS_PLAIN and self._is_between_messages()
 
     # Twisted's and Autobahn's own calls, with less on the way: they look up details of the transport that
     # nobody asks for, and format lines for a log that is off.
