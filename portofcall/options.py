@@ -15,13 +15,13 @@ from twisted.python import usage
 
 from portofcall import __version__
 from portofcall.access import parse_network, parse_origin
+from portofcall.conversation import UNMASKS_FAST
 from portofcall.egress import Policy, RuleError
 from portofcall.errors import printable
 from portofcall.limits import Limits
 from portofcall.optiontable import DEFAULT_LISTEN, GROUPS, NUMBERS
 from portofcall.policyfile import PolicyFileError, read_policy
 from portofcall.tickets import TicketKey
-from portofcall.websocket import UNMASKS_FAST
 
 _LIMITS = Limits()
 

@@ -10,12 +10,13 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
 from portofcall.answers import APIResource
+from portofcall.conversation import SUBPROTOCOL, Handshake
 from portofcall.entrance import Entrance, demand_plain_headers
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.readnow import direct
 from portofcall.target import Target
 from portofcall.tunnels import Query, query_target
-from portofcall.websocket import SUBPROTOCOL, Handshake, WebSocketEnd, WebSocketFactory
+from portofcall.websocket import WebSocketEnd, WebSocketFactory
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 

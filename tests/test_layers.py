@@ -15,7 +15,7 @@ LAYERS = [
     {"__init__"},
     {"errors", "limits", "interfaces", "addresses", "patience", "own", "frames", "pongs", "busypoll"},
     {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
-    {"rules", "claims", "connect", "readnow", "optiontable"},
+    {"rules", "claims", "connect", "readnow", "optiontable", "conversation"},
     {"egress", "tcp", "answers", "tickets"},
     {"tunnel", "dial", "credentials", "ticket_command", "policyfile"},
     {"entrance", "probe", "policysource", "check_command"},
@@ -87,7 +87,7 @@ def test_pure_modules_do_without_the_outside(module: str) -> None:
 def test_only_one_module_knows_autobahn() -> None:
     """Autobahn could be replaced in one file."""
     users = {module for module in MODULES for _, name in imports(module) if name.startswith("autobahn")}
-    assert users == {"websocket"}
+    assert users == {"conversation"}
 
 
 def test_tunnels_know_neither_http_nor_policy() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from zope.interface.verify import verifyClass
 
-from portofcall.frames import binary_header
 from portofcall.interfaces import IClientEnd
 from portofcall.limits import KiB, Limits
 from portofcall.websocket import WebSocketEnd
@@ -391,13 +390,6 @@ def test_busy_target_is_4429() -> None:
     third = Client(world)
     assert third.answer.status == 101
     assert third.received() == []
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
-def test_headers_are_minimal(size: int) -> None:
-    """RFC 6455 §5.2: the shortest length that fits, no mask, the whole message in one frame."""
-    assert frames(binary_header(size) + bytes(size)) == [(2, bytes(size))]
-    assert len(binary_header(size)) == 2 + (0 if size < 126 else 2 if size < 65536 else 8)
 
 
 def test_ends_have_autobahns_options_as_the_factory_set_them() -> None:
