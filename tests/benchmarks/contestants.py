@@ -14,15 +14,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Makes the command that listens at the first port and connects to the second.
+Command = Callable[[int, int], Sequence[str | Path]]
+
 _START_SECONDS = 20
 _UNLIMITED = ("max-tunnels", "max-per-client", "max-per-target", "rate-per-client", "rate-per-target")
 _BIN = Path(sys.executable).parent
 
-#: Makes the command that listens at the first port and connects to the second.
-Command = Callable[[int, int], Sequence[str | Path]]
+_TWISTD: Sequence[str | Path] = (_BIN / "twistd",)
+#: twistd on uvloop: its asyncio reactor takes the loop that asyncio makes.
+_TWISTD_ON_UVLOOP: Sequence[str | Path] = (
+    sys.executable,
+    "-c",
+    "import uvloop; uvloop.install(); from twisted.scripts.twistd import run; run()",
+    "--reactor=asyncio",
+)
 
 
-def _gateway_command(*twistd_options: str) -> Command:
+def _gateway_command(twistd: Sequence[str | Path]) -> Command:
     """Run the gateway as people run it: policy and limits are in the path, but no limit stops the load."""
 
     def command(port: int, backend: int) -> Sequence[str | Path]:
@@ -33,7 +42,7 @@ def _gateway_command(*twistd_options: str) -> Command:
             "--allow",
             f"127.0.0.1:{backend}",
         ]
-        return [_BIN / "twistd", *twistd_options, "-n", "--pidfile=", "portofcall", *listen, *limits]
+        return [*twistd, "-n", "--pidfile=", "portofcall", *listen, *limits]
 
     return command
 
@@ -67,7 +76,7 @@ class Contestant:
     forks: bool = False
 
 
-OURS = Contestant("portofcall", _gateway_command(), names_target=True)
+OURS = Contestant("portofcall", _gateway_command(_TWISTD), names_target=True)
 WEBSOCAT = Contestant("websocat", _websocat, lambda: shutil.which("websocat", path=_path()) is not None)
 WEBSOCKIFY = Contestant(
     "websockify", _websockify, lambda: shutil.which("websockify", path=_path()) is not None, forks=True
@@ -75,7 +84,7 @@ WEBSOCKIFY = Contestant(
 #: On another event loop; only measured when it is asked for.
 UVLOOP = Contestant(
     "uvloop",
-    _gateway_command("--reactor", "asyncio"),
+    _gateway_command(_TWISTD_ON_UVLOOP),
     lambda: importlib.util.find_spec("uvloop") is not None,
     names_target=True,
 )
