@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 SOURCES = Path(__file__).parent
 #: A load that has not ended by then never will.
@@ -84,9 +84,7 @@ class Held:
     def __enter__(self) -> None:
         assert self._client.stdout is not None
         if self._client.stdout.readline().strip() != "held":
-            _end(self._client)
-            assert self._client.stderr is not None
-            raise LoadFailed(self._client.stderr.read().strip())
+            raise LoadFailed(_end(self._client))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,13 +97,11 @@ def _start(*command: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Let a program end, which it does when its standard input does."""
-    stdin: IO[str] | None = process.stdin
-    assert stdin is not None
-    stdin.close()
+def _end(process: subprocess.Popen[str]) -> str:
+    """Let a program end, which it does when its standard input does; return its last words."""
     try:
-        process.wait(10)
+        _, words = process.communicate(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        _, words = process.communicate()
+    return words.strip()

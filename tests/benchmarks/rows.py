@@ -1,5 +1,6 @@
 """What is measured: the rows of the table, each with its load."""
 
+import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def _openings(programs: Programs, running: Running, seconds: float) -> Figures:
 
 def _memory(load: str, tunnels: int, figure: str) -> Callable[[Programs, Running, float], Figures]:
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
-        many = min(tunnels, _FORKED_TUNNELS) if running.contestant.forks else tunnels
+        many = min(_FORKED_TUNNELS if running.contestant.forks else tunnels, _most_tunnels())
         # What the first tunnel brings into memory is not what a tunnel costs.
         programs.run("echo", running.port, running.path, seconds=0.1, tunnels=1, size=64)
         before = running.memory_bytes()
@@ -95,6 +96,11 @@ def _memory(load: str, tunnels: int, figure: str) -> Callable[[Programs, Running
             return {figure: (_settled(running) - before) / many / KiB}
 
     return measure
+
+
+def _most_tunnels() -> int:
+    """How many tunnels a process can have: two descriptors for each, and some for everything else."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100
 
 
 def _settled(running: Running) -> int:
