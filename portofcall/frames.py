@@ -89,7 +89,7 @@ class PlainFrames:
                 header = 0
                 masker = self._masker
             else:
-                header, self._left = _parse(data[at:])
+                header, self._left = _parse(data, at, size)
                 if not header:
                     break
                 if header > size - at:
@@ -116,20 +116,20 @@ class PlainFrames:
         return data[start:end], data[at:] if at < size else None
 
 
-def _parse(data: memoryview) -> tuple[int, int]:
-    """Read the header of a frame: its size, and the payload's.
+def _parse(data: memoryview, at: int, size: int) -> tuple[int, int]:
+    """Read the header of the frame at ``at``: its size, and the payload's.
 
-    The header's size is 0 if it is not plain. A header that is larger than ``data`` has yet to come whole.
+    The header's size is 0 if it is not plain. One that is larger than what is left has yet to come whole.
     """
-    if len(data) < 2:
-        return (_SHORT_HEADER if data[0] == _FIN_BINARY else 0), 0
-    length = data[1] - _MASKED
-    if data[0] != _FIN_BINARY or length < 0:
+    if data[at] != _FIN_BINARY:
         return 0, 0
+    if at + 1 == size:
+        return _SHORT_HEADER, 0
+    length = data[at + 1] - _MASKED
     if length < _MEDIUM_LENGTH:
-        return _SHORT_HEADER, length
+        return (_SHORT_HEADER, length) if length >= 0 else (0, 0)
     header, integer, least, most = _EXTENDED[length]
-    if len(data) < header:
+    if at + header > size:
         return header, 0
-    (length,) = integer(data, 2)
+    (length,) = integer(data, at + 2)
     return (header, length) if least <= length <= most else (0, 0)
