@@ -14,6 +14,7 @@ from portofcall.credentials import Credentials
 from portofcall.demo import DemoBackends
 from portofcall.entrance import AccessRules
 from portofcall.gateway import Gateway
+from portofcall.limits import Limits
 from portofcall.listen import Listener, NotListening
 from portofcall.options import Options
 from portofcall.policyfile import read_policy
@@ -21,8 +22,9 @@ from portofcall.policysource import PolicySource
 
 __all__ = ["Options", "makeService"]
 
-#: A tunnel takes two file descriptors; a fifth is left for everything else.
-_DESCRIPTORS_FOR_TUNNELS = 0.4
+#: Of the file descriptors: a tunnel takes two, a connection that waits takes one, and some are left.
+_TUNNELS_PER_DESCRIPTOR = 0.4
+_WAITING_PER_DESCRIPTOR = 0.15
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -41,9 +43,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install one
     limits = options.limits()
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limits.max_tunnels and descriptors != resource.RLIM_INFINITY:
-        bearable = int(descriptors * _DESCRIPTORS_FOR_TUNNELS)
-        limits = dataclasses.replace(limits, max_tunnels=min(limits.max_tunnels, bearable))
+    if descriptors != resource.RLIM_INFINITY:
+        limits = _bearable(limits, descriptors)
     credentials = Credentials(
         checkers=options["credCheckers"],
         ticket_key=options["ticket-key"],
@@ -83,6 +84,13 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)
+
+
+def _bearable(limits: Limits, descriptors: int) -> Limits:
+    """Bound what takes file descriptors by how many there are."""
+    waiting = max(1, min(limits.max_waiting, int(descriptors * _WAITING_PER_DESCRIPTOR)))
+    tunnels = min(limits.max_tunnels, int(descriptors * _TUNNELS_PER_DESCRIPTOR))
+    return dataclasses.replace(limits, max_waiting=waiting, max_tunnels=tunnels)
 
 
 class _Root(MultiService):

@@ -1,9 +1,10 @@
 """The HTTP server in front of a resource tree, with bounds on what a request may be before it is one."""
 
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
-from twisted.internet.interfaces import IDelayedCall, ITransport
+from twisted.internet.interfaces import IDelayedCall, ITCPTransport, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -12,9 +13,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import provider
 
+from portofcall.access import client_address, client_key
 from portofcall.answers import raw_answer
 from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut, printable
 from portofcall.limits import Limits, MiB
+from portofcall.waitingroom import WaitingRoom
 
 #: How much of a request that was refused is still read, and for how long.
 _MOST_DROPPED_BYTES = 8 * MiB
@@ -25,7 +28,8 @@ class GatewaySite(Site):
     """Serves a resource tree over HTTP/1.1, with bounded requests.
 
     What is larger than the limits is refused as soon as that is known; a request that has not arrived whole
-    in its time ends the connection, however steadily it drips.
+    in its time ends the connection, however steadily it drips. When too many connections are open with no
+    request that is being answered, one of the client that has most of them is closed for each new one.
 
     Args:
         root: the tree.
@@ -50,6 +54,7 @@ class GatewaySite(Site):
             reactor=reactor,
         )
         self.limits = limits
+        self.waiting = WaitingRoom[_BoundedChannel](limits.max_waiting)
 
 
 @provider(IAccessLogFormatter)
@@ -75,6 +80,7 @@ class _BoundedChannel(HTTPChannel):
     """A connection that speaks HTTP, until it is handed over to a tunnel."""
 
     site: GatewaySite
+    _client = ""
     _served = False
     _dropped_bytes = 0
     _deadline: IDelayedCall | None = None
@@ -84,7 +90,9 @@ class _BoundedChannel(HTTPChannel):
         self.MAX_LENGTH = self.site.limits.max_head_bytes
         self.maxHeaders = self.site.limits.max_header_lines
         super().connectionMade()
-        self._wait(self.site.limits.request_seconds)
+        peer = cast(ITransport, self.transport).getPeer()
+        self._client = client_key(client_address(getattr(peer, "host", None), (), ()))
+        self._wait(self.site.limits.request_seconds, self._too_late)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         most = self.site.limits.max_head_bytes
@@ -96,7 +104,7 @@ class _BoundedChannel(HTTPChannel):
 
     def requestDone(self, request: Any) -> None:
         self._served = True
-        self._wait(self.site.idle_seconds)
+        self._wait(self.site.idle_seconds, self._too_late)
         super().requestDone(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -109,11 +117,15 @@ class _BoundedChannel(HTTPChannel):
         What the client still sends is read and dropped for a while: to close over it would reset the
         connection, and the client would not get the answer (RFC 9112 §9.6).
         """
-        self._stop_waiting()
         cast(ITransport, self.transport).write(raw_answer(error))
         self.clearLineBuffer()
         self.dataReceived = self._drop  # type: ignore[method-assign]
-        self._deadline = self.site.reactor.callLater(_DROP_SECONDS, self._close)
+        self._wait(_DROP_SECONDS, self._close)
+
+    def make_room(self) -> None:
+        """Close now, as there are too many that wait."""
+        self._stop_waiting()
+        cast(ITCPTransport, self.transport).abortConnection()
 
     def _drop(self, data: bytes) -> None:
         self._dropped_bytes += len(data)
@@ -124,11 +136,16 @@ class _BoundedChannel(HTTPChannel):
         self._stop_waiting()
         self.loseConnection()
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        """Wait for the client, who has so much time."""
         self._stop_waiting()
-        self._deadline = self.site.reactor.callLater(seconds, self._too_late)
+        self._deadline = self.site.reactor.callLater(seconds, then)
+        leaving = self.site.waiting.enter(self, self._client)
+        if leaving is not None:
+            leaving.make_room()
 
     def _stop_waiting(self) -> None:
+        self.site.waiting.leave(self, self._client)
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():
             deadline.cancel()

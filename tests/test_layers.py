@@ -13,7 +13,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 #: From the bottom up; a module imports from the layers below its own only.
 LAYERS = [
     {"__init__"},
-    {"errors", "limits", "interfaces", "addresses", "patience", "own", "frames", "pongs", "busypoll"},
+    {"errors", "limits", "interfaces", "addresses", "patience", "own"}
+    | {"frames", "pongs", "busypoll", "waitingroom"},
     {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
     {"rules", "claims", "connect", "readnow", "optiontable", "conversation"},
     {"egress", "tcp", "answers", "tickets"},
@@ -29,7 +30,7 @@ LAYERS = [
     {"service"},
 ]
 PURE = ["errors", "limits", "target", "addresses", "rules", "egress"]
-PURE += ["access", "failures", "claims", "tickets", "admission", "policyfile"]
+PURE += ["access", "waitingroom", "frames", "failures", "claims", "tickets", "admission", "policyfile"]
 IMPURE = {
     "twisted",
     "autobahn",

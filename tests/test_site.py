@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from twisted.internet.address import IPv4Address
 
+from portofcall.limits import Limits
 from portofcall.site import access_line
 from tests.fakes import World, lose
 from tests.test_web import Answer
+from tests.test_websocket import head
 
 START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
 
@@ -81,19 +83,48 @@ def test_closed_connection_leaves_no_timer() -> None:
     assert world.reactor.getDelayedCalls() == []
 
 
+def test_too_many_that_wait_make_room_for_a_new_one() -> None:
+    """The oldest goes: one that is silent, or one that idles after an answer."""
+    world = World(limits=Limits(max_waiting=2))
+    send, idle = world.connect()
+    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    _, silent = world.connect()
+    send, third = world.connect()
+    assert (idle.log, silent.log) == (["reset"], [])
+    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert Answer(third.take()).status == 200
+    world.connect()
+    assert silent.log == ["reset"]
+
+
+def test_whoever_is_served_does_not_wait() -> None:
+    """A ping under way and a tunnel stay, however many connections wait."""
+    world = World(limits=Limits(max_waiting=1))
+    send, pinging = world.connect()
+    body = b'{"host": "93.184.215.14", "port": 1}'
+    send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    send, tunnel = world.connect()
+    send(head())
+    for _ in range(3):
+        world.connect()
+    assert "reset" not in pinging.log + tunnel.log
+    world.accept(0)
+    assert Answer(pinging.take()).status == 200
+
+
 @pytest.mark.parametrize(
-    "head",
+    "large",
     [
         b"GET /" + b"x" * 16_384 + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n",
         b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: %s\r\n" % (n, b"b" * 1700) for n in range(10)) + b"\r\n",
     ],
 )
-def test_large_head_is_400(head: bytes) -> None:
+def test_large_head_is_400(large: bytes) -> None:
     """More than 16 KiB, or more than 100 lines."""
     world = World()
     send, transport = world.connect()
-    send(head)
+    send(large)
     assert Answer(transport.take()).status in {400, 431}
     world.reactor.advance(2.1)
     assert "close" in transport.log
