@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -73,13 +74,20 @@ def text_answer(request: Request, text: str, *, status: int = 200, headers: Head
     )
 
 
-def raw_answer(error: GatewayError) -> bytes:
-    """Write a whole HTTP/1.1 answer with ``error``, for where there is no request to answer yet."""
+def raw_answer(error: GatewayError, *, secure: bool) -> bytes:
+    """Write a whole HTTP/1.1 answer with ``error``, for where there is no request to answer yet.
+
+    Args:
+        error: what is wrong.
+        secure: whether it goes over TLS.
+    """
     status = HTTPStatus(error.http_status)
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
+    if secure:
+        lines.append(f"Strict-Transport-Security: {_STRICT_TRANSPORT}")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
@@ -121,8 +129,16 @@ class APIResource(Resource):
         request.notifyFinish().addErrback(lambda _: answer.cancel())
         answer.addErrback(self._explain, request)
         answer.addCallback(_send, request)
-        answer.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        answer.addErrback(self._give_up, request)
         return NOT_DONE_YET
+
+    def _give_up(self, failure: Failure, request: Request) -> None:
+        """End the connection of a request that could not even be answered with an error."""
+        if not failure.check(CancelledError):
+            self._log.failure("could not answer", failure)
+            transport = cast(ITCPTransport | None, request.channel.transport)
+            if transport is not None:
+                transport.abortConnection()
 
     def _explain(self, failure: Failure, request: Request) -> bytes | Failure:
         if failure.check(CancelledError):

@@ -117,7 +117,7 @@ class _BoundedChannel(HTTPChannel):
         What the client still sends is read and dropped for a while: to close over it would reset the
         connection, and the client would not get the answer (RFC 9112 §9.6).
         """
-        cast(ITransport, self.transport).write(raw_answer(error))
+        cast(ITransport, self.transport).write(raw_answer(error, secure=self.isSecure()))
         self.clearLineBuffer()
         self.dataReceived = self._drop  # type: ignore[method-assign]
         self._wait(_DROP_SECONDS, self._close)

@@ -241,7 +241,16 @@ async def test_over_tls(certificate: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("scheme", ["tcp", "ssl"])
-async def test_only_answers_over_tls_ask_for_tls_from_now_on(certificate: Path, scheme: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"POST /api/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4097\r\n\r\n",
+    ],
+)
+async def test_only_answers_over_tls_ask_for_tls_from_now_on(
+    certificate: Path, scheme: str, words: bytes
+) -> None:
     """RFC 6797 §7.2: never over plain HTTP."""
     key = f":privateKey={certificate}" if scheme == "ssl" else ""
     async with listening(f"{scheme}:0:interface=127.0.0.1{key}", loopback_gateway().site()) as port:
@@ -251,8 +260,8 @@ async def test_only_answers_over_tls_ask_for_tls_from_now_on(certificate: Path, 
         talk = Conversation()
         await connectProtocol(clientFromString(reactor, secure if key else plain), talk)
         assert talk.transport is not None
-        talk.transport.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        answer = await talk.until(lambda data: b"docs/" in data)
+        talk.transport.write(words)
+        answer = await talk.until(lambda data: b"\r\n\r\n" in data)
         assert (b"\r\nStrict-Transport-Security: max-age=" in answer) is bool(key)
         talk.transport.loseConnection()
 

@@ -216,6 +216,21 @@ def test_unforeseen_error_is_500_and_logged(logged: list[str]) -> None:
     assert any("/api/ping" in line for line in logged)
 
 
+def test_answer_that_fails_is_logged_and_ends_the_connection(
+    logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than leaving the client to wait for ever."""
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("portofcall.answers.error_answer", broken)
+    send, transport = World().connect()
+    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
+    assert transport.log == ["reset"]
+    assert any("could not answer" in line for line in logged)
+
+
 @pytest.mark.parametrize("path", ["/api/ping", "/api/ssh/connect"])
 def test_wrong_method_is_405_with_allow(path: str) -> None:
     """Probes are POST only."""
