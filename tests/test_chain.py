@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from portofcall.chain import WriteChain
 from portofcall.limits import KiB, MiB
-from tests.fakes import FakeSource, FakeTransport
+from tests.fakes import FakeClient, FakeSource, FakeTransport
 
 
 class Ending:
@@ -256,14 +256,20 @@ def test_only_one_push_producer_is_taken() -> None:
 def test_bytes_in_are_bytes_out(
     pieces: list[bytes], reads: list[int], open_after: int, high_water_bytes: int, buffer_size: int
 ) -> None:
-    """Under any chunking and any pauses the same bytes come out, and no more wait than allowed."""
-    chain, source, sink, ending = make(high_water_bytes, buffer_size)
+    """Under any chunking and any pauses the same bytes come out, and no more wait than allowed.
+
+    What is written lies in a buffer that is overwritten afterwards.
+    """
+    chain, source, _, ending = make(high_water_bytes)
+    sink = FakeClient(buffer_size=buffer_size)
     pending, waits = list(pieces), list(reads)
     for step in range(10_000):
         if step == open_after:
             chain.open(sink)
         if pending and not source.paused:
-            chain.write(pending.pop(0))
+            buffer = bytearray(pending.pop(0))
+            chain.write(memoryview(buffer))
+            buffer[:] = bytes(len(buffer))
         elif step > open_after:
             sink.drain(waits.pop(0) if waits else None)
             if not pending and not sink.buffer and not chain.waiting_bytes:
@@ -273,6 +279,35 @@ def test_bytes_in_are_bytes_out(
     assert sink.delivered + sink.buffer == b"".join(pieces)
     assert ending.results == [None]
     assert chain.passed_bytes == len(sink.delivered)
+
+
+def test_what_waits_in_the_sink_counts() -> None:
+    """The high-water mark is for all that waits, wherever; but only where something waits here, too."""
+    chain, source, sink, _ = make(high_water_bytes=100, buffer_size=0)
+    chain.open(sink)
+    sink.queued_bytes = 80
+    chain.write(b"x" * 80)
+    assert not source.paused
+    chain.write(b"x" * 20)
+    assert not source.paused
+    chain.write(b"x")
+    assert source.paused
+    sink.queued_bytes = 1000
+    while sink.buffer:
+        sink.drain()
+    assert not source.paused, "nothing would resume it"
+
+
+def test_source_reads_in_bulk_only_while_bytes_go_straight_through() -> None:
+    """What has to wait takes memory."""
+    chain, source, sink, _ = make(buffer_size=10)
+    assert not source.reads_bulk, "it is not open"
+    chain.open(sink)
+    assert source.reads_bulk
+    chain.write(bytes(11))
+    assert not source.reads_bulk
+    sink.drain()
+    assert source.reads_bulk
 
 
 def test_write_from_inside_a_write_keeps_its_turn() -> None:

@@ -184,13 +184,16 @@ def test_one_push_producer_is_taken() -> None:
 def test_same_bytes_arrive_as_through_the_transport_alone(
     takes: list[int | None], pieces: list[bytes], turns: list[int]
 ) -> None:
-    """Under any partial sends and any turns of the reactor."""
+    """Under any partial sends and any turns of the reactor, from a buffer that is overwritten afterwards."""
     now, wire, _ = make(list(takes))
     for number, piece in enumerate(pieces):
+        buffer = bytearray(piece)
+        view = memoryview(buffer)
         if number % 2:
-            now.writeSequence((piece[:2], piece[2:]))
+            now.writeSequence((piece[:2], view[2:]))
         else:
-            now.write(piece)
+            now.write(view)
+        buffer[:] = bytes(len(buffer))
         if number < len(turns):
             wire.transport.turn(turns[number])
     wire.transport.turn(1 << 30)
