@@ -32,7 +32,6 @@ if UNMASKS_IN_PLACE:
     _new_masker, _free_masker = lib.nvx_xormask_new, lib.nvx_xormask_free
     _unmask = lib.nvx_xormask_process
 
-
 _SHORT_HEADERS = [bytes((_FIN_BINARY, size)) for size in range(_MEDIUM_LENGTH)]
 
 
@@ -65,16 +64,15 @@ class PlainFrames:
             The payloads as one piece of ``data``, and the rest from the first frame on that is not plain.
             None means that there is no rest; then the next call goes on where this one ended.
         """
-        size = len(data)
-        if not self._left and not self._head and data[0] == _FIN_BINARY and size < 132:
-            payload_size = size - _SHORT_HEADER
-            if payload_size >= 0 and data[1] == _MASKED + payload_size:
-                # One small message alone, as a key that is pressed makes it.
-                address = _address(data)
-                masker = _new_masker(address + 2)
-                _unmask(masker, address + _SHORT_HEADER, payload_size)
-                _free_masker(masker)
-                return data[_SHORT_HEADER:], None
+        size = len(data) - _SHORT_HEADER
+        alone = 0 <= size < _MEDIUM_LENGTH and data[0] == _FIN_BINARY and data[1] == _MASKED + size
+        if alone and not self._left and not self._head:
+            # One small message, as a key that is pressed makes it.
+            address = _address(data)
+            masker = _new_masker(address + 2)
+            _unmask(masker, address + _SHORT_HEADER, size)
+            _free_masker(masker)
+            return data[_SHORT_HEADER:], None
         return self._take(data)
 
     def _take(self, data: memoryview) -> tuple[memoryview, memoryview | None]:

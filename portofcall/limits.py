@@ -37,7 +37,8 @@ class Limits:
 
     Attributes:
         high_water_bytes: how much may wait for a slow reader before its source is paused. One read of 64 KiB
-            comes on top; and a transport may hold 64 KiB and one read of 256 KiB, whatever this says.
+            comes on top; and a transport may hold 64 KiB and one read of 256 KiB, whatever this says. What
+            waits in a transport counts, but not in one over TLS.
         max_message_bytes: the largest payload of a WebSocket message sent out; what is larger is split.
         connect_timeout_seconds: from the first connection attempt to an open TCP connection.
         dns_timeout_seconds: for one look-up of a host name.
@@ -50,8 +51,9 @@ class Limits:
         max_body_bytes: the largest body of an HTTP request.
         max_fragments: the most frames of one WebSocket message.
         control_frames_per_second: how many pings and pongs a client may send; ten seconds' worth at once.
-        max_waiting: the most connections that have no request which is being answered, and no tunnel.
-        max_tunnels: the most tunnels, pings and banners at a time; 0 means no limit, here and below.
+        max_waiting: the most connections that have no request which is being answered, and no tunnel; 0 means
+            no limit, here and below.
+        max_tunnels: the most tunnels, pings and banners at a time.
         max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
         max_per_target: the most connections to one address and port.
         rate_per_client: how many of them one client may start per second, and at once.

@@ -66,30 +66,23 @@ class _SendLater:
         """Do nothing: the transport is the one that reads, and knows."""
 
 
-class _SendNow:
-    """Stands before a transport: `write` goes to the socket while the transport has nothing queued.
+class _SendNow(_SendLater):
+    """Stands before a plain socket's transport: `write` goes to the socket while nothing is queued.
 
     To know when that is, it is the transport's pull producer, which is asked for more each time all has been
     sent. To its own producer, a push producer, it behaves as the transport would. Everything else is the
     transport's.
 
     Once the producer is unregistered nobody tells any more when all has been sent: from then on it queues.
-
-    Attributes: see `IEndTransport`.
     """
 
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
-        self.queued_bytes = 0
-        self.reads_bulk = True
-        self._transport = transport
+        super().__init__(transport)
         self._send = handle.send
         self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
         self._paused = False
         self._direct = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
     def write(self, data: Buffer) -> None:
         """Send ``data``, or what of it the socket takes, and queue the rest (`ITransport`)."""
@@ -120,9 +113,6 @@ class _SendNow:
                 return
         self._queue(b"".join(pieces)[sent:])
 
-    def closed(self) -> None:
-        """Do nothing: the transport is the one that reads, and knows."""
-
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a push producer (`IConsumer`)."""
         if not streaming or self._producer is not None:
@@ -143,7 +133,7 @@ class _SendNow:
 
     def _queue(self, data: Buffer) -> None:
         self.queued_bytes += len(data)
-        self._transport.write(bytes(data))
+        super().write(data)
         if self.queued_bytes > _BUFFER_BYTES and self._producer is not None:
             self._paused = True
             self._producer.pauseProducing()

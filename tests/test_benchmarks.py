@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.benchmarks.contestants import DIRECT, OURS
 from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.report import as_json, as_table, ratios
 from tests.benchmarks.rows import ROWS
+from tests.e2e.backends import Backend, backend
 from tests.e2e.gateway import need
 from tests.e2e.wsclient import DEADLINE
 
@@ -64,34 +64,16 @@ def test_json_has_all_rounds() -> None:
     }
 
 
-class Liar:
-    """A server that sends everything back with one bit wrong."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(DEADLINE)
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        with connection:
-            connection.settimeout(DEADLINE)
-            while data := connection.recv(4096):
-                connection.sendall(bytes([*data[:-1], data[-1] ^ 1]))
-
-    def stop(self) -> None:
-        self._thread.join(DEADLINE)
-        self._listener.close()
+def lie(server: Backend) -> None:
+    """Send everything back with one bit wrong."""
+    while data := server.connection.recv(4096):
+        server.connection.sendall(bytes([*data[:-1], data[-1] ^ 1]))
 
 
 def test_client_notices_a_wrong_bit(programs: Programs) -> None:
     """What is fast and wrong is not measured."""
-    liar = Liar()
-    with pytest.raises(LoadFailed, match="the echo is not what was sent"):
+    with backend(lie) as liar, pytest.raises(LoadFailed, match="the echo is not what was sent"):
         programs.run("echo", liar.port, "-", seconds=0.1, tunnels=1, size=64)
-    liar.stop()
 
 
 def test_backend_notices_a_wrong_bit(programs: Programs) -> None:

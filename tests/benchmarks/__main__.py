@@ -7,7 +7,7 @@ import resource
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
 from itertools import product
@@ -20,6 +20,9 @@ from tests.benchmarks.rows import ROWS, Row
 
 _DEFAULT = ("portofcall", "websocat", "websockify", "direct")
 _QUICK_SECONDS = 0.2
+
+#: Values of all rounds, by figure or row, and contestant.
+Table = dict[str, dict[str, list[float]]]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -43,9 +46,6 @@ def main(words: Sequence[str] | None = None) -> None:
         print()
     else:
         print(as_table(measured, load, ours))
-
-
-Table = dict[str, dict[str, list[float]]]
 
 
 def measure(
@@ -132,7 +132,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _list(known: Sequence[str]) -> type:
+def _list(known: Sequence[str]) -> Callable[[str], list[str]]:
     """Make a reader of names with commas between them."""
 
     def read(text: str) -> list[str]:
@@ -142,7 +142,7 @@ def _list(known: Sequence[str]) -> type:
                 raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, got {name!r}")
         return names
 
-    return read  # type: ignore[return-value]
+    return read
 
 
 def _allow_many_descriptors() -> None:

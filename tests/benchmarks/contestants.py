@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.e2e.backends import closed_port
 
 #: Makes the command that listens at the first port and connects to the second.
 Command = Callable[[int, int], Sequence[str | Path]]
@@ -35,26 +37,19 @@ def _gateway_command(twistd: Sequence[str | Path]) -> Command:
     """Run the gateway as people run it: policy and limits are in the path, but no limit stops the load."""
 
     def command(port: int, backend: int) -> Sequence[str | Path]:
-        limits = [word for name in _UNLIMITED for word in (f"--{name}", "0")]
-        listen = [
-            "--listen",
-            f"tcp:{port}:interface=127.0.0.1:backlog=1024",
-            "--allow",
-            f"127.0.0.1:{backend}",
-        ]
-        return [*twistd, "-n", "--pidfile=", "portofcall", *listen, *limits]
+        limits = [f"--{name}=0" for name in _UNLIMITED]
+        listen = f"--listen=tcp:{port}:interface=127.0.0.1:backlog=1024"
+        return [*twistd, "-n", "--pidfile=", "portofcall", listen, f"--allow=127.0.0.1:{backend}", *limits]
 
     return command
 
 
 def _websocat(port: int, backend: int) -> Sequence[str | Path]:
-    program = shutil.which("websocat", path=_path()) or "websocat"
-    return [program, "-E", "-b", f"ws-l:127.0.0.1:{port}", f"tcp:127.0.0.1:{backend}"]
+    return [_find("websocat"), "-E", "-b", f"ws-l:127.0.0.1:{port}", f"tcp:127.0.0.1:{backend}"]
 
 
 def _websockify(port: int, backend: int) -> Sequence[str | Path]:
-    program = shutil.which("websockify", path=_path()) or "websockify"
-    return [program, f"127.0.0.1:{port}", f"127.0.0.1:{backend}"]
+    return [_find("websockify"), f"127.0.0.1:{port}", f"127.0.0.1:{backend}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +72,8 @@ class Contestant:
 
 
 OURS = Contestant("portofcall", _gateway_command(_TWISTD), names_target=True)
-WEBSOCAT = Contestant("websocat", _websocat, lambda: shutil.which("websocat", path=_path()) is not None)
-WEBSOCKIFY = Contestant(
-    "websockify", _websockify, lambda: shutil.which("websockify", path=_path()) is not None, forks=True
-)
+WEBSOCAT = Contestant("websocat", _websocat, lambda: bool(_find("websocat")))
+WEBSOCKIFY = Contestant("websockify", _websockify, lambda: bool(_find("websockify")), forks=True)
 #: On another event loop; only measured when it is asked for.
 UVLOOP = Contestant(
     "uvloop",
@@ -108,7 +101,7 @@ class Running:
         self._process: subprocess.Popen[bytes] | None = None
         if contestant.command is None:
             return
-        self.port = _free_port()
+        self.port = closed_port()
         self.path = f"/api/connect?host=127.0.0.1&port={backend_port}" if contestant.names_target else "/"
         log = folder / f"{contestant.name}.log"
         with log.open("wb") as output:
@@ -131,14 +124,11 @@ class Running:
         """End it, with all of its processes."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                with _gone_already():
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+            with suppress(ProcessLookupError):  # all of them have ended
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 @contextmanager
@@ -151,24 +141,9 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
         started.stop()
 
 
-@contextmanager
-def _gone_already() -> Iterator[None]:
-    try:
-        yield
-    except ProcessLookupError:
-        return
-
-
-def _path() -> str:
-    """Where programs are looked for: first where pip puts those of this Python."""
-    return f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def _find(program: str) -> str:
+    """Find a program, first where pip puts those of this Python; return "" if it is not installed."""
+    return shutil.which(program, path=f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}") or ""
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -43,7 +43,6 @@ def as_json(measured: Measured, ours: str) -> dict[str, Any]:
             "ratio": ratios(rounds, ours),
         }
         for name, rounds in measured.items()
-        if name in figures
     }
 
 
@@ -60,7 +59,7 @@ def as_table(measured: Measured, load: Mapping[str, Rounds], ours: str) -> str:
     """
     names = [name for name in CONTESTANTS if any(name in rounds for rounds in measured.values())]
     others = [name for name in names if name not in (ours, "direct")]
-    head = ["", *(_title(name) for name in names), *(f"/ {name}" for name in others), "load"]
+    head = ["", *names, *(f"/ {name}" for name in others), "load"]
     lines = [head]
     for row in ROWS:
         for figure in row.figures:
@@ -80,10 +79,6 @@ def as_table(measured: Measured, load: Mapping[str, Rounds], ours: str) -> str:
         ).rstrip()
         for line in lines
     )
-
-
-def _title(name: str) -> str:
-    return name
 
 
 def _value(rounds: Rounds, name: str, figure: Figure) -> str:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
+from typing import Any
 
 from tests.benchmarks.contestants import Running
 from tests.benchmarks.programs import Programs
@@ -19,6 +21,8 @@ _FORKED_TUNNELS = 100
 
 #: What one load measured, by the name of the figure.
 Figures = Mapping[str, float]
+#: Runs a load once against a contestant; the last argument is how long, in seconds.
+Measure = Callable[[Programs, Running, float], Figures]
 
 
 class Better(Enum):
@@ -53,41 +57,38 @@ class Row:
         name: on the command line.
         load: in a sentence.
         figures: what it measures.
-        measure: runs the load once against a contestant; the last argument is how long, in seconds.
+        measure: runs the load.
         fresh: whether each measurement wants a contestant that has just been started.
     """
 
     name: str
     load: str
     figures: tuple[Figure, ...]
-    measure: Callable[[Programs, Running, float], Figures]
+    measure: Measure
     fresh: bool = False
 
 
-def _bulk(load: str, size: int, figure: str) -> Callable[[Programs, Running, float], Figures]:
+def _speed(
+    load: str, figures: Mapping[str, Callable[[Any], float]], *, tunnels: int = 1, size: int = 64
+) -> Measure:
+    """Run a load, and compute the figures from what it measured; "load" is the client's share of a core."""
+
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
-        result = programs.run(load, running.port, running.path, seconds=seconds, tunnels=1, size=size)
-        return {figure: result["bytes"] / result["seconds"] / MB, "load": result["cpu_share"]}
+        result = programs.run(load, running.port, running.path, seconds=seconds, tunnels=tunnels, size=size)
+        return {"load": result["cpu_share"]} | {name: value(result) for name, value in figures.items()}
 
     return measure
 
 
-def _one_round_trip(programs: Programs, running: Running, seconds: float) -> Figures:
-    result = programs.run("echo", running.port, running.path, seconds=seconds, tunnels=1, size=64)
-    return {"rtt 1 p50": result["p50_us"], "rtt 1 p99": result["p99_us"], "load": result["cpu_share"]}
+def _megabytes(result: Any) -> float:
+    return float(result["bytes"] / result["seconds"] / MB)
 
 
-def _many_round_trips(programs: Programs, running: Running, seconds: float) -> Figures:
-    result = programs.run("echo", running.port, running.path, seconds=seconds, tunnels=100, size=64)
-    return {"rtt 100": result["count"] / result["seconds"], "load": result["cpu_share"]}
+def _rate(result: Any) -> float:
+    return float(result["count"] / result["seconds"])
 
 
-def _openings(programs: Programs, running: Running, seconds: float) -> Figures:
-    result = programs.run("open", running.port, running.path, seconds=seconds, tunnels=1, size=64)
-    return {"open": result["count"] / result["seconds"], "load": result["cpu_share"]}
-
-
-def _memory(load: str, tunnels: int, figure: str) -> Callable[[Programs, Running, float], Figures]:
+def _memory(load: str, tunnels: int, figure: str) -> Measure:
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
         many = min(_FORKED_TUNNELS if running.contestant.forks else tunnels, _most_tunnels())
         # What the first tunnel brings into memory is not what a tunnel costs.
@@ -135,32 +136,37 @@ ROWS = (
         name="down",
         load="one tunnel, the backend sends as fast as it can",
         figures=_bytes_per_second("down"),
-        measure=_bulk("down", 64, "down"),
+        measure=_speed("down", {"down": _megabytes}),
     ),
     Row(
         name="up64",
         load="one tunnel, the client sends masked binary frames of 64 KiB",
         figures=_bytes_per_second("up 64 KiB"),
-        measure=_bulk("up", 64 * KiB, "up 64 KiB"),
+        measure=_speed("up", {"up 64 KiB": _megabytes}, size=64 * KiB),
     ),
     Row(
         name="up4",
         load="one tunnel, the client sends masked binary frames of 4 KiB",
         figures=_bytes_per_second("up 4 KiB"),
-        measure=_bulk("up", 4 * KiB, "up 4 KiB"),
+        measure=_speed("up", {"up 4 KiB": _megabytes}, size=4 * KiB),
     ),
-    Row(name="rtt1", load="one tunnel, echoes of 64 bytes", figures=_TIMES, measure=_one_round_trip),
+    Row(
+        name="rtt1",
+        load="one tunnel, echoes of 64 bytes",
+        figures=_TIMES,
+        measure=_speed("echo", {"rtt 1 p50": itemgetter("p50_us"), "rtt 1 p99": itemgetter("p99_us")}),
+    ),
     Row(
         name="rtt100",
         load="100 tunnels, echoes of 64 bytes in each",
         figures=(Figure(name="rtt 100", unit="1/s"),),
-        measure=_many_round_trips,
+        measure=_speed("echo", {"rtt 100": _rate}, tunnels=100),
     ),
     Row(
         name="open",
         load="dial, upgrade, one echo, close, again and again",
         figures=(Figure(name="open", unit="1/s"),),
-        measure=_openings,
+        measure=_speed("open", {"open": _rate}),
     ),
     Row(
         name="idle",

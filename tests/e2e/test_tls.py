@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import Backend as Server
-from tests.e2e.backends import MiB, backend, digest, send_and_close, stream
+from tests.e2e.backends import Backend, MiB, backend, digest, send_and_close, stream
 from tests.e2e.gateway import LOOPBACK, gateway_process, need
 from tests.e2e.wsclient import DEADLINE
 
@@ -19,7 +18,7 @@ def test_bytes_are_the_same_over_tls(tmp_path: Path, certificate: Path, directio
     """32 MiB each way, by websocat: what is read in place is copied where TLS has to keep it."""
     listen = f"ssl:0:interface=127.0.0.1:privateKey={certificate}"
     websocat = [need("websocat"), "--binary", "--exit-on-eof", "--insecure"]
-    serve = send_and_close(SIZE) if direction == "down" else Server.receive
+    serve = send_and_close(SIZE) if direction == "down" else Backend.receive
     with gateway_process(tmp_path, "--listen", listen, *LOOPBACK) as gateway, backend(serve) as server:
         url = f"wss://127.0.0.1:{gateway.port}/api/connect?{server.query}"
         program = subprocess.Popen([*websocat, "-", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
