@@ -1,3 +1,62 @@
-"""Port of Call: a WebSocket-to-TCP gateway for Twisted."""
+"""Port of Call: a WebSocket-to-TCP gateway for Twisted.
+
+What is exported here is the public API. Everything else may change in any release. Names are loaded when they
+are first used (PEP 562), so that ``import portofcall`` loads no Twisted.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portofcall.access.authenticator import Credentials
+    from portofcall.access.gatekeeper import AccessRules
+    from portofcall.access.ticket_key import TicketKey
+    from portofcall.egress.policy import Policy, Verdict
+    from portofcall.egress.resolver import Resolver
+    from portofcall.errors import GatewayError
+    from portofcall.gateway import Gateway
+    from portofcall.limits.values import Limits, Rate
+    from portofcall.target import Target
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AccessRules",
+    "Credentials",
+    "Gateway",
+    "GatewayError",
+    "Limits",
+    "Policy",
+    "Rate",
+    "Resolver",
+    "Target",
+    "TicketKey",
+    "Verdict",
+    "__version__",
+]
+
+_HOME = {
+    "AccessRules": "access.gatekeeper",
+    "Credentials": "access.authenticator",
+    "Gateway": "gateway",
+    "GatewayError": "errors",
+    "Limits": "limits.values",
+    "Policy": "egress.policy",
+    "Rate": "limits.values",
+    "Resolver": "egress.resolver",
+    "Target": "target",
+    "TicketKey": "access.ticket_key",
+    "Verdict": "egress.policy",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from portofcall import __version__, check_command, ticket_command
+from portofcall import __version__
+from portofcall.commands import check, ticket
 
 #: Each has ``add_arguments(subparsers)``, which sets ``run``: from the parsed arguments to the exit status.
-_COMMANDS = (check_command, ticket_command)
+_COMMANDS = (check, ticket)
 
 #: The exit status when nobody reads what is said: 128 + SIGPIPE, as shells have it. No command's own answer.
 UNREAD = 141

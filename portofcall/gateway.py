@@ -1,4 +1,4 @@
-"""A gateway, put together: for `portofcall.service`, and for whoever has a Twisted deployment already."""
+"""One gateway, put together: what `portofcall.service` runs, and what a Twisted deployment embeds."""
 
 import time
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource, Resource
 
-from portofcall.admission import Admission
-from portofcall.credentials import Credentials
-from portofcall.dial import Dialer
-from portofcall.egress import Policy
-from portofcall.entrance import AccessRules, Entrance
-from portofcall.limits import Limits
-from portofcall.own import OwnAddresses
-from portofcall.readnow import Readiness
-from portofcall.resolve import Resolver, ThreadedResolver
-from portofcall.site import GatewaySite
-from portofcall.tunnels import Tunnels
-from portofcall.upgrade import TunnelResource
-from portofcall.web import make_root
-from portofcall.websocket import WebSocketFactory
+from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.access.gatekeeper import AccessRules, Gatekeeper
+from portofcall.egress.dialer import Dialer
+from portofcall.egress.loop_guard import LoopGuard
+from portofcall.egress.policy import Policy
+from portofcall.egress.resolver import Resolver, ThreadedResolver
+from portofcall.limits.admission import Admission
+from portofcall.limits.values import Limits
+from portofcall.relay.direct_read import Readiness
+from portofcall.sessions import Sessions
+from portofcall.web.root import make_root
+from portofcall.web.server import GatewaySite
+from portofcall.web.upgrade import TunnelResource
+from portofcall.websocket.end import WebSocketFactory
 
 
 class Gateway:
@@ -35,14 +35,15 @@ class Gateway:
         policy: where clients may go; None means every public address.
         limits: sizes, numbers and time limits; None means the defaults.
         rules: which pages may ask, and which proxies are believed; None means the gateway's own and none.
-        credentials: what proves who asks; None means that nobody has to.
+        credentials: what authenticates clients; None means no authentication.
         resolver: turns names into addresses; None means the operating system's.
+        wall_clock: the time in seconds since 1970, for tickets.
         monotonic: a clock in seconds that never jumps.
 
     Attributes:
         admission: counts what is in use.
-        own: where the gateway listens, so that nobody makes it dial itself. Add the addresses that you listen
-            on by yourself.
+        loop_guard: where the gateway listens, so that nobody makes it dial itself. Add each address that you
+            listen on yourself.
     """
 
     def __init__(
@@ -54,28 +55,31 @@ class Gateway:
         rules: AccessRules | None = None,
         credentials: Credentials | None = None,
         resolver: Resolver | None = None,
+        wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.own = OwnAddresses()
+        self.loop_guard = LoopGuard()
         self._reactor = reactor
         self._limits = limits or Limits()
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
         self.admission = Admission(self._limits, now=monotonic)
-        credentials = credentials or Credentials(wall_clock=time.time, monotonic=monotonic)
-        self._entrance = Entrance(rules or AccessRules(), credentials, self.admission)
+        authenticator = Authenticator(
+            credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
+        )
+        self._gatekeeper = Gatekeeper(rules or AccessRules(), authenticator, self.admission)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
             policy=policy or Policy.parse(),
             admission=self.admission,
-            own=self.own,
+            loop_guard=self.loop_guard,
             limits=self._limits,
             monotonic=monotonic,
         )
         self._readiness = Readiness(reactor)
-        self._tunnels = Tunnels(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
+        self._sessions = Sessions(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
 
     @property
     def policy(self) -> Policy:
@@ -88,16 +92,14 @@ class Gateway:
 
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf that takes ``?host=H&port=P``."""
-        factory = WebSocketFactory(
-            self._tunnels, limits=self._limits, reactor=self._reactor, readiness=self._readiness
-        )
-        return cast(IResource, TunnelResource(self._entrance, factory))
+        factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
+        return cast(IResource, TunnelResource(self._gatekeeper, self._sessions, factory))
 
     def resource(self) -> Resource:
         """Make the whole tree: ``/`` and ``/api/``."""
         return make_root(
             self.tunnel_resource(),
-            entrance=self._entrance,
+            gatekeeper=self._gatekeeper,
             dialer=self._dialer,
             limits=self._limits,
             clock=self._reactor,
@@ -114,7 +116,7 @@ class Gateway:
             A Deferred that fires when the last one is closed. A peer that does not read holds it up for as
             long as the limits say.
         """
-        self._entrance.draining = True
+        self._gatekeeper.draining = True
         if self._own_resolver is not None:
             self._own_resolver.stop()
-        return self._tunnels.shut_down()
+        return self._sessions.shut_down()

@@ -7,11 +7,14 @@ and a port of 70000 for something else than what is written, so all of them are 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import idna
 
 from portofcall.errors import InvalidTarget, printable
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 #: Longer text is refused before any work is done on it. The longest valid host has 254 characters.
 MAX_HOST_CHARACTERS = 1000
@@ -59,7 +62,7 @@ class Target:
         return cls(parse_host(host), _parse_port(port))
 
     @property
-    def address(self) -> IPv4Address | IPv6Address | None:
+    def address(self) -> Address | None:
         """The address that the host is, or None when it is a name."""
         return _literal(self.host)
 
@@ -69,7 +72,7 @@ class Target:
 
 
 @lru_cache(_REMEMBERED)
-def _literal(host: str) -> IPv4Address | IPv6Address | None:
+def _literal(host: str) -> Address | None:
     if ":" in host:
         return IPv6Address(host)
     return IPv4Address(host) if host.rpartition(".")[2].isdigit() else None

@@ -1,6 +1,7 @@
-"""The layout's rules: which module may import what."""
+"""The layout's rules: which package may import what, and what stays pure."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,29 +9,38 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "portofcall"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+#: Dotted names below the package: ``relay.tunnel``, and ``relay`` for its ``__init__.py``.
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py" or path.parent != PACKAGE
+)
 
-#: From the bottom up; a module imports from the layers below its own only.
-LAYERS = [
-    {"__init__"},
-    {"errors", "limits", "interfaces", "addresses", "patience", "own"}
-    | {"frames", "pongs", "busypoll", "waitingroom"},
-    {"target", "chain", "resolve", "sendnow", "admission", "access", "failures"},
-    {"rules", "claims", "connect", "readnow", "optiontable", "conversation"},
-    {"egress", "tcp", "answers", "tickets"},
-    {"tunnel", "dial", "credentials", "ticket_command", "policyfile"},
-    {"entrance", "probe", "policysource", "check_command"},
-    {"tunnels", "cli"},
-    {"websocket"},
-    {"web", "upgrade", "site"},
-    {"gateway"},
-    {"listen"},
-    {"demo"},
-    {"options"},
-    {"service"},
-]
-PURE = ["errors", "limits", "target", "addresses", "rules", "egress"]
-PURE += ["access", "waitingroom", "frames", "failures", "claims", "tickets", "admission", "policyfile"]
+#: What each package or top-level module may import besides itself. ``__version__`` is everybody's.
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "target": {"errors"},
+    "limits": {"errors"},
+    "egress": {"errors", "limits", "target"},
+    "access": {"errors", "limits", "target"},
+    "relay": {"errors", "limits"},
+    "websocket": {"errors", "limits", "relay"},
+    "sessions": {"access", "egress", "errors", "limits", "relay", "target"},
+    "web": {"access", "egress", "errors", "limits", "relay", "sessions", "target", "websocket"},
+    "gateway": {"access", "egress", "limits", "relay", "sessions", "web", "websocket"},
+    "service": {"access", "egress", "errors", "gateway", "limits", "relay", "target", "web", "websocket"},
+    "commands": {"access", "egress", "errors", "limits", "target"},
+    "cli": {"commands"},
+    "testing": {"access", "egress", "gateway", "limits", "relay", "target"},
+}
+#: What these import is decided by nothing outside them: no socket, clock, environment or Twisted.
+PURE = {
+    *("errors", "target"),
+    *("egress.address_table", "egress.check", "egress.policy", "egress.policy_file", "egress.rules"),
+    *("access.client_address", "access.origin", "access.ticket", "access.ticket_key"),
+    *(module for module in MODULES if module.startswith("limits.")),
+    "websocket.frames",
+}
 IMPURE = {
     "twisted",
     "autobahn",
@@ -43,11 +53,20 @@ IMPURE = {
     "asyncio",
     "threading",
 }
+#: Clients other than a dial open connections by one of these.
+CONNECTING = {"connectTCP", "connectSSL", "connectUNIX", "clientFromString", "TCP4ClientEndpoint"}
+CONNECTING |= {"TCP6ClientEndpoint", "HostnameEndpoint", "create_connection", "Agent"}
+
+
+def source(module: str) -> Path:
+    """Return the file of a module."""
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def imports(module: str) -> Iterator[tuple[ast.stmt, str]]:
     """Yield every import of a module, wherever it stands, with the dotted name that it imports."""
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in ast.walk(ast.parse(source(module).read_text())):
         if isinstance(node, ast.Import):
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -59,52 +78,56 @@ def own(module: str) -> set[str]:
     """Return the modules of the package that ``module`` imports."""
     found = set()
     for _, name in imports(module):
-        parts = name.split(".")
-        if parts[0] == "portofcall":
-            found.add(parts[1] if parts[1] in MODULES else "__init__")
+        if name.startswith("portofcall.") and name != "portofcall.__version__":
+            dotted = name.removeprefix("portofcall.")
+            found.add(dotted if dotted in MODULES else dotted.rpartition(".")[0])
     return found
 
 
-def test_every_module_has_its_layer() -> None:
-    """A new module says where it stands."""
-    placed = [module for layer in LAYERS for module in layer]
-    assert sorted(placed) == MODULES
+def package(module: str) -> str:
+    """Return the package or top-level module that ``module`` belongs to."""
+    return module.partition(".")[0]
+
+
+def test_every_package_has_its_place() -> None:
+    """A new package says where it stands."""
+    assert {package(module) for module in MODULES} == set(ARROWS)
+
+
+def test_arrows_point_one_way() -> None:
+    """There is an order in which each package comes after all that it imports."""
+    placed: set[str] = set()
+    while placed != set(ARROWS):
+        ready = {name for name, arrows in ARROWS.items() if arrows <= placed} - placed
+        assert ready, f"a cycle among {set(ARROWS) - placed}"
+        placed |= ready
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_only_point_down(module: str) -> None:
-    """No module imports from its own layer or from one above."""
-    height = next(number for number, layer in enumerate(LAYERS) if module in layer)
-    below = set().union(*LAYERS[:height])
-    assert own(module) <= below
+def test_imports_follow_the_arrows(module: str) -> None:
+    """No module imports from a package that its own must not know."""
+    home = package(module)
+    assert {package(name) for name in own(module)} - {home} <= ARROWS[home]
 
 
-@pytest.mark.parametrize("module", PURE)
+@pytest.mark.parametrize("module", sorted(PURE))
 def test_pure_modules_do_without_the_outside(module: str) -> None:
     """What can be decided without a socket knows no reactor, clock, environment or socket."""
     assert {name.split(".")[0] for _, name in imports(module)} & IMPURE == set()
+    assert {name for name in own(module) if "." in name or name in ARROWS} <= PURE
 
 
-def test_only_one_module_knows_autobahn() -> None:
-    """Autobahn could be replaced in one file."""
-    users = {module for module in MODULES for _, name in imports(module) if name.startswith("autobahn")}
-    assert users == {"conversation"}
+def test_only_one_package_knows_autobahn() -> None:
+    """Autobahn could be replaced in one place."""
+    users = {package(m) for m in MODULES for _, name in imports(m) if name.startswith("autobahn")}
+    assert users == {"websocket"}
 
 
-def test_tunnels_know_neither_http_nor_policy() -> None:
-    """What moves bytes does not know who asked, or for where."""
-    for module in ("tunnel", "chain", "tcp", "interfaces"):
-        assert own(module) <= {
-            "chain",
-            "errors",
-            "interfaces",
-            "limits",
-            "patience",
-            "readnow",
-            "sendnow",
-            "tcp",
-        }
-        assert not any(name.startswith("twisted.web") for _, name in imports(module))
+def test_tunnels_do_not_know_http() -> None:
+    """What moves bytes does not know who asked."""
+    for module in MODULES:
+        if package(module) in {"relay", "websocket", "egress", "limits"}:
+            assert not any(name.startswith("twisted.web") for _, name in imports(module)), module
 
 
 def test_only_make_service_touches_the_global_reactor() -> None:
@@ -112,31 +135,50 @@ def test_only_make_service_touches_the_global_reactor() -> None:
     for module in MODULES:
         for node, name in imports(module):
             if name == "twisted.internet.reactor":
-                assert module == "service"
+                assert module == "service.maker"
                 assert node.col_offset > 0, "not at import time"
 
 
 def test_only_a_dial_opens_connections() -> None:
     """One module calls what connects, one module uses that one, and whoever wants a connection asks it."""
-    connecting = {"connectTCP", "connectSSL", "connectUNIX", "clientFromString", "TCP4ClientEndpoint"}
-    connecting |= {"TCP6ClientEndpoint", "HostnameEndpoint", "create_connection", "Agent"}
     for module in MODULES:
-        tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+        tree = ast.parse(source(module).read_text())
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        assert module == "connect" or not names & connecting, module
-    assert [module for module in MODULES if "connect" in own(module)] == ["dial"]
+        assert module == "egress.connector" or not names & CONNECTING, module
+    assert [module for module in MODULES if "egress.connector" in own(module)] == ["egress.dialer"]
 
 
-def test_importing_the_package_installs_no_reactor() -> None:
-    """``twistd --reactor`` must still have the choice when the plugin is loaded."""
-    import subprocess
+def run(code: str) -> str:
+    """Run ``code`` in a Python of its own, and return what it prints."""
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
-    code = "import sys, portofcall.service; sys.exit('twisted.internet.reactor' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+def test_importing_the_package_loads_no_twisted() -> None:
+    """Its version can be read, and its names listed, at no cost."""
+    code = "import sys, portofcall; dir(portofcall); portofcall.__version__; print('twisted' in sys.modules)"
+    assert run(code) == "False\n"
+
+
+@pytest.mark.parametrize(
+    "what", ["from portofcall import *", "import portofcall.service, portofcall.testing"]
+)
+def test_importing_names_installs_no_reactor(what: str) -> None:
+    """``twistd --reactor`` still has the choice when the plugin is loaded."""
+    assert run(f"import sys; {what}; print('twisted.internet.reactor' in sys.modules)") == "False\n"
+
+
+def test_every_public_name_is_found() -> None:
+    """And a name that is not there is an `AttributeError`, as in any module."""
+    import portofcall
+
+    assert [name for name in portofcall.__all__ if not hasattr(portofcall, name)] == []
+    assert set(portofcall.__all__) <= set(dir(portofcall))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = portofcall.Nothing
 
 
 def test_modules_stay_readable() -> None:
     """One job per file, at most about 250 lines of it."""
-    for module in MODULES:
-        assert len((PACKAGE / f"{module}.py").read_text().splitlines()) <= 300, module
+    sizes = {module: len(source(module).read_text().splitlines()) for module in MODULES}
+    assert {module: size for module, size in sizes.items() if size > 300} == {}

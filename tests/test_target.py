@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.errors import MAX_REASON_BYTES, InvalidTarget
-from portofcall.target import Target, parse_host
+from portofcall.target import Address, Target, parse_host
 
 PORTS = st.integers(1, 65535)
 LABELS = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(
@@ -107,9 +107,7 @@ def test_a_port_may_be_text_or_number(port: str | int, number: int) -> None:
         ("cafe", None),
     ],
 )
-def test_the_address_of_a_target_is_the_literal_or_none(
-    host: str, address: IPv4Address | IPv6Address | None
-) -> None:
+def test_the_address_of_a_target_is_the_literal_or_none(host: str, address: Address | None) -> None:
     """Only a literal has an address; an IPv4-mapped one stays IPv6."""
     assert Target.parse(host, 22).address == address
 

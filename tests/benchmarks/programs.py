@@ -76,7 +76,7 @@ class Programs:
 
 
 class Held:
-    """Tunnels that are kept open by a client, until the `with` block ends."""
+    """Sessions that are kept open by a client, until the `with` block ends."""
 
     def __init__(self, client: subprocess.Popen[str]) -> None:
         self._client = client

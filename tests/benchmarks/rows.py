@@ -16,7 +16,7 @@ MB = 1_000_000
 _SETTLED_SECONDS = 0.5
 #: How long to wait for that at most, in times that other rows measure for.
 _MOST_SETTLING = 10
-#: Tunnels of a contestant that has a process for each.
+#: Sessions of a contestant that has a process for each.
 _FORKED_TUNNELS = 100
 
 #: What one load measured, by the name of the figure.

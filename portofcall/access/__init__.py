@@ -1,0 +1,1 @@
+"""Who may use the gateway: origins, client addresses, passwords and tickets."""

@@ -1,0 +1,207 @@
+"""Proof of who asks: passwords over HTTP Basic, checked through `twisted.cred`, and signed tickets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from traceback import extract_tb
+from typing import Final
+
+from twisted.cred.checkers import ANONYMOUS, ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import LoginFailed
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, maybeDeferred
+from twisted.logger import Logger
+
+from portofcall.access.basic_auth import BASIC_CHALLENGE, Login, parse_basic
+from portofcall.access.ticket import Ticket
+from portofcall.access.ticket_key import CLOCK_SKEW_SECONDS, TicketKey
+from portofcall.errors import Unauthorized, printable
+from portofcall.limits.failure_backoff import FailureBackoff
+from portofcall.limits.single_use import SingleUse
+from portofcall.target import Target
+
+#: The same where only tickets are taken. Browsers don't know it, and so ask nobody for a password.
+TICKET_CHALLENGE: Final = 'Ticket realm="portofcall"'
+#: Who asks where nobody has to prove anything.
+ANYBODY: Final = "anonymous"
+
+_MAX_SUBJECT = 64
+#: How many passwords of one client are checked at a time. It bounds how far a burst of guesses can get
+#: before the first is known to be wrong, where a checker takes its time.
+_MOST_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What authenticates a client. With neither checkers nor a key, authentication is off.
+
+    Attributes:
+        checkers: take `IUsernamePassword`, as made by ``strcred``; the first that accepts decides.
+        ticket_key: verifies tickets; None accepts none.
+
+    Raises:
+        ValueError: a checker does not take passwords.
+    """
+
+    checkers: Sequence[ICredentialsChecker] = ()
+    ticket_key: TicketKey | None = None
+
+    def __post_init__(self) -> None:
+        for checker in self.checkers:
+            if IUsernamePassword not in checker.credentialInterfaces:
+                raise ValueError(f"{type(checker).__name__} does not check users and passwords")
+
+    @property
+    def required(self) -> bool:
+        """Whether clients have to authenticate."""
+        return bool(self.checkers or self.ticket_key)
+
+
+class Authenticator:
+    """Authenticates clients, and refuses those that fail.
+
+    A ticket decides where one is given and there is a key for tickets; else a password decides. With neither
+    checkers nor a key everybody may ask.
+
+    Failures are counted for each client, see `portofcall.limits.failure_backoff`. While a client has to wait,
+    its passwords are not looked at. Its tickets are, and a valid one is accepted: a signature can't be
+    guessed, and somebody who guesses passwords behind the same address must not lock out ticket holders.
+
+    No password and no token goes into an error, a log or a metric. A checker that breaks is logged by its
+    name, the error's type and its place, because the error's own text may have the password in it; for the
+    client it is a failure like others.
+
+    It does not hurry a checker that never answers. The checkers that come with Twisted answer at once; they
+    run in the reactor's thread, so the time that their hash or file takes is everybody's.
+
+    Args:
+        credentials: what is accepted.
+        wall_clock: the time for tickets, in seconds since 1970.
+        monotonic: the time between failures, in seconds.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, credentials: Credentials, *, wall_clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
+        self._checkers = tuple(credentials.checkers)
+        self._ticket_key = credentials.ticket_key
+        self._required = credentials.required
+        self._wall_clock = wall_clock
+        self._spent = SingleUse()
+        self._failures = FailureBackoff(monotonic=monotonic)
+        self._turns: dict[str, DeferredSemaphore] = {}
+
+    @property
+    def challenge(self) -> str:
+        """The WWW-Authenticate header that a 401 owes (RFC 9110 §11.6.1)."""
+        return BASIC_CHALLENGE if self._checkers else TICKET_CHALLENGE
+
+    def check(
+        self,
+        *,
+        authorization: Sequence[bytes],
+        tickets: Sequence[bytes],
+        client: str,
+        target: Target | None,
+    ) -> Deferred[str]:
+        """Find out who asks.
+
+        Make it the last check before the target is dialled: it uses up a ticket for single use.
+
+        Args:
+            authorization: the values of the Authorization header.
+            tickets: the tickets of the query.
+            client: what failures are counted for, see `portofcall.access.client_key`.
+            target: where to; None where that can't be read, and nothing will be dialled. Then no ticket is
+                used up, and one that is pinned is refused.
+
+        Returns:
+            Who it is, for the log: plain ASCII, at most 64 characters. Fails with `Unauthorized`, or with
+            `TooManyRequests`. It may be cancelled.
+        """
+        return Deferred.fromCoroutine(self._check(authorization, tickets, client, target))
+
+    async def _check(
+        self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Target | None
+    ) -> str:
+        if self._ticket_key and tickets:
+            return self._by_ticket(self._ticket_key, tickets, client, target)
+        if self._checkers and authorization:
+            turns = self._turns.setdefault(client, DeferredSemaphore(_MOST_AT_ONCE))
+            try:
+                async with turns:
+                    return await self._by_password(authorization, client)
+            finally:
+                if turns.tokens == turns.limit:
+                    self._turns.pop(client, None)
+        if self._required:
+            wanted = {"a user and a password": self._checkers, "a ticket": self._ticket_key}
+            raise Unauthorized(
+                f"this gateway asks for {' or '.join(name for name, on in wanted.items() if on)}"
+            )
+        return ANYBODY
+
+    def _by_ticket(self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Target | None) -> str:
+        now = self._wall_clock()
+        try:
+            if len(tickets) != 1:
+                raise Unauthorized("ticket must be given once")
+            ticket = key.verify(tickets[0].decode("ascii", "replace"), now)
+            if not ticket.admits(target):
+                raise Unauthorized("the ticket is for another target")
+            if target is not None:
+                self._spend(ticket, now)
+        except Unauthorized:
+            self._failures.judge(client)
+            self._failures.count(client)
+            raise
+        self._failures.forget(client)
+        return printable(ticket.subject or "ticket", _MAX_SUBJECT)
+
+    def _spend(self, ticket: Ticket, now: float) -> None:
+        if ticket.once and ticket.ticket_id is not None:
+            # An expired ticket still counts for as long as a clock may be off.
+            self._spent.spend(ticket.ticket_id, ticket.expires_at + CLOCK_SKEW_SECONDS, now)
+
+    async def _by_password(self, authorization: Sequence[bytes], client: str) -> str:
+        self._failures.judge(client)
+        try:
+            subject = await self._ask(parse_basic(authorization))
+        except Unauthorized:
+            self._failures.count(client)
+            raise
+        self._failures.forget(client)
+        return subject
+
+    async def _ask(self, login: Login) -> str:
+        """Ask one checker after the other."""
+        for checker in self._checkers:
+            try:
+                avatar = await maybeDeferred(checker.requestAvatarId, login)
+                return _subject(avatar)
+            except LoginFailed:
+                continue
+            except CancelledError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - each checker raises what it likes
+                place = extract_tb(problem.__traceback__)[-1]
+                self._log.error(
+                    "{checker} could not check a password: {problem} at {file}:{line}",
+                    checker=type(checker).__name__,
+                    problem=type(problem).__name__,
+                    file=place.filename,
+                    line=place.lineno,
+                )
+        raise Unauthorized("the user or the password is wrong")
+
+
+def _subject(avatar: object) -> str:
+    """Write a checker's answer for the log. One that is no answer, such as None, admits nobody."""
+    if avatar == ANONYMOUS:
+        return ANYBODY
+    if isinstance(avatar, bytes):
+        avatar = avatar.decode("utf-8", "backslashreplace")
+    if not isinstance(avatar, str) or not avatar:
+        raise TypeError("a checker must answer with an avatar ID")
+    return printable(avatar, _MAX_SUBJECT)

@@ -1,0 +1,106 @@
+"""The address of a client, behind trusted proxies, and what it is counted as."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+
+from portofcall.target import Address, Network
+
+_IPV6_CLIENT_PREFIX = 64  # RFC 4291 section 2.5.1: what lies below is one network's own choice
+
+
+#: How many addresses are remembered, so that those who come again do not wait for theirs to be parsed.
+_REMEMBERED = 1024
+
+
+_LOOPBACK = IPv4Address("127.0.0.1")
+
+
+#: An address as proxies write it, by some with a port.
+_HOP = re.compile(
+    r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}|(?P<bare>[0-9A-Fa-f:.]+)"
+)
+
+
+def parse_network(text: str) -> Network:
+    """Read a network whose proxies are trusted.
+
+    Args:
+        text: an address, or a block such as ``10.0.0.0/8`` without host bits.
+
+    Raises:
+        ValueError: the message tells what was expected.
+    """
+    try:
+        network = ip_network(text if "%" not in text else "")
+    except ValueError:
+        raise ValueError(
+            "expected an address, or a block such as 10.0.0.0/8 or fd00::/8 without host bits"
+        ) from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - 96))
+
+
+def client_address(
+    peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]
+) -> Address | None:
+    """Find out whose request it is, behind proxies that are trusted.
+
+    Each proxy appends the address that it was asked from, so the header is read from the right, and only as
+    far as those who wrote it are trusted. An entry that is no address ends the walk at the one before.
+
+    Args:
+        peer: the address of who connected; None for a unix socket, which is trusted where 127.0.0.1 is.
+        forwarded_for: the values of X-Forwarded-For.
+        trusted: where the trusted proxies are, see `parse_network`. Empty: the header means nothing.
+
+    Returns:
+        The rightmost address that is not trusted, or the last good one if all are. IPv4 mapped into IPv6 is
+        IPv4. None for a unix socket, and for a peer that is no IP address.
+    """
+    client = None if peer is None else _hop(peer.partition("%")[0])
+    if client is None and peer is not None:
+        return None
+    hops = [hop for value in forwarded_for for hop in value.decode("latin-1").split(",")]
+    while hops and _trusts(trusted, _LOOPBACK if client is None else client):
+        hop = _hop(hops.pop().strip(" \t"))
+        if hop is None:
+            break
+        client = hop
+    return client
+
+
+def _trusts(trusted: Sequence[Network], address: Address) -> bool:
+    return any(address in network for network in trusted)
+
+
+@lru_cache(_REMEMBERED)
+def _hop(text: str) -> Address | None:
+    match = _HOP.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        address = ip_address(match["v6"] or match["v4"] or match["bare"])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def client_key(address: Address | None) -> str:
+    """Name what a client is counted as.
+
+    Args:
+        address: see `client_address`.
+
+    Returns:
+        The IPv4 address; the IPv6 network of 64 bits, as whoever has one address of it can have any;
+        ``local`` for a unix socket.
+    """
+    if address is None:
+        return "local"
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((address, _IPV6_CLIENT_PREFIX), strict=False))

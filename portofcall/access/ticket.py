@@ -1,0 +1,114 @@
+"""The claims of a ticket, as one value. Signatures are the business of `portofcall.access.ticket_key`.
+
+::
+
+    aud   "portofcall"; a token for others is no ticket
+    exp   when it ends; required
+    iat   when it was made, nbf from when it counts; optional
+    sub   who it is for, as the log shows it; optional
+    jti   its own name; required where once is true
+    once  true: it admits one connection only
+    host  the only host that it admits, port the only port; optional
+
+Other claims are ignored, as RFC 7519 section 4 demands.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portofcall.errors import InvalidTarget
+from portofcall.target import Target, parse_host
+
+#: What ``aud`` is.
+AUDIENCE = "portofcall"
+
+_MAX_TEXT = 128
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT
+
+
+def _is_port(value: object) -> bool:
+    return type(value) is int and 1 <= value <= 65535
+
+
+#: What each claim must be where it is given.
+_CLAIMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "exp": (_is_time, "a number of seconds since 1970"),
+    "iat": (_is_time, "a number of seconds since 1970"),
+    "nbf": (_is_time, "a number of seconds since 1970"),
+    "sub": (_is_text, f"a text of 1 to {_MAX_TEXT} characters"),
+    "jti": (_is_text, f"a text of 1 to {_MAX_TEXT} characters"),
+    "once": (lambda value: isinstance(value, bool), "true or false"),
+    "host": (lambda value: isinstance(value, str), "a host name or an address"),
+    "port": (_is_port, "a whole number from 1 to 65535"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a verified token says.
+
+    Attributes:
+        expires_at: in seconds since 1970.
+        valid_from: the same; 0 where it does not say.
+        subject: who it is for; None where it does not say.
+        ticket_id: its own name; None where it has none.
+        once: whether it admits one connection only; then it has a ``ticket_id``.
+        host: the only host that it admits, in the spelling of `Target`; None admits any.
+        port: the only port that it admits; None admits any.
+    """
+
+    expires_at: float
+    valid_from: float = 0
+    subject: str | None = None
+    ticket_id: str | None = None
+    once: bool = False
+    host: str | None = None
+    port: int | None = None
+
+    def admits(self, target: Target | None) -> bool:
+        """Whether it is for that target. Only a ticket without pins admits a request for none."""
+        if target is None:
+            return self.host is None and self.port is None
+        return self.host in (None, target.host) and self.port in (None, target.port)
+
+
+def read_claims(claims: Mapping[str, Any]) -> Ticket:
+    """Check the claims' types, and that what must be there is there. It compares nothing with the time.
+
+    Args:
+        claims: an object as JSON has it.
+
+    Raises:
+        ValueError: the message names the claim, and does not repeat its value.
+    """
+    # Some libraries write one audience as a list.
+    if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
+        raise ValueError(f'aud must be "{AUDIENCE}"')
+    for name, (fits, expected) in _CLAIMS.items():
+        if name in claims and not fits(claims[name]):
+            raise ValueError(f"{name} must be {expected}")
+    if "exp" not in claims:
+        raise ValueError("exp must be given")
+    if claims.get("once") and "jti" not in claims:
+        raise ValueError("jti must be given where once is true")
+    try:
+        host = parse_host(claims["host"]) if "host" in claims else None
+    except InvalidTarget:
+        raise ValueError("host must be a host name or an address") from None
+    return Ticket(
+        expires_at=claims["exp"],
+        valid_from=max(claims.get("nbf", 0), claims.get("iat", 0)),
+        subject=claims.get("sub"),
+        ticket_id=claims.get("jti"),
+        once=claims.get("once", False),
+        host=host,
+        port=claims.get("port"),
+    )

@@ -1,0 +1,102 @@
+"""``portofcall check``: what the policy says of a target, without going there."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any
+
+from portofcall.egress.check import ALLOWED, INVALID, Resolve, check
+from portofcall.egress.policy import Policy, RuleError
+from portofcall.egress.policy_file import PolicyFileError, read_policy
+from portofcall.egress.resolver import look_up
+
+#: Longer lines of standard input are not read as one.
+_MAX_LINE_CHARACTERS = 10_000
+
+
+def add_arguments(subparsers: Any) -> None:
+    """Add the command to those of ``portofcall``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "check",
+        help="what the policy says of a target, without going there",
+        description="Say what the policy says of a target: allowed (exit status 0), blocked (1) or invalid "
+        "(2), and which rule or which row of the address table decided. Never connects.",
+    )
+    parser.add_argument(
+        "--allow", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
+    )
+    parser.add_argument(
+        "--deny", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
+    )
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="as for twistd portofcall")
+    parser.add_argument("--json", action="store_true", help="answer in JSON, one object a line")
+    parser.add_argument("--resolve", action="store_true", help="look names up, and judge every answer")
+    parser.add_argument("host", metavar="HOST", help="or - to read lines of HOST PORT from standard input")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="1 to 65535")
+    parser.set_defaults(run=run)
+
+
+def run(
+    args: argparse.Namespace,
+    *,
+    stdin: IO[str] | None = None,
+    stdout: IO[str] | None = None,
+    stderr: IO[str] | None = None,
+    look_up: Resolve = look_up,
+) -> int:
+    """Run the command.
+
+    Args:
+        args: parsed.
+        stdin: where lines are read from.
+        stdout: where answers go.
+        stderr: where errors of the command line go.
+        look_up: resolves names, if asked to.
+
+    Returns:
+        The exit status; of several targets, the worst.
+    """
+    stdin, stdout, stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
+    if isinstance(stdin, TextIOWrapper):
+        # A host may be any bytes; those that are no text are invalid, and no reason to stop.
+        stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    try:
+        policy = _policy(args)
+    except RuleError as error:
+        stderr.write(f"portofcall check: {error}\n")
+        return INVALID
+    except PolicyFileError as error:
+        stderr.write(f"portofcall check: --policy: {error}\n")
+        return INVALID
+    if (args.host == "-") != (args.port is None):
+        stderr.write("portofcall check: expected HOST PORT, or - alone\n")
+        return INVALID
+    resolve = look_up if args.resolve else None
+    worst = ALLOWED
+    for host, port in _lines(stdin) if args.host == "-" else [(args.host, args.port)]:
+        finding = check(policy, host, port, resolve=resolve)
+        stdout.write((json.dumps(asdict(finding)) if args.json else finding.line()) + "\n")
+        stdout.flush()
+        worst = max(worst, finding.status)
+    return worst
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    if args.policy is None:
+        return Policy.parse(allow=args.allow, deny=args.deny)
+    return read_policy(args.policy, allow=args.allow, deny=args.deny)
+
+
+def _lines(stdin: IO[str]) -> Iterator[tuple[str, str]]:
+    """Read targets: the last field of a line is the port, whatever stands before it is the host."""
+    while line := stdin.readline(_MAX_LINE_CHARACTERS):
+        rest = line
+        while rest and not rest.endswith("\n"):
+            rest = stdin.readline(_MAX_LINE_CHARACTERS)
+        # Of a line that was too long, what was read first names no port.
+        host, _, port = line.rstrip("\r\n").rpartition(" ")
+        yield host, port

@@ -1,0 +1,1 @@
+"""Where clients may go: the policy, and the only way to open a connection."""

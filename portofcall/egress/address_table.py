@@ -1,0 +1,243 @@
+"""What an IP address is: a table with one row per special block, each with the document that says so.
+
+The rows are the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190), the multicast and
+the reserved ranges, and the addresses where clouds serve their credentials. The row of the longest matching
+block decides. Two decisions go beyond the registries: anycast addresses that reach a device of the *nearest*
+network (PCP, TURN, DNS-SD, AMT, 6to4 relay) are not public although they are globally reachable, and neither
+are identifiers that are no locators (ORCHIDv2, DRIP).
+
+An IPv6 address may carry an IPv4 address, and a packet to the one then ends at the other: such an address is
+never better than what it carries. The network-specific NAT64 prefixes of RFC 6052 look like any other public
+address; only a deny rule of the operator can name those.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from portofcall.target import Address
+
+#: A version (4 or 6) and the address as a number: what blocks are compared with.
+Key = tuple[int, int]
+
+_BITS = {4: 32, 6: 128}
+_LOW_32 = 0xFFFF_FFFF
+
+
+class Reach(Enum):
+    """How far a block is reachable, as far as a gateway cares."""
+
+    PUBLIC = auto()  #: the Internet
+    CLOSED = auto()  #: this host, this network, or nobody
+    METADATA = auto()  #: a cloud's credentials: closed, and only a rule for exactly this address opens it
+    AS_CARRIED = auto()  #: as public as the IPv4 addresses that it carries
+    SAME = auto()  #: not an address of its own but another spelling of the IPv4 address that it carries
+
+
+def _nothing(number: int) -> tuple[Address, ...]:
+    return ()
+
+
+def _last_32_bits(number: int) -> tuple[Address, ...]:
+    return (IPv4Address(number & _LOW_32),)
+
+
+def _of_6to4(number: int) -> tuple[Address, ...]:
+    return (IPv4Address(number >> 80 & _LOW_32),)
+
+
+def _of_teredo(number: int) -> tuple[Address, ...]:
+    return IPv4Address(~number & _LOW_32), IPv4Address(number >> 64 & _LOW_32)  # client, server
+
+
+def _of_local_nat64(number: int) -> tuple[Address, ...]:
+    """Each reading of RFC 6052 section 2.2 that leaves the octet "u" and the suffix zero."""
+    octets = number.to_bytes(16, "big")
+    joined = octets[:8] + octets[9:]
+    starts = [start for start in (6, 7, 8) if not octets[8] and not any(joined[start + 4 :])]
+    readings = [reading for reading in (*(joined[at : at + 4] for at in starts), octets[12:]) if any(reading)]
+    return tuple(map(IPv4Address, readings or [octets[12:]]))
+
+
+def _loopback(number: int) -> tuple[Address, ...]:
+    return (IPv4Address("127.0.0.1"),)
+
+
+def _loopback6(number: int) -> tuple[Address, ...]:
+    return (IPv6Address("::1"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One block of the table.
+
+    Attributes:
+        block: the addresses.
+        name: what they are, to follow "is".
+        source: the document that says so.
+        reach: how far they are reachable.
+        carried: from an address as a number to the addresses that it carries.
+    """
+
+    block: IPv4Network | IPv6Network
+    name: str
+    source: str
+    reach: Reach
+    carried: Callable[[int], tuple[Address, ...]] = _nothing
+
+
+def _rows(
+    reach: Reach, *rows: tuple[str, str, str], carried: Callable[[int], tuple[Address, ...]] = _nothing
+) -> tuple[Row, ...]:
+    return tuple(Row(ip_network(block), name, source, reach, carried) for block, name, source in rows)
+
+
+TABLE: tuple[Row, ...] = (
+    *_rows(
+        Reach.PUBLIC,
+        ("0.0.0.0/0", "public", "RFC 791"),
+        ("192.31.196.0/24", "an AS112 name server", "RFC 7535"),
+        ("192.175.48.0/24", "an AS112 name server", "RFC 7534"),
+        ("2000::/3", "public", "RFC 4291 section 2.5.4"),
+        ("2001:4:112::/48", "an AS112 name server", "RFC 7535"),
+        ("2620:4f:8000::/48", "an AS112 name server", "RFC 7534"),
+    ),
+    *_rows(
+        Reach.CLOSED,
+        ("0.0.0.0/8", "this network", "RFC 791 section 3.2"),
+        ("10.0.0.0/8", "private", "RFC 1918"),
+        ("100.64.0.0/10", "shared address space", "RFC 6598"),
+        ("127.0.0.0/8", "loopback", "RFC 1122 section 3.2.1.3"),
+        ("169.254.0.0/16", "link-local", "RFC 3927"),
+        ("172.16.0.0/12", "private", "RFC 1918"),
+        ("192.0.0.0/24", "for IETF protocols", "RFC 6890 section 2.1"),
+        ("192.0.0.0/29", "for IPv4 service continuity", "RFC 7335"),
+        ("192.0.0.8/32", "the IPv4 dummy address", "RFC 7600"),
+        ("192.0.0.9/32", "the nearest port control server", "RFC 7723"),
+        ("192.0.0.10/32", "the nearest TURN server", "RFC 8155"),
+        ("192.0.0.170/32", "for NAT64 discovery", "RFC 7050 section 2.2"),
+        ("192.0.0.171/32", "for NAT64 discovery", "RFC 7050 section 2.2"),
+        ("192.0.2.0/24", "for documentation", "RFC 5737"),
+        ("192.52.193.0/24", "the nearest multicast relay", "RFC 7450"),
+        ("192.88.99.0/24", "the nearest 6to4 relay", "RFC 7526"),
+        ("192.88.99.2/32", "the nearest 6a44 relay", "RFC 6751"),
+        ("192.168.0.0/16", "private", "RFC 1918"),
+        ("198.18.0.0/15", "for benchmarking", "RFC 2544"),
+        ("198.51.100.0/24", "for documentation", "RFC 5737"),
+        ("203.0.113.0/24", "for documentation", "RFC 5737"),
+        ("224.0.0.0/4", "multicast", "RFC 5771"),
+        ("240.0.0.0/4", "reserved", "RFC 1112 section 4"),
+        ("255.255.255.255/32", "broadcast", "RFC 919 section 7"),
+        ("::/0", "not assigned", "RFC 4291 section 4"),
+        ("::1/128", "loopback", "RFC 4291 section 2.5.3"),
+        ("100::/64", "discarded", "RFC 6666"),
+        ("100:0:0:1::/64", "the IPv6 dummy prefix", "RFC 9780"),
+        ("2001::/23", "for IETF protocols", "RFC 2928"),
+        ("2001:1::1/128", "the nearest port control server", "RFC 7723"),
+        ("2001:1::2/128", "the nearest TURN server", "RFC 8155"),
+        ("2001:1::3/128", "the nearest DNS-SD registrar", "RFC 9665"),
+        ("2001:2::/48", "for benchmarking", "RFC 5180"),
+        ("2001:3::/32", "the nearest multicast relay", "RFC 7450"),
+        ("2001:10::/28", "an ORCHID identifier", "RFC 4843"),
+        ("2001:20::/28", "an ORCHIDv2 identifier", "RFC 7343"),
+        ("2001:30::/28", "a drone's identifier", "RFC 9374"),
+        ("2001:db8::/32", "for documentation", "RFC 3849"),
+        ("3ffe::/16", "of the closed 6bone", "RFC 3701"),
+        ("3fff::/20", "for documentation", "RFC 9637"),
+        ("5f00::/16", "a segment routing identifier", "RFC 9602"),
+        ("fc00::/7", "private", "RFC 4193"),
+        ("fe80::/10", "link-local", "RFC 4291 section 2.5.6"),
+        ("fec0::/10", "site-local", "RFC 3879"),
+        ("ff00::/8", "multicast", "RFC 4291 section 2.7"),
+    ),
+    # connect() takes an unspecified address for loopback, so a deny rule for loopback has to reach it.
+    *_rows(Reach.CLOSED, ("0.0.0.0/32", "this host", "RFC 1122 section 3.2.1.3"), carried=_loopback),
+    *_rows(Reach.CLOSED, ("::/128", "this host", "RFC 4291 section 2.5.2"), carried=_loopback6),
+    *_rows(
+        Reach.METADATA,
+        ("169.254.169.254/32", "cloud metadata", "AWS, Azure, Google Cloud"),
+        ("169.254.170.2/32", "cloud credentials", "AWS ECS"),
+        ("169.254.170.23/32", "cloud credentials", "AWS EKS"),
+        ("169.254.0.23/32", "cloud metadata", "Tencent Cloud"),
+        ("169.254.10.10/32", "cloud metadata", "Tencent Cloud"),
+        ("169.254.42.42/32", "cloud metadata", "Scaleway"),
+        ("168.63.129.16/32", "the wire server", "Azure"),
+        ("100.100.100.200/32", "cloud metadata", "Alibaba Cloud"),
+        ("192.0.0.192/32", "cloud metadata", "Oracle Cloud Classic"),
+        ("fd00:ec2::254/128", "cloud metadata", "AWS"),
+        ("fd00:ec2::23/128", "cloud credentials", "AWS EKS"),
+        ("fd20:ce::254/128", "cloud metadata", "Google Cloud"),
+        ("fd00:c1::a9fe:a9fe/128", "cloud metadata", "Oracle Cloud"),
+        ("fd00:42::42/128", "cloud metadata", "Scaleway"),
+        ("fd00:a9fe:a9fe::1/128", "cloud metadata", "Akamai"),
+        ("fd00:100::100:200/128", "cloud metadata", "Alibaba Cloud"),
+        ("fe80::a9fe:a9fe/128", "cloud metadata", "OpenStack"),
+    ),
+    *_rows(Reach.SAME, ("::ffff:0:0/96", "IPv4-mapped", "RFC 4291 section 2.5.5.2"), carried=_last_32_bits),
+    *_rows(
+        Reach.AS_CARRIED,
+        ("::/96", "IPv4-compatible", "RFC 4291 section 2.5.5.1"),
+        ("::ffff:0:0:0/96", "IPv4-translated", "RFC 2765 section 2.1"),
+        ("64:ff9b::/96", "NAT64", "RFC 6052"),
+        carried=_last_32_bits,
+    ),
+    *_rows(Reach.AS_CARRIED, ("2002::/16", "6to4", "RFC 3056"), carried=_of_6to4),
+    *_rows(Reach.AS_CARRIED, ("2001::/32", "Teredo", "RFC 4380"), carried=_of_teredo),
+    *_rows(Reach.CLOSED, ("64:ff9b:1::/48", "local NAT64", "RFC 8215"), carried=_of_local_nat64),
+)
+
+
+def _ladder(version: int) -> tuple[tuple[int, dict[int, Row]], ...]:
+    """The rows by prefix length, longest first: one dictionary look-up per length that occurs."""
+    bits = _BITS[version]
+    rows = [row for row in TABLE if row.block.version == version]
+    shifts = sorted({bits - row.block.prefixlen for row in rows})
+    return tuple(
+        (shift, {int(row.block[0]) >> shift: row for row in rows if bits - row.block.prefixlen == shift})
+        for shift in shifts
+    )
+
+
+_LADDERS = {version: _ladder(version) for version in _BITS}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the table says of one address.
+
+    Attributes:
+        address: the address, an IPv4-mapped one as the IPv4 address that it is.
+        row: the row that decides.
+        carried: all the places where a packet to it may end as well, at any depth.
+        public: whether everything about it is public.
+        keys: all addresses that a deny rule may name it by: as written, its own, and those it carries.
+    """
+
+    address: Address
+    row: Row
+    carried: tuple["Place", ...]
+    public: bool
+    keys: tuple[Key, ...]
+
+
+@lru_cache(maxsize=4096)
+def locate(address: Address) -> Place:
+    """Look an address up in the table. A scope (``%eth0``) is ignored."""
+    version, number = address.version, int(address)
+    row = next(rows[number >> shift] for shift, rows in _LADDERS[version] if number >> shift in rows)
+    inner = row.carried(number)
+    # ISATAP (RFC 5214 section 6.1) is an interface identifier, in whatever /64; its bits "u" and "g" vary.
+    if version == 6 and number >> 32 & 0xFCFF_FFFF == 0x5EFE:
+        inner += _last_32_bits(number)
+    carried = tuple(place for first in map(locate, inner) for place in (first, *first.carried))
+    if row.reach is Reach.SAME:
+        return replace(carried[0], keys=((version, number), *carried[0].keys))
+    return Place(
+        address=IPv4Address(number) if version == 4 else IPv6Address(number),
+        row=row,
+        carried=carried,
+        public=row.reach in (Reach.PUBLIC, Reach.AS_CARRIED) and all(place.public for place in carried),
+        keys=((version, number), *(place.keys[0] for place in carried)),
+    )

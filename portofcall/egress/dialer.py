@@ -1,0 +1,160 @@
+"""Resolve once, judge every address, connect to a judged one. Every connection to a target is made here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.interfaces import IProtocol
+
+from portofcall.egress.connector import Attempts
+from portofcall.egress.loop_guard import LoopGuard
+from portofcall.egress.policy import Policy, Verdict
+from portofcall.egress.resolver import Resolver
+from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
+from portofcall.limits.admission import Admission, Lease
+from portofcall.limits.values import Limits
+from portofcall.target import Address, Target
+
+P = TypeVar("P", bound=IProtocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialed(Generic[P]):
+    """An open connection.
+
+    Attributes:
+        protocol: what the connection is attached to.
+        address: the judged address that it goes to.
+        rtt_ms: how long the TCP handshake took, look-up and earlier attempts not counted, in milliseconds.
+        lease: the target's place that the connection takes. Release it when the connection is closed.
+    """
+
+    protocol: P
+    address: Address
+    rtt_ms: float
+    lease: Lease
+
+
+class Dialer:
+    """The only opener of TCP connections.
+
+    Args:
+        reactor: opens the connections and keeps the time limits.
+        resolver: asked at most once per dial.
+        policy: judges each address; may be replaced while running, for the dials that follow.
+        admission: counts the connections to each target.
+        loop_guard: where the gateway listens; nobody is taken there.
+        limits: the time limits.
+        monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        resolver: Resolver,
+        policy: Policy,
+        admission: Admission,
+        loop_guard: LoopGuard,
+        limits: Limits,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.policy = policy
+        self._reactor = reactor
+        self._resolver = resolver
+        self._admission = admission
+        self._loop_guard = loop_guard
+        self._limits = limits
+        self._monotonic = monotonic
+
+    async def dial(
+        self,
+        target: Target,
+        build: Callable[[], P],
+        *,
+        client: str,
+        timeout_seconds: float | None = None,
+    ) -> Dialed[P]:
+        """Open a connection to ``target``. Cancelling gives the attempt up.
+
+        Args:
+            target: where to.
+            build: makes the protocol, once a connection is open.
+            client: who asks, as it is counted.
+            timeout_seconds: for look-up and connection each; None means what the limits say.
+
+        Returns:
+            The open connection.
+
+        Raises:
+            Blocked: the policy refuses the target, or one of its addresses.
+            TargetBusy: it has too many connections, or gets new ones too fast.
+            NameNotFound: the name has no address.
+            NameTimedOut: the look-up took longer than its limit.
+            Refused: nothing listens there.
+            ConnectTimedOut: no answer within the limit.
+            Unreachable: the network or the operating system would not have it.
+        """
+        addresses = await self._judged_addresses(target, client, timeout_seconds)
+        leases: dict[Address, Lease] = {}
+        try:
+            for address in dict.fromkeys(addresses):
+                leases[address] = self._admission.enter_target(str(Target(str(address), target.port)))
+            seconds = timeout_seconds or self._limits.connect_timeout_seconds
+            attempts = await self._connect(target, addresses, build, seconds)
+            lease = leases.pop(attempts.winner)
+            return Dialed(attempts.protocol, attempts.winner, attempts.rtt_ms, lease)
+        finally:
+            for lease in leases.values():
+                lease.release()
+
+    async def _connect(
+        self, target: Target, addresses: Sequence[Address], build: Callable[[], P], seconds: float
+    ) -> Attempts[P]:
+        attempts = Attempts(self._reactor, addresses, build, monotonic=self._monotonic)
+        try:
+            await attempts.connect(target.port, seconds=seconds)
+        except error.ConnectingCancelledError:
+            raise CancelledError() from None
+        except error.ConnectionRefusedError:
+            raise Refused(f"{target} refused the connection") from None
+        except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):
+            raise ConnectTimedOut(f"{target} did not answer within {seconds:g} s") from None
+        except error.ConnectError as problem:
+            detail = problem.osError if problem.osError else problem.__doc__
+            raise Unreachable(f"{target} can't be reached ({detail})") from None
+        return attempts
+
+    async def _judged_addresses(
+        self, target: Target, client: str, timeout_seconds: float | None
+    ) -> Sequence[Address]:
+        self._demand(self.policy.judge_name(target))
+        if target.address is None:
+            addresses = await self._resolve(target, client, timeout_seconds)
+            self._demand(self.policy.judge(target, addresses))
+        else:
+            addresses = [target.address]
+        if any(self._loop_guard.include(address, target.port) for address in addresses):
+            raise Blocked(f"{target} is this gateway itself")
+        return addresses
+
+    @staticmethod
+    def _demand(verdict: Verdict) -> None:
+        if not verdict.allowed:
+            raise Blocked(verdict.reason)
+
+    async def _resolve(self, target: Target, client: str, timeout_seconds: float | None) -> Sequence[Address]:
+        limit = self._limits.dns_timeout_seconds
+        seconds = min(limit, timeout_seconds or limit)
+        try:
+            answer = self._resolver.resolve(target.host, client=client)
+            addresses = await answer.addTimeout(seconds, self._reactor)
+        except TimeoutError:
+            raise NameTimedOut(f"{target.host} was not resolved within {seconds:g} s") from None
+        except (OSError, UnicodeError):
+            raise NameNotFound(f"{target.host} has no address") from None
+        if not addresses:
+            raise NameNotFound(f"{target.host} has no address")
+        return addresses

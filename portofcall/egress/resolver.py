@@ -1,0 +1,107 @@
+"""From a host name to addresses, by the operating system, in threads of our own."""
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from ipaddress import ip_address
+from threading import Thread
+from typing import Any, cast
+from typing import Protocol as Structure
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from portofcall.target import Address
+
+Answer = Deferred[Sequence[Address]]
+
+
+class Resolver(Structure):
+    """Turns a host name into addresses."""
+
+    def resolve(self, name: str, *, client: str) -> Answer:
+        """Look ``name`` up once.
+
+        Args:
+            name: in A-labels.
+            client: who asks, so that the stuck look-ups of one do not delay another's.
+
+        Returns:
+            A Deferred of its addresses, the preferred ones first; it fails with `OSError` if there are none.
+        """
+
+
+class ThreadedResolver:
+    """Asks the operating system (getaddrinfo), in threads of its own.
+
+    The reactor's thread pool is left alone: ten names that nobody answers for would fill it. Nothing can
+    end a look-up that hangs, so the threads are daemons, and a client's look-up counts until its thread is
+    free again, whoever still waits for it.
+
+    Args:
+        reactor: delivers the answers.
+        threads: how many look-ups run at a time.
+        per_client: how many of them may be one client's; its others wait their turn. 0 means no limit.
+    """
+
+    def __init__(self, reactor: Any, *, threads: int = 32, per_client: int = 4) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="portofcall-dns")
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+        self._per_client = per_client
+        self._running: dict[str, int] = {}
+        self._waiting: dict[str, deque[tuple[str, Answer]]] = {}
+
+    def resolve(self, name: str, *, client: str) -> Answer:
+        """See `Resolver.resolve`."""
+        answer: Answer = Deferred()
+        self._waiting.setdefault(client, deque()).append((name, answer))
+        self._start_next(client)
+        return answer
+
+    def stop(self) -> None:
+        """End the threads; those whose look-up hangs end with the process."""
+        if self._pool.started and not self._running:
+            self._pool.stop()
+
+    def _start_next(self, client: str) -> None:
+        """Start the client's next look-up that somebody still waits for, if it may have one more."""
+        waiting, running = self._waiting[client], self._running.get(client, 0)
+        while waiting and not (self._per_client and running >= self._per_client):
+            name, answer = waiting.popleft()
+            if answer.called:
+                continue
+            if not self._pool.started:
+                self._pool.start()
+            running += 1
+            self._running[client] = running
+            found = deferToThreadPool(self._reactor, self._pool, look_up, name)
+            found.addBoth(self._finish, client, answer)
+        if not waiting:
+            del self._waiting[client]
+
+    def _finish(self, result: Sequence[Address] | Failure, client: str, answer: Answer) -> None:
+        running = self._running[client] - 1
+        if running:
+            self._running[client] = running
+        else:
+            del self._running[client]
+        if client in self._waiting:
+            self._start_next(client)
+        # Its waiter may have been cancelled meanwhile.
+        if not answer.called:
+            cast(Any, answer.callback)(result)
+
+
+def look_up(name: str) -> Sequence[Address]:
+    """Ask the operating system for the addresses of ``name``, and wait for its answer.
+
+    Raises:
+        OSError: there are none, or nobody could tell.
+        UnicodeError: it is no name that could be asked for.
+    """
+    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))

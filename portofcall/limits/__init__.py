@@ -1,0 +1,1 @@
+"""The numbers, and what is counted against them."""

@@ -1,0 +1,97 @@
+"""How much is in use, by whom and of what, and when it is enough. Counts only; it knows no clock."""
+
+import math
+from collections.abc import Callable
+from typing import Self
+
+from portofcall.errors import TargetBusy, TooManyRequests
+from portofcall.limits.counters import RateLimit, UseLimit
+from portofcall.limits.values import Limits
+
+#: How long to wait where there is no rate from which it could be computed, in seconds.
+_RETRY_SECONDS = 1
+
+
+class Lease:
+    """A place that was taken. Give it back once; giving it back again does nothing."""
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back: Callable[[], None] | None = give_back
+
+    def release(self) -> None:
+        """Give the place back."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+_ALL = ""
+
+
+class Admission:
+    """Takes and gives back places, for clients and for targets; for tunnels, pings and banners alike.
+
+    Args:
+        limits: how many.
+        now: tells the time, in seconds.
+    """
+
+    def __init__(self, limits: Limits, *, now: Callable[[], float]) -> None:
+        self._all = UseLimit(limits.max_tunnels)
+        self._clients = UseLimit(limits.max_per_client)
+        self._targets = UseLimit(limits.max_per_target)
+        self._client_rate = RateLimit(limits.rate_per_client, now=now)
+        self._target_rate = RateLimit(limits.rate_per_target, now=now)
+
+    @property
+    def used(self) -> int:
+        """How many places are taken by clients now."""
+        return self._all.used(_ALL)
+
+    def enter_client(self, client: str) -> Lease:
+        """Take a place for a client.
+
+        Args:
+            client: what its address is counted as, see `portofcall.access.client_key`.
+
+        Raises:
+            TooManyRequests: it came too often, has too many, or there are too many of all.
+        """
+        wait = self._client_rate.take(client)
+        if wait:
+            raise TooManyRequests("too many requests from this address", retry_after_seconds=math.ceil(wait))
+        if not self._clients.enter(client):
+            raise TooManyRequests(
+                "too many connections from this address", retry_after_seconds=_RETRY_SECONDS
+            )
+        if not self._all.enter(_ALL):
+            self._clients.leave(client)
+            raise TooManyRequests("the gateway is full", retry_after_seconds=_RETRY_SECONDS)
+
+        def leave() -> None:
+            self._clients.leave(client)
+            self._all.leave(_ALL)
+
+        return Lease(leave)
+
+    def enter_target(self, target: str) -> Lease:
+        """Take a place for a connection to a target.
+
+        Args:
+            target: its address and port.
+
+        Raises:
+            TargetBusy: it was dialled too often, or has too many connections.
+        """
+        wait = self._target_rate.take(target)
+        if wait:
+            raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
+        if not self._targets.enter(target):
+            raise TargetBusy(f"{target} has too many connections", retry_after_seconds=_RETRY_SECONDS)
+        return Lease(lambda: self._targets.leave(target))

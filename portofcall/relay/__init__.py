@@ -1,0 +1,1 @@
+"""Bytes both ways: one tunnel between a client and a backend."""

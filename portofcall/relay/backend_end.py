@@ -1,0 +1,65 @@
+"""The TCP end of a tunnel."""
+
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from portofcall.relay.direct_read import Readiness, direct_transport
+from portofcall.relay.interfaces import BackendEvents, Buffer, IEndTransport
+
+
+@implementer(IHalfCloseableProtocol)
+class BackendEnd(Protocol):
+    """Reports what the backend does, and obeys.
+
+    It keeps no state of the tunnel: each method is one thing that can be done to a TCP connection. Bytes for
+    the backend are written to `transport`, by the chain that is registered as its producer.
+
+    Args:
+        readiness: of the reactor that the connection is made with.
+
+    Attributes:
+        events: who hears of what happens here. Set before the reactor runs again after the connection opened.
+    """
+
+    transport: IEndTransport
+    events: BackendEvents
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def connectionMade(self) -> None:
+        """Ask for packets at once, and for a word when the other machine is gone."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.transport = direct_transport(self.transport, self._readiness, self.dataReceived)
+        self.transport.resumeProducing()
+
+    def dataReceived(self, data: Buffer) -> None:
+        """Report bytes from the backend."""
+        self.events.backend_sent(data)
+
+    def readConnectionLost(self) -> None:
+        """Report the backend's FIN."""
+        self.events.backend_ended()
+
+    def writeConnectionLost(self) -> None:
+        """Our FIN has gone out; nothing follows from it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Report the end of the connection."""
+        self.transport.closed()
+        self.events.backend_lost(reason)
+
+    def finish(self) -> None:
+        """Send FIN once all that was written is out; the backend may go on sending."""
+        self.transport.loseWriteConnection()
+
+    def drop(self) -> None:
+        """Close both directions once all that was written is out."""
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Reset the connection now."""
+        self.transport.abortConnection()

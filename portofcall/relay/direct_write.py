@@ -1,0 +1,160 @@
+"""Send at once what the socket takes, and leave only the rest to the reactor.
+
+A transport's ``write`` queues: it asks the reactor to be told when the socket is writable, waits for its
+turn, and sends then. For a socket that is writable, which it mostly is, that is two system calls and a turn
+of the reactor for each message.
+"""
+
+import socket
+from collections.abc import Sequence
+from typing import Any, cast
+
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
+from zope.interface import implementer
+
+from portofcall.limits.values import KiB
+from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
+
+#: How much may wait in the transport before its producer is paused; what Twisted's own transports take.
+_BUFFER_BYTES = 64 * KiB
+
+
+def direct_write(transport: IStreamTransport) -> IEndTransport:
+    """Make a transport that sends at once.
+
+    Args:
+        transport: connected. What is queued in it already has to be followed by a write before a producer is
+            registered, so that nothing overtakes it.
+
+    Returns:
+        The same, with a `DirectWrite` before it if it is a plain socket's; otherwise (TLS, a wrapper that
+        does something with what is written, or no socket at all) with a `_QueuedWrite`.
+    """
+    below: Any = transport
+    while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
+        below = below.transport
+    if isinstance(below, Connection) and not below.TLS:
+        return cast(IEndTransport, DirectWrite(transport, below.getHandle()))
+    return cast(IEndTransport, _QueuedWrite(transport))
+
+
+class _QueuedWrite:
+    """Stands before a transport that keeps what it is given: it gets bytes of its own.
+
+    Attributes: see `IEndTransport`.
+    """
+
+    def __init__(self, transport: IStreamTransport) -> None:
+        self.queued_bytes = 0
+        self.reads_bulk = True
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: Buffer) -> None:
+        """Send ``data`` (`ITransport`)."""
+        self._transport.write(bytes(data))
+
+    def writeSequence(self, pieces: Sequence[Buffer]) -> None:
+        """Send the pieces as one (`ITransport`)."""
+        self._transport.write(b"".join(pieces))
+
+    def closed(self) -> None:
+        """Do nothing: the transport is the one that reads, and knows."""
+
+
+class DirectWrite(_QueuedWrite):
+    """Stands before a plain socket's transport: `write` goes to the socket while nothing is queued.
+
+    To know when that is, it is the transport's pull producer, which is asked for more each time all has been
+    sent. To its own producer, a push producer, it behaves as the transport would. Everything else is the
+    transport's.
+
+    Once the producer is unregistered nobody tells any more when all has been sent: from then on it queues.
+    """
+
+    def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
+        super().__init__(transport)
+        self._send = handle.send
+        self._sendmsg = handle.sendmsg
+        self._producer: IPushProducer | None = None
+        self._paused = False
+        self._direct = False
+
+    def write(self, data: Buffer) -> None:
+        """Send ``data``, or what of it the socket takes, and queue the rest (`ITransport`)."""
+        if self._direct and not self.queued_bytes:
+            try:
+                sent = self._send(data)
+            except OSError:
+                # Not now, or never again: the transport will find out which.
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._queue(data)
+
+    def writeSequence(self, pieces: Sequence[Buffer]) -> None:
+        """Send the pieces as one, without joining them if the socket takes them all (`ITransport`)."""
+        sent = 0
+        if self._direct and not self.queued_bytes:
+            try:
+                sent = self._sendmsg(pieces)
+            except OSError:
+                # As in write.
+                sent = 0
+            size = 0
+            for piece in pieces:
+                size += len(piece)
+            if sent == size:
+                return
+        self._queue(b"".join(pieces)[sent:])
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Take a push producer (`IConsumer`)."""
+        if not streaming or self._producer is not None:
+            raise RuntimeError("takes one producer, and a push producer")
+        self._producer = cast(IPushProducer, producer)
+        queued_bytes = self.queued_bytes
+        # This asks for bytes at once, whatever is queued.
+        self._transport.registerProducer(_Drained(self), False)
+        self.queued_bytes = queued_bytes
+        self._direct = True
+
+    def unregisterProducer(self) -> None:
+        """Let the producer go, so that the transport can close (`IConsumer`)."""
+        if self._producer is not None:
+            self._producer = None
+            self._direct = False
+            self._transport.unregisterProducer()
+
+    def _queue(self, data: Buffer) -> None:
+        self.queued_bytes += len(data)
+        super().write(data)
+        if self.queued_bytes > _BUFFER_BYTES and self._producer is not None:
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def _drained(self) -> None:
+        self.queued_bytes = 0
+        if self._paused and self._producer is not None:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _stopped(self) -> None:
+        self._direct = False
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+
+
+@implementer(IPullProducer)
+class _Drained:
+    """Tells a `DirectWrite` when its transport has sent everything, and when that is gone."""
+
+    def __init__(self, owner: DirectWrite) -> None:
+        self.resumeProducing = owner._drained
+        self.stopProducing = owner._stopped

@@ -1,0 +1,209 @@
+"""Writes to one transport, in order and bounded: one direction of a tunnel."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from portofcall.limits.values import KiB
+from portofcall.relay.interfaces import Buffer, ISink, ISource
+
+#: Waiting pieces smaller than this are joined: a million tiny writes must not cost a million objects.
+_JOIN_BYTES = 4 * KiB
+
+
+@implementer(IConsumer, IPushProducer)
+class WriteChain:
+    """Carries bytes from a source to a sink that may be slow, or not there yet.
+
+    Contract: bytes reach the sink in the order in which they were written here, each once. While the sink
+    takes them they go straight through. While it does not (it is not open yet, or its transport has called
+    `pauseProducing`) they wait here; once more than ``high_water_bytes`` wait, here and in the sink, the
+    source is paused, and once all that waits here has been handed over it is resumed.
+
+    One `Deferred`, as old as the chain, keeps the order: each time the sink stops taking bytes two links are
+    added to it, *wait until it takes them again* and *hand over what waits*. The first pair waits for the
+    sink to open.
+
+    It is the `IConsumer` of the source's transport and the `IPushProducer` of the sink's. It closes neither:
+    `portofcall.relay.tunnel.Tunnel` decides that when `done` fires.
+
+    Args:
+        high_water_bytes: see `portofcall.limits.values.Limits`.
+
+    Attributes:
+        done: fires exactly once: with None when, after `finish`, all has been handed over and the sink's
+            transport is not backed up; with `CancelledError` when the chain was abandoned; with the sink's
+            own failure when that could not take a write.
+        waiting_bytes: what waits here now.
+        passed_bytes: what has been handed to the sink since the start.
+        dropped_bytes: what was written here and will never reach the sink.
+    """
+
+    def __init__(self, *, high_water_bytes: int) -> None:
+        self.done: Deferred[None] = Deferred()
+        self.waiting_bytes = 0
+        self.passed_bytes = 0
+        self.dropped_bytes = 0
+        self._high_water_bytes = high_water_bytes
+        self._waiting: deque[bytes | bytearray] = deque()
+        self._source: ISource | None = None
+        self._source_paused = False
+        self._sink: ISink | None = None
+        self._straight: Callable[[Buffer], None] | None = None
+        self._finishing = False
+        self._gate: Deferred[None] | None = None
+        self._chain: Deferred[None] = Deferred()
+        self._chain.callback(None)
+        self.pauseProducing()
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more will be written, but not all has been taken yet."""
+        return self._finishing and not self.done.called
+
+    # The two ends
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Take ``producer`` as the source that is paused while too much waits (`IConsumer`)."""
+        if not streaming or self._source is not None:
+            raise RuntimeError("a WriteChain takes one producer, and a push producer")
+        self._source = cast(ISource, producer)
+        self._source.reads_bulk = self._straight is not None
+        self._balance()
+
+    def unregisterProducer(self) -> None:
+        """Let the source go, and let it run (`IConsumer`)."""
+        source, self._source = self._source, None
+        if source is not None and self._source_paused:
+            self._source_paused = False
+            source.resumeProducing()
+
+    def open(self, sink: ISink) -> None:
+        """Take ``sink`` as the place where the bytes go, and hand over what waits."""
+        if not self.done.called:
+            self._sink = sink
+            sink.registerProducer(self, True)
+            self.resumeProducing()
+
+    # Bytes
+
+    def write(self, data: Buffer) -> None:
+        """Pass ``data`` on, now or when the sink takes it (`IConsumer`). After `done` it is dropped."""
+        straight = self._straight
+        if straight is not None:
+            self.passed_bytes += len(data)
+            straight(data)
+        elif self.done.called:
+            self.dropped_bytes += len(data)
+        else:
+            self._wait(data)
+            self._balance()
+
+    def finish(self) -> None:
+        """Say that nothing more will be written, so that `done` fires when everything has been taken."""
+        self._finishing = True
+        self._settle()
+
+    def flush(self) -> None:
+        """Hand over at once what waits, even to a sink that has asked for a pause."""
+        while self._waiting and self._sink is not None:
+            self._pass_one()
+
+    def abandon(self) -> None:
+        """Forget what waits, and take nothing more. The source is let run, so that it can see its end."""
+        if not self.done.called:
+            self._release()
+            self.done.cancel()
+
+    # Called by the sink's transport (IPushProducer)
+
+    def pauseProducing(self) -> None:
+        """Stop handing bytes to the sink."""
+        if self._gate is None:
+            self._straight = None
+            if self._source is not None:
+                self._source.reads_bulk = False
+            gate = self._gate = Deferred()
+            self._chain.addCallback(lambda _: gate)
+            self._chain.addCallback(self._hand_over)
+            self._chain.addErrback(self._fail)
+
+    def resumeProducing(self) -> None:
+        """Hand bytes to the sink again."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.callback(None)
+
+    def stopProducing(self) -> None:
+        """Take note that the sink is gone. The tunnel hears of it from the sink's end."""
+        self.abandon()
+
+    # Inside
+
+    def _wait(self, data: Buffer) -> None:
+        self.waiting_bytes += len(data)
+        if len(data) >= _JOIN_BYTES:
+            self._waiting.append(bytes(data))
+            return
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, bytearray) and len(last) < _JOIN_BYTES:
+            last += data
+        else:
+            self._waiting.append(bytearray(data))
+
+    def _pass_one(self) -> None:
+        assert self._sink is not None
+        data = bytes(self._waiting.popleft())
+        self.waiting_bytes -= len(data)
+        self.passed_bytes += len(data)
+        self._sink.write(data)
+
+    def _hand_over(self, _: None) -> None:
+        while self._waiting and self._gate is None:
+            self._pass_one()
+        if self._gate is None and self._sink is not None:
+            self._straight = self._sink.write
+            if self._source is not None:
+                self._source.reads_bulk = True
+        self._balance()
+        self._settle()
+
+    def _balance(self) -> None:
+        """Pause the source when too much waits; resume it when nothing does."""
+        if self._source is None:
+            return
+        if not self.waiting_bytes:
+            if self._source_paused:
+                self._source_paused = False
+                self._source.resumeProducing()
+        elif not self._source_paused:
+            queued_bytes = self._sink.queued_bytes if self._sink is not None else 0
+            if self.waiting_bytes + queued_bytes > self._high_water_bytes:
+                self._source_paused = True
+                self._source.pauseProducing()
+
+    def _settle(self) -> None:
+        if self._finishing and self._gate is None and not self.done.called:
+            self._release()
+            self.done.callback(None)
+
+    def _fail(self, failure: Failure) -> None:
+        if not self.done.called:
+            self._release()
+            self.done.errback(failure)
+
+    def _release(self) -> None:
+        """Let go of both ends and of what waits, so that nothing of a closed tunnel is kept alive."""
+        self._waiting.clear()
+        self.dropped_bytes += self.waiting_bytes
+        self.waiting_bytes = 0
+        self._straight = None
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.unregisterProducer()
+        self.unregisterProducer()

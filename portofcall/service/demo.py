@@ -1,0 +1,62 @@
+"""Backends to try a gateway with, when there is nothing else: echo, discard and chargen, on loopback."""
+
+from typing import Any, cast
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.wire import Chargen, Discard, Echo
+
+from portofcall.egress.policy import Policy
+from portofcall.gateway import Gateway
+from portofcall.service.listener import Listener
+
+LOOPBACK = "127.0.0.1"
+
+
+class DemoBackends(Service):
+    """Serves echo, discard and chargen on free ports of 127.0.0.1, and lets the gateway go there only.
+
+    Args:
+        reactor: listens.
+        gateway: its policy is replaced while these backends run.
+        listener: where the gateway can be reached, for the log. Has to be started before.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, gateway: Gateway, listener: Listener) -> None:
+        self._reactor = reactor
+        self._gateway = gateway
+        self._listener = listener
+        self._ports: dict[str, IListeningPort] = {}
+
+    def startService(self) -> None:
+        """Listen, allow these three, and say what to try."""
+        super().startService()
+        for protocol in (Echo, Discard, Chargen):
+            factory = Factory.forProtocol(protocol)
+            factory.noisy = False
+            name = protocol.__name__.lower()
+            self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
+        numbers = {name: cast(IPv4Address, port.getHost()).port for name, port in self._ports.items()}
+        self._gateway.policy = Policy.parse(allow=[f"{LOOPBACK}/32:{number}" for number in numbers.values()])
+        base = self._listener.url.replace("http", "ws", 1)
+        for name, number in numbers.items():
+            self._log.info(
+                "demo {name} on {host}:{number}, try {base}/api/connect?host={host}&port={number}",
+                name=name,
+                host=LOOPBACK,
+                number=number,
+                base=base,
+            )
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop listening."""
+        super().stopService()
+        stopping = [maybeDeferred(port.stopListening) for port in self._ports.values()]
+        self._ports.clear()
+        return DeferredList(stopping)

@@ -1,0 +1,85 @@
+"""The values of options as text: sizes, times, counts and rates, parsed."""
+
+import re
+
+from portofcall.limits.values import GiB, KiB, MiB, Rate
+
+_SIZE = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+
+
+_UNITS = {"": 1, "K": KiB, "M": MiB, "G": GiB}
+
+
+#: A burst that is not given, in seconds' worth of the rate.
+_BURST_SECONDS = 4
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes as people write it.
+
+    Args:
+        text: ``1048576``, ``512K``, ``1M``, ``1MiB``; the units are powers of 1024.
+
+    Returns:
+        The number of bytes, at least 1.
+
+    Raises:
+        ValueError: the text is not a size, or it is zero.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = int(match[1]) * _UNITS[match[2].upper()] if match else 0
+    if size < 1:
+        raise ValueError("expected a number of bytes such as 1048576, 512K or 1M")
+    return size
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time limit.
+
+    Args:
+        text: a decimal number of seconds, such as ``10`` or ``2.5``.
+
+    Returns:
+        Seconds, more than 0 and at most a day.
+
+    Raises:
+        ValueError: the text is not such a number.
+    """
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text.strip(), re.ASCII):
+        seconds = float(text)
+        if 0 < seconds <= 86400:
+            return seconds
+    raise ValueError("expected a number of seconds above 0 and up to 86400, such as 10 or 2.5")
+
+
+def parse_count(text: str) -> int:
+    """Read a number of things.
+
+    Args:
+        text: a whole number; 0 means no limit.
+
+    Raises:
+        ValueError: the text is not such a number.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
+        return int(text)
+    raise ValueError("expected a whole number such as 256, or 0 for no limit")
+
+
+def parse_rate(text: str) -> Rate:
+    """Read a rate, with the burst that it allows.
+
+    Args:
+        text: ``50`` or ``50:200``, so many per second and so many at once. Without the second, a burst is
+            four seconds' worth. 0 means no limit.
+
+    Raises:
+        ValueError: the text is not such a rate.
+    """
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?::([0-9]{1,9}))?", text.strip(), re.ASCII)
+    if match is not None:
+        per_second = float(match[1])
+        burst = int(match[2]) if match[2] else max(1, round(per_second * _BURST_SECONDS))
+        if burst or not per_second:
+            return Rate(per_second, burst)
+    raise ValueError("expected a number per second such as 50, or 50:200 with a burst, or 0 for no limit")

@@ -1,0 +1,104 @@
+"""The tunnels that there are: how each begins, what the log says of it, and how all of them end."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from portofcall.access.gatekeeper import Admitted
+from portofcall.egress.dialer import Dialer
+from portofcall.errors import InvalidTarget
+from portofcall.limits.admission import Lease
+from portofcall.limits.values import Limits
+from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.direct_read import Readiness
+from portofcall.relay.interfaces import IClientEnd
+from portofcall.relay.tunnel import Tunnel
+from portofcall.target import Target
+
+
+class Sessions:
+    """Begins tunnels, and knows those that are not closed yet.
+
+    Args:
+        dialer: opens the connections to backends.
+        limits: sizes and patience.
+        clock: for that patience.
+        readiness: of the reactor that the dialer uses.
+    """
+
+    _log = Logger()
+
+    def __init__(self, dialer: Dialer, *, limits: Limits, clock: IReactorTime, readiness: Readiness) -> None:
+        self._dialer = dialer
+        self._limits = limits
+        self._clock = clock
+        self._readiness = readiness
+        self._open: set[Tunnel] = set()
+        self._waiting_for_none: list[Deferred[None]] = []
+
+    def open(self, client: IClientEnd, target: Target | InvalidTarget, admitted: Admitted) -> Tunnel:
+        """Begin a tunnel.
+
+        Args:
+            client: the client's end.
+            target: where to; an invalid one ends the tunnel with its Close code.
+            admitted: the request that was let in; its place is released when the tunnel is closed.
+        """
+        where = "?" if isinstance(target, InvalidTarget) else str(target)
+        place: Lease | None = None
+
+        async def dial() -> BackendEnd:
+            nonlocal place
+            if isinstance(target, InvalidTarget):
+                raise target
+            dialed = await self._dialer.dial(target, self._backend_end, client=admitted.client)
+            place = dialed.lease
+            self._log.info("tunnel {peer} -> {target} opened", peer=admitted.peer, target=where)
+            return dialed.protocol
+
+        def closed(tunnel: Tunnel) -> None:
+            admitted.lease.release()
+            if place is not None:
+                place.release()
+            self._log.info(
+                "tunnel {peer} -> {target} closed: {outcome} "
+                "({up} bytes up, {down} bytes down, {lost} bytes not delivered)",
+                peer=admitted.peer,
+                target=where,
+                outcome=tunnel.outcome,
+                up=tunnel.to_backend.passed_bytes,
+                down=tunnel.to_client.passed_bytes,
+                lost=tunnel.to_backend.dropped_bytes + tunnel.to_client.dropped_bytes,
+            )
+            self._forget(tunnel)
+
+        tunnel = Tunnel(client, limits=self._limits, clock=self._clock, on_closed=closed)
+        self._open.add(tunnel)
+        tunnel.dial(Deferred.fromCoroutine(dial()))
+        return tunnel
+
+    def shut_down(self) -> Deferred[None]:
+        """End every tunnel with Close 1001, after what is queued has been delivered.
+
+        Returns:
+            A Deferred that fires when no tunnel is left.
+        """
+        over: Deferred[None] = Deferred()
+        self._waiting_for_none.append(over)
+        for tunnel in list(self._open):
+            tunnel.shut_down()
+        self._tell_if_none()
+        return over
+
+    def _backend_end(self) -> BackendEnd:
+        return BackendEnd(self._readiness)
+
+    def _forget(self, tunnel: Tunnel) -> None:
+        self._open.discard(tunnel)
+        self._tell_if_none()
+
+    def _tell_if_none(self) -> None:
+        if not self._open:
+            waiting, self._waiting_for_none = self._waiting_for_none, []
+            for over in waiting:
+                over.callback(None)

@@ -1,0 +1,1 @@
+"""HTTP: the server, the responses, the API and the WebSocket upgrade."""

@@ -1,0 +1,134 @@
+"""The HTTP side: the resource tree with its JSON API."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.server import Request
+
+from portofcall.access.gatekeeper import Gatekeeper
+from portofcall.egress.dialer import Dialer
+from portofcall.egress.probe import ping, read_banner
+from portofcall.errors import BodyTooLarge, InvalidField
+from portofcall.limits.values import Limits
+from portofcall.target import Target
+from portofcall.web.responses import APIResource, json_response
+
+#: What ``timeout`` may ask for, in milliseconds.
+MIN_TIMEOUT_MS: Final = 1000
+MAX_TIMEOUT_MS: Final = 30000
+DEFAULT_TIMEOUT_MS: Final = 10000
+
+
+class Ping(APIResource):
+    """``POST /api/ping``: how long a TCP handshake with the target takes."""
+
+    allowed = ("POST",)
+
+    def __init__(self, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits) -> None:
+        super().__init__()
+        self._gatekeeper = gatekeeper
+        self._dialer = dialer
+        self._limits = limits
+
+    async def respond_POST(self, request: Request) -> bytes:
+        """Ping the target that the body names."""
+        fields = read_body(request, self._limits)
+        target, seconds = _target(fields), _timeout_seconds(fields)
+        admitted = await self._gatekeeper.admit(request, target)
+        with admitted.lease:
+            found = await ping(self._dialer, target, client=admitted.client, timeout_seconds=seconds)
+        rtt = round(found, 2)
+        payload = {
+            "success": True,
+            "host": target.host,
+            "port": target.port,
+            "rtt": rtt,
+            "message": f"TCP Ping Success: {rtt}ms",
+        }
+        return json_response(request, payload)
+
+
+class SSHBanner(APIResource):
+    """``POST /api/ssh/connect``: how the target identifies itself as an SSH server."""
+
+    allowed = ("POST",)
+
+    def __init__(self, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits, clock: IReactorTime) -> None:
+        super().__init__()
+        self._gatekeeper = gatekeeper
+        self._dialer = dialer
+        self._limits = limits
+        self._clock = clock
+
+    async def respond_POST(self, request: Request) -> bytes:
+        """Read the banner of the target that the body names."""
+        fields = read_body(request, self._limits)
+        target, seconds = _target(fields, default_port=22), _timeout_seconds(fields)
+        admitted = await self._gatekeeper.admit(request, target)
+        with admitted.lease:
+            banner = await read_banner(
+                self._dialer, target, client=admitted.client, clock=self._clock, timeout_seconds=seconds
+            )
+        payload = {
+            "success": True,
+            "message": "SSH server reachable",
+            "host": target.host,
+            "port": target.port,
+            "banner": banner.line,
+            "software": banner.software,
+            "protocol": banner.protocol,
+            "comments": banner.comments,
+            "rtt": round(banner.rtt_ms, 2),
+        }
+        return json_response(request, payload)
+
+
+def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
+    """Read the JSON object that is a request's body.
+
+    Args:
+        request: its body has been read by `twisted.web`.
+        limits: how large it may be.
+
+    Returns:
+        The object's fields.
+
+    Raises:
+        BodyTooLarge: it is larger than that.
+        InvalidField: it is not a JSON object in UTF-8.
+    """
+    assert request.content is not None, "twisted.web has read the body"
+    body = request.content.read(limits.max_body_bytes + 1)
+    if len(body) > limits.max_body_bytes:
+        raise BodyTooLarge.over(limits.max_body_bytes)
+    try:
+        fields = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidField("the body must be a JSON object in UTF-8") from None
+    if not isinstance(fields, dict):
+        raise InvalidField("the body must be a JSON object")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
+
+
+def _target(fields: Mapping[str, Any], *, default_port: int | None = None) -> Target:
+    host = fields.get("host")
+    if not isinstance(host, str):
+        raise InvalidField("host must be a string")
+    port = fields.get("port", default_port)
+    if type(port) is not int or not 1 <= port <= 65535:
+        raise InvalidField("port must be an integer from 1 to 65535")
+    return Target.parse(host, port)
+
+
+def _timeout_seconds(fields: Mapping[str, Any]) -> float:
+    milliseconds = fields.get("timeout", DEFAULT_TIMEOUT_MS)
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        raise InvalidField("timeout must be a number of milliseconds")
+    return min(max(milliseconds, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) / 1000

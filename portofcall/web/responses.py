@@ -1,0 +1,156 @@
+"""HTTP answers: JSON, short texts and errors, each with the headers that every answer carries."""
+
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, printable
+
+#: On every answer: no sniffing, no framing, no referrer.
+SECURITY_HEADERS: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+#: On answers of the API besides: they are about this moment only.
+API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
+
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
+
+#: What an answer with that status has to say (RFC 9110 §15.5.22, RFC 6455 §4.4).
+_STATUS_HEADERS: Mapping[int, Headers] = {
+    426: {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
+}
+#: On answers over TLS: come back over TLS only, for a year (RFC 6797).
+_STRICT_TRANSPORT = "max-age=31536000"
+Handler = Callable[[Request], Coroutine[Deferred[Any], Any, bytes | None]]
+
+
+def json_response(
+    request: Request, payload: Mapping[str, Any], *, status: int = 200, headers: Headers = NO_HEADERS
+) -> bytes:
+    """Answer with ``payload`` as JSON.
+
+    Args:
+        request: gets the status and the headers.
+        payload: what `json.dumps` takes.
+        status: the HTTP status.
+        headers: headers besides `API_HEADERS`.
+
+    Returns:
+        The body.
+    """
+    body = json.dumps(payload).encode("ascii") + b"\n"
+    return _answer(request, "application/json", body, status, {**API_HEADERS, **headers})
+
+
+def error_payload(error: GatewayError) -> dict[str, Any]:
+    """Put ``error`` into the form in which every part of the API tells of errors."""
+    return {"success": False, "error": error.sentence, "code": error.slug}
+
+
+def error_response(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
+    """Answer with ``error``, its status and the headers that belong to that, as JSON."""
+    if error.retry_after_seconds is not None:
+        headers = {**headers, "Retry-After": str(error.retry_after_seconds)}
+    headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers, **headers}
+    return json_response(request, error_payload(error), status=error.http_status, headers=headers)
+
+
+def text_response(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
+    """Answer with a plain text, and `SECURITY_HEADERS`."""
+    return _answer(
+        request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers}
+    )
+
+
+def raw_response(error: GatewayError, *, secure: bool) -> bytes:
+    """Write a whole HTTP/1.1 answer with ``error``, for where there is no request to answer yet.
+
+    Args:
+        error: what is wrong.
+        secure: whether it goes over TLS.
+    """
+    status = HTTPStatus(error.http_status)
+    body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
+    if secure:
+        lines.append(f"Strict-Transport-Security: {_STRICT_TRANSPORT}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _answer(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
+    # twisted.web knows no reason phrase for some statuses, 426 among them.
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode())
+    request.setHeader("Content-Type", kind)
+    request.setHeader("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        request.setHeader(name, value)
+    if request.isSecure():
+        request.setHeader("Strict-Transport-Security", _STRICT_TRANSPORT)
+    return body
+
+
+class APIResource(Resource):
+    """A leaf of the API. It has a coroutine for each method, such as ``respond_GET``.
+
+    It returns the body, or None if it has taken the connection over; it may raise a `GatewayError`.
+
+    Attributes:
+        allowed: the methods it takes, for the Allow header (RFC 9110 §10.2.1).
+    """
+
+    allowed: ClassVar[tuple[str, ...]] = ()
+    isLeaf = True
+    _log = Logger()
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer ``request``, now or later; give the work up when the client goes first."""
+        if request.postpath:
+            return error_response(request, NotFound("there is nothing here"))
+        method = request.method.decode("ascii", "backslashreplace")
+        if method not in self.allowed:
+            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
+            return error_response(request, error, headers={"Allow": ", ".join(self.allowed)})
+        handler: Handler = getattr(self, f"respond_{method}")
+        answer = Deferred.fromCoroutine(handler(request))
+        request.notifyFinish().addErrback(lambda _: answer.cancel())
+        answer.addErrback(self._explain, request)
+        answer.addCallback(_send, request)
+        answer.addErrback(self._give_up, request)
+        return NOT_DONE_YET
+
+    def _give_up(self, failure: Failure, request: Request) -> None:
+        """End the connection of a request that could not even be answered with an error."""
+        if not failure.check(CancelledError):
+            self._log.failure("could not answer", failure)
+            transport = cast(ITCPTransport | None, request.channel.transport)
+            if transport is not None:
+                transport.abortConnection()
+
+    def _explain(self, failure: Failure, request: Request) -> bytes | Failure:
+        if failure.check(CancelledError):
+            return failure
+        if failure.check(GatewayError):
+            return error_response(request, cast(GatewayError, failure.value))
+        self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
+        payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
+        return json_response(request, payload, status=500)
+
+
+def _send(body: bytes | None, request: Request) -> None:
+    if body is not None:
+        request.write(body)
+        request.finish()

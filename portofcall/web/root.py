@@ -1,0 +1,86 @@
+"""The resource tree: ``/``, the API below ``/api/``, and a 404 for the rest."""
+
+from typing import cast
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+
+from portofcall import __version__
+from portofcall.access.gatekeeper import Gatekeeper
+from portofcall.egress.dialer import Dialer
+from portofcall.errors import NotFound
+from portofcall.limits.values import Limits
+from portofcall.web.api import Ping, SSHBanner
+from portofcall.web.responses import error_response, text_response
+
+_FRONT = f"""\
+Port of Call {__version__}: a gateway from WebSocket to TCP.
+
+  GET  /api/connect?host=HOST&port=PORT   a byte tunnel, by WebSocket upgrade
+  POST /api/ping         {{"host": HOST, "port": PORT}}   is the port open, and how far away
+  POST /api/ssh/connect  {{"host": HOST}}                 what the SSH server says of itself
+
+How to use and embed it is told in docs/ of its source.
+"""
+
+
+class FrontPage(Resource):
+    """``/``: says what this is. Whatever has no resource of its own is a short 404 in plain text."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """Find ``/`` itself here, and nothing elsewhere."""
+        return cast(IResource, self if path == b"" and not request.postpath else _Nothing())
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer GET and HEAD; tell others that only these are allowed."""
+        if request.method not in (b"GET", b"HEAD"):
+            return text_response(
+                request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"}
+            )
+        return text_response(request, _FRONT)
+
+
+class _Nothing(Resource):
+    """A short 404, at any depth."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        return text_response(request, "There is nothing here.\n", status=404)
+
+
+class _APIBranch(Resource):
+    """A part of the API's paths: whatever has no resource of its own is a 404 in JSON, at any depth."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return cast(IResource, self)
+
+    def render(self, request: Request) -> bytes:
+        return error_response(request, NotFound("there is nothing here"))
+
+
+def make_root(
+    tunnel: IResource, *, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits, clock: IReactorTime
+) -> Resource:
+    """Build the resource tree.
+
+    Args:
+        tunnel: serves ``/api/connect``.
+        gatekeeper: lets clients in.
+        dialer: opens the connections of the probes.
+        limits: how large a body may be.
+        clock: keeps the time limits.
+
+    Returns:
+        The root, for a `Site` or for a place in somebody's tree.
+    """
+    root = FrontPage()
+    api = _APIBranch()
+    ssh = _APIBranch()
+    root.putChild(b"api", api)
+    api.putChild(b"connect", tunnel)
+    api.putChild(b"ping", Ping(gatekeeper, dialer, limits))
+    api.putChild(b"ssh", ssh)
+    ssh.putChild(b"connect", SSHBanner(gatekeeper, dialer, limits, clock))
+    return root

@@ -1,0 +1,518 @@
+"""Who asks: proved by a password or a ticket, or refused; slowed when they guess; never told on."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.cred.checkers import (
+    ANONYMOUS,
+    AllowAnonymousAccess,
+    FilePasswordDB,
+    ICredentialsChecker,
+    InMemoryUsernamePasswordDatabaseDontUse,
+)
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.access.basic_auth import MAX_AUTHORIZATION_BYTES, Login, parse_basic
+from portofcall.access.ticket_key import TicketKey
+from portofcall.errors import GatewayError, TooManyRequests, Unauthorized
+from portofcall.limits.failure_backoff import (
+    FREE_FAILURES,
+    LONGEST_WAIT_SECONDS,
+    MAX_CLIENTS,
+    WINDOW_SECONDS,
+    FailureBackoff,
+)
+from portofcall.limits.single_use import SingleUse
+from portofcall.target import Target
+
+MARKER = "Swordfish"
+KEY = TicketKey.load(b"0123456789abcdef0123456789abcdef")
+HERE, THERE = Target("here.example", 22), Target("there.example", 22)
+
+
+@implementer(ICredentialsChecker)
+class Checker:
+    """Answers as it is told, and remembers what it was asked."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, answer: Callable[[Login], Any]) -> None:
+        self.answer = answer
+        self.asked: list[bytes] = []
+
+    def requestAvatarId(self, credentials: Login) -> Any:
+        self.asked.append(credentials.password)
+        return self.answer(credentials)
+
+
+def refuse(_: object) -> None:
+    """Refuse anybody."""
+    raise UnauthorizedLogin
+
+
+def break_down(login: Login) -> None:
+    """Fail as a careless checker does, with the password in the message."""
+    raise RuntimeError(f"no such row: {login.password!r}")
+
+
+def basic(user: str, password: str) -> list[bytes]:
+    """Write an Authorization header."""
+    return [b"Basic " + b64encode(f"{user}:{password}".encode())]
+
+
+class Door:
+    """Credentials, with two clocks that are turned by hand."""
+
+    def __init__(self, *checkers: object, key: TicketKey | None = None) -> None:
+        self.now = 1_800_000_000.0
+        self.ticks = 0.0
+        self.credentials = Credentials(checkers=cast(Any, checkers), ticket_key=key)
+        self.authenticator = Authenticator(
+            self.credentials, wall_clock=lambda: self.now, monotonic=lambda: self.ticks
+        )
+
+    def begin(
+        self,
+        authorization: Iterable[bytes] = (),
+        tickets: Iterable[str] = (),
+        *,
+        client: str = "192.0.2.1",
+        target: Target | None = HERE,
+    ) -> Deferred[str]:
+        """Ask."""
+        return self.authenticator.check(
+            authorization=list(authorization),
+            tickets=[ticket.encode() for ticket in tickets],
+            client=client,
+            target=target,
+        )
+
+    def ask(self, *args: Any, **kwargs: Any) -> str | GatewayError:
+        """Ask, and tell the subject or the error."""
+        return outcome(self.begin(*args, **kwargs))
+
+    def guess(self, times: int = 1, **kwargs: Any) -> list[type]:
+        """Send wrong passwords, and tell the kinds of the answers."""
+        return [type(self.ask(basic("me", "wrong"), **kwargs)) for _ in range(times)]
+
+    def ticket(self, **values: Any) -> str:
+        """Make a ticket."""
+        return KEY.issue(**{"now": self.now, "ttl_seconds": 60, **values})
+
+
+def outcome(answer: Deferred[str]) -> str | GatewayError:
+    """Tell what has come of an attempt."""
+    results: list[Any] = []
+    answer.addBoth(results.append)
+    (result,) = results
+    if isinstance(result, Failure):
+        assert isinstance(result.value, GatewayError), result
+        return result.value
+    assert isinstance(result, str)
+    return result
+
+
+def users() -> InMemoryUsernamePasswordDatabaseDontUse:
+    """Make a checker that knows one user."""
+    return InMemoryUsernamePasswordDatabaseDontUse(me=b"right")
+
+
+def test_where_nothing_is_configured_anybody_may_ask() -> None:
+    """Whatever they send along."""
+    door = Door()
+    assert not door.credentials.required
+    assert door.ask() == door.ask(basic("me", "x"), ["no ticket"]) == "anonymous"
+
+
+def test_a_right_password_opens() -> None:
+    """And the log gets the user's name."""
+    door = Door(users())
+    assert door.credentials.required
+    assert door.ask(basic("me", "right")) == "me"
+    for wrong in (basic("me", "Right"), basic("me", ""), basic("you", "right"), basic("me", "right ")):
+        assert isinstance(door.ask(wrong, client=repr(wrong)), Unauthorized)
+
+
+def test_a_password_file_is_asked(tmp_path: Path) -> None:
+    """As ``--auth file:PATH`` does; when the file is gone nobody gets in."""
+    path = tmp_path / "users"
+    path.write_bytes("zoë:grün:x\n".encode())
+    door = Door(FilePasswordDB(str(path)))
+    assert door.ask(basic("zoë", "grün")) == "zo\\xeb"
+    path.unlink()
+    assert isinstance(door.ask(basic("zoë", "grün")), Unauthorized)
+
+
+def test_the_first_checker_that_accepts_decides() -> None:
+    """One that refuses, breaks or gives no answer does not stand in the way, and opens nothing."""
+    others = [Checker(answer) for answer in (refuse, break_down, lambda _: None, lambda _: b"")]
+    assert Door(*others, users()).ask(basic("me", "right")) == "me"
+    assert isinstance(Door(*others).ask(basic("me", "right")), Unauthorized)
+    assert [checker.asked for checker in others] == [[b"right", b"right"]] * 4
+
+
+@pytest.mark.parametrize(
+    ("avatar", "subject"),
+    [
+        (b"me", "me"),
+        ("me", "me"),
+        (ANONYMOUS, "anonymous"),
+        (b"\xff\n\x1b[31m", "\\\\xff\\n\\x1b[31m"),
+        ("m" * 100, "m" * 61 + "..."),
+    ],
+)
+def test_the_subject_is_short_plain_text(avatar: object, subject: str) -> None:
+    """No user can write control characters or pages of text into the log."""
+    assert Door(Checker(lambda _: avatar)).ask(basic("me", "x")) == subject
+
+
+def test_checkers_must_take_passwords() -> None:
+    """A checker that nobody could pass is refused when the gateway is made."""
+    with pytest.raises(ValueError, match="AllowAnonymousAccess does not check users and passwords"):
+        Door(AllowAnonymousAccess())
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        basic("me", "right") * 2,
+        [b""],
+        [b"Basic"],
+        [b"Basic "],
+        [b"Bearer bWU6cmlnaHQ="],
+        [b"bWU6cmlnaHQ="],
+        [b" Basic bWU6cmlnaHQ="],
+        [b"Basic bWU6cmlnaHQ= "],
+        [b"Basic\tbWU6cmlnaHQ="],
+        [b"Basic bWU6cmlnaHQ"],
+        [b"Basic bWU6cmlnaHQ=="],
+        [b"Basic bWU6cmlnaHR="],
+        [b"Basic bWU6 cmlnaHQ="],
+        [b"Basic bWU6cmlnaHQ=,"],
+        [b"Basic bWU6cmlnaHQ=\n"],
+        [b"Basic " + b64encode(b"me")],
+        [b"Basic " + b64encode(b":right")],
+        [b"Basic " + b64encode(b"me:right\n")],
+        [b"Basic " + b64encode(b"m\0e:right")],
+        [b"Basic " + b64encode(b"me:right\xc2\x85")],
+        [b"Basic " + b64encode(b"m\xe9:right")],
+        [b"Basic " + b64encode(b"me:" + b"x" * MAX_AUTHORIZATION_BYTES)],
+    ],
+)
+def test_other_authorization_is_refused_unread(authorization: list[bytes]) -> None:
+    """No checker is asked about what is not one well-formed Basic header."""
+    checker = Checker(lambda _: b"me")
+    error = Door(checker).ask(authorization)
+    assert isinstance(error, Unauthorized)
+    assert error.sentence.startswith("Authorization must be given once, as Basic")
+    assert not checker.asked
+
+
+def test_the_scheme_is_written_in_any_case_and_the_password_may_hold_colons() -> None:
+    """As RFC 7617 has it."""
+    login = parse_basic([b"bAsIc  " + b64encode(b"me:a:b c:")])
+    assert (login.username, login.password) == (b"me", b"a:b c:")
+
+
+@given(st.text(min_size=1, max_size=30), st.text(max_size=30))
+def test_what_a_client_writes_is_what_a_checker_sees(user: str, password: str) -> None:
+    """Byte for byte; what can't be written in Basic is refused."""
+    try:
+        header = basic(user, password)
+    except UnicodeEncodeError:
+        return
+    control = any(ord(c) < 32 or 127 <= ord(c) < 160 for c in user + password)
+    if control or ":" in user:
+        with suppress(Unauthorized):
+            assert parse_basic(header).username != user.encode()
+    else:
+        login = parse_basic(header)
+        assert (login.username, login.password) == (user.encode(), password.encode())
+
+
+@given(
+    st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: b"Basic " + data), max_size=2)
+)
+def test_no_header_breaks_the_parser(authorization: list[bytes]) -> None:
+    """Whatever is sent is a login or the documented error."""
+    with suppress(Unauthorized):
+        assert parse_basic(authorization).username
+
+
+def test_a_login_is_what_checkers_expect() -> None:
+    """It compares the password itself, in constant time."""
+    login = Login(b"me", b"right")
+    assert verifyObject(IUsernamePassword, login)
+    assert login.checkPassword(b"right")
+    assert not login.checkPassword(b"righ")
+    assert b"right" not in repr(login).encode()
+
+
+def test_a_sound_ticket_opens() -> None:
+    """And the log gets its subject."""
+    door = Door(key=KEY)
+    assert door.ask([], [door.ticket(subject="Zoë\n")]) == "Zo\\xeb\\n"
+    assert door.ask([], [door.ticket()]) == "ticket"
+
+
+def test_without_a_ticket_or_password_nobody_gets_in() -> None:
+    """The answer tells what is asked for, and the challenge fits; asking so is no failure."""
+    both = "this gateway asks for a user and a password or a ticket"
+    for door, sentence, challenge in (
+        (Door(users()), "this gateway asks for a user and a password", "Basic"),
+        (Door(key=KEY), "this gateway asks for a ticket", "Ticket"),
+        (Door(users(), key=KEY), both, "Basic"),
+    ):
+        for _ in range(2 * FREE_FAILURES):
+            error = door.ask()
+            assert isinstance(error, Unauthorized)
+            assert error.sentence == sentence
+        assert door.authenticator.challenge.startswith(f'{challenge} realm="portofcall"')
+
+
+def test_what_is_not_asked_for_is_not_looked_at() -> None:
+    """A proxy's own Authorization does not disturb a ticket, nor a stray ticket a password."""
+    door = Door(key=KEY)
+    assert door.ask([b"Bearer of-the-proxy"], [door.ticket()]) == "ticket"
+    assert isinstance(door.ask(basic("me", "right")), Unauthorized)
+    assert Door(users()).ask(basic("me", "right"), ["stray"]) == "me"
+
+
+def test_a_ticket_decides_where_there_are_both() -> None:
+    """A browser adds a remembered password unasked; a bad ticket is not mended by it."""
+    door = Door(users(), key=KEY)
+    assert door.ask(basic("me", "wrong"), [door.ticket(subject="you")]) == "you"
+    assert isinstance(door.ask(basic("me", "right"), ["bad"]), Unauthorized)
+    assert door.ask(basic("me", "right")) == "me"
+
+
+@pytest.mark.parametrize("ticket", ["", "bad", "ü", "x" * 10_000])
+def test_a_bad_ticket_is_refused(ticket: str) -> None:
+    """Whatever it looks like."""
+    door = Door(key=KEY)
+    assert isinstance(door.ask([], [ticket]), Unauthorized)
+
+
+def test_a_ticket_is_given_once() -> None:
+    """Nobody has to decide which of two counts."""
+    door = Door(key=KEY)
+    error = door.ask([], [door.ticket(), door.ticket()])
+    assert isinstance(error, Unauthorized)
+    assert error.sentence == "ticket must be given once"
+
+
+def test_a_single_use_ticket_admits_one_connection() -> None:
+    """Two requests at the same time get one tunnel."""
+    door = Door(key=KEY)
+    ticket = door.ticket(once=True)
+    assert door.ask([], [ticket]) == "ticket"
+    error = door.ask([], [ticket], client="192.0.2.2")
+    assert isinstance(error, Unauthorized)
+    assert error.sentence == "the ticket has been used"
+
+
+def test_a_single_use_ticket_is_spent_only_where_it_admits() -> None:
+    """A request for another target, or for one that can't be read, leaves it as it is."""
+    door = Door(key=KEY)
+    pinned = door.ticket(once=True, host=HERE.host, port=HERE.port)
+    for target in (THERE, None):
+        error = door.ask([], [pinned], target=target)
+        assert isinstance(error, Unauthorized)
+        assert error.sentence == "the ticket is for another target"
+    assert door.ask([], [pinned]) == "ticket"
+    free = door.ticket(once=True)
+    assert door.ask([], [free], target=None) == "ticket"
+    assert door.ask([], [free], target=THERE) == "ticket"
+    assert isinstance(door.ask([], [free], target=THERE), Unauthorized)
+
+
+def test_too_many_single_use_tickets_is_no_failure_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told when to come back."""
+    monkeypatch.setattr("portofcall.access.authenticator.SingleUse", lambda: SingleUse(most=1))
+    door = Door(key=KEY)
+    assert door.ask([], [door.ticket(once=True)]) == "ticket"
+    for _ in range(2 * FREE_FAILURES):
+        error = door.ask([], [door.ticket(once=True)])
+        assert isinstance(error, TooManyRequests)
+        assert error.sentence == "too many tickets for single use are in use"
+
+
+def test_guessing_gets_slower_and_slower() -> None:
+    """The first few cost nothing; then the wait doubles, up to a minute, and passwords are not looked at."""
+    checker = Checker(refuse)
+    door = Door(checker)
+    assert door.guess(FREE_FAILURES) == [Unauthorized] * FREE_FAILURES
+    waits: list[int | None] = []
+    for _ in range(9):
+        error = door.ask(basic("me", "right"))
+        assert isinstance(error, TooManyRequests)
+        waits.append(error.retry_after_seconds)
+        door.ticks += waits[-1] or 0
+        assert door.guess() == [Unauthorized]
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, LONGEST_WAIT_SECONDS]
+    assert len(checker.asked) == FREE_FAILURES + 9
+
+
+def test_waiting_is_not_made_longer_by_asking() -> None:
+    """A program that asks again too early still gets in when its time has come."""
+    door = Door(users())
+    door.guess(FREE_FAILURES)
+    for _ in range(9):
+        assert door.guess() == [TooManyRequests]
+        door.ticks += 0.1
+    door.ticks += 0.2
+    assert door.ask(basic("me", "right")) == "me"
+
+
+def test_a_success_starts_the_count_anew() -> None:
+    """Somebody who mistypes now and then is never slowed."""
+    door = Door(users(), key=KEY)
+    for _ in range(3):
+        door.guess(FREE_FAILURES - 1)
+        assert door.ask(basic("me", "right")) == "me"
+        door.guess(FREE_FAILURES - 1)
+        assert door.ask([], [door.ticket()]) == "ticket"
+
+
+def test_old_failures_are_forgotten() -> None:
+    """After a while without any."""
+    door = Door(users())
+    door.guess(FREE_FAILURES + 1)
+    door.ticks += WINDOW_SECONDS
+    assert door.guess(FREE_FAILURES) == [Unauthorized] * FREE_FAILURES
+
+
+def test_one_clients_failures_do_not_slow_another() -> None:
+    """They are counted apart."""
+    door = Door(users())
+    door.guess(FREE_FAILURES)
+    assert door.guess() == [TooManyRequests]
+    assert door.ask(basic("me", "right"), client="192.0.2.2") == "me"
+
+
+def test_bad_tickets_are_slowed_and_good_ones_get_in() -> None:
+    """Who guesses behind an address does not lock out those who have tickets."""
+    door = Door(users(), key=KEY)
+    kinds = [type(door.ask([], ["bad"])) for _ in range(FREE_FAILURES + 2)]
+    assert kinds == [Unauthorized] * FREE_FAILURES + [TooManyRequests] * 2
+    assert isinstance(door.ask(basic("me", "right")), TooManyRequests)
+    assert door.ask([], [door.ticket()]) == "ticket"
+
+
+def test_a_burst_of_guesses_gets_no_further_than_a_few() -> None:
+    """While a slow checker thinks, the client's other passwords wait; afterwards they are not looked at."""
+    thinking: list[Deferred[bytes]] = []
+
+    def think(_: Login) -> Deferred[bytes]:
+        thinking.append(Deferred())
+        return thinking[-1]
+
+    door = Door(Checker(think))
+    burst = [door.begin(basic("me", "wrong")) for _ in range(50)]
+    other = door.begin(basic("me", "right"), client="192.0.2.2")
+    assert len(thinking) < 10
+    thinking.pop().callback(b"me")
+    assert outcome(other) == "me"
+    while thinking:
+        thinking.pop(0).errback(UnauthorizedLogin())
+    kinds = [type(outcome(attempt)) for attempt in burst]
+    assert Unauthorized in kinds
+    assert kinds.count(Unauthorized) < FREE_FAILURES + 5
+    assert kinds.count(TooManyRequests) == 50 - kinds.count(Unauthorized)
+    assert not door.authenticator._turns, "nothing is kept of a client that waits for nothing"
+
+
+def test_a_client_that_goes_is_not_waited_for() -> None:
+    """Its attempt is given up, counts for nothing, and does not stand in the way of others."""
+    gone: list[Deferred[bytes]] = []
+
+    def think(_: Login) -> Deferred[bytes]:
+        return Deferred(gone.append)
+
+    door = Door(Checker(think), key=KEY)
+    attempts = [door.begin(basic("me", "x")) for _ in range(20)]
+    for attempt in attempts:
+        attempt.cancel()
+        attempt.addErrback(lambda failure: failure.trap(CancelledError))
+    assert 0 < len(gone) <= len(attempts)
+    assert not door.authenticator._turns
+    assert len(door.authenticator._failures) == 0
+
+
+def test_memory_for_failures_is_bounded() -> None:
+    """An attacker with many addresses fills no memory, and who failed last is remembered."""
+    failures = FailureBackoff(monotonic=lambda: 0.0, most_clients=10)
+    for number in range(1000):
+        for _ in range(FREE_FAILURES):
+            failures.count(str(number))
+    assert len(failures) == 10
+    with pytest.raises(TooManyRequests):
+        failures.judge("999")
+    failures.judge("0")
+    assert MAX_CLIENTS <= 100_000
+
+
+def test_a_client_may_fail_for_ever() -> None:
+    """The wait stays at its longest, and no number grows out of hand."""
+    failures = FailureBackoff(monotonic=lambda: 0.0)
+    for _ in range(5000):
+        failures.count("a")
+    with pytest.raises(TooManyRequests) as caught:
+        failures.judge("a")
+    assert caught.value.retry_after_seconds == LONGEST_WAIT_SECONDS
+
+
+def test_a_broken_checker_is_logged_and_refuses(logged: list[str]) -> None:
+    """The operator learns which one and where; the client, only that it was not let in."""
+    door = Door(Checker(break_down))
+    error = door.ask(basic("me", MARKER))
+    assert isinstance(error, Unauthorized)
+    assert error.sentence == "the user or the password is wrong"
+    (line,) = logged
+    assert "Checker could not check a password: RuntimeError at" in line
+    assert "test_authenticator.py:" in line
+
+
+def test_no_credential_is_told_to_anybody(logged: list[str]) -> None:
+    """Neither errors nor the log hold anything of a password or a token, however they fail."""
+    door = Door(Checker(refuse), Checker(break_down), users(), key=KEY)
+    told: list[str] = []
+    good = door.ticket(subject="me", once=True)
+    expired = KEY.issue(now=door.now - 100, ttl_seconds=60, subject=MARKER)
+    attempts: list[tuple[list[bytes], list[str]]] = [
+        (basic("me", MARKER), []),
+        (basic(MARKER, MARKER), []),
+        (basic("me", MARKER) * 2, []),
+        ([f"Bearer {MARKER}".encode()], []),
+        ([f"Basic {MARKER}".encode()], []),
+        ([b"Basic " + b64encode(MARKER.encode())], []),
+        ([], [MARKER]),
+        ([], [f"{MARKER}.{MARKER}.{MARKER}"]),
+        ([], [good[:-2]]),
+        ([], [expired]),
+        ([], [KEY.issue(now=door.now, ttl_seconds=60, subject=MARKER, host=f"{MARKER}.example")]),
+        ([], [MARKER, good]),
+    ]
+    for number, (authorization, tickets) in enumerate(attempts * 7):
+        result: list[Failure] = []
+        door.begin(authorization, tickets, client=str(number % 12)).addErrback(result.append)
+        (failure,) = result
+        told += [str(failure.value), repr(failure.value), failure.getTraceback(), failure.getErrorMessage()]
+    told += [*logged, repr(door.credentials), repr(KEY)]
+    assert any("too many failed attempts" in text for text in told)
+    assert logged
+    secrets = [MARKER, MARKER.lower(), b64encode(MARKER.encode()).decode()[:10], good[-20:-2], expired[-20:]]
+    for text in told:
+        assert not any(secret in text for secret in secrets), text

@@ -1,0 +1,264 @@
+"""Who comes in: pages, clients and credentials, judged before any upgrade, ping or banner."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.defer import Deferred
+
+from portofcall.access.authenticator import Credentials
+from portofcall.access.client_address import parse_network
+from portofcall.access.gatekeeper import AccessRules
+from portofcall.access.ticket_key import TicketKey
+from portofcall.limits.values import Limits, Rate
+from portofcall.testing import PUBLIC, Response, WebSocketClient, World, lose, pack_frame, upgrade_request
+
+PING = b'{"host": "93.184.215.14", "port": 443}'
+NOW = 1_800_000_000.0
+KEY = TicketKey.load(b"0123456789abcdef0123456789abcdef")
+
+
+def ping(world: World, *, query: str = "", **headers: str) -> Response:
+    """Ask for a ping; the answer of one that is let in comes only after the target's."""
+    lines = [f"POST /api/ping{query} HTTP/1.1", "Host: gateway", f"Content-Length: {len(PING)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    send, transport = world.connect()
+    dialed = len(world.dialed)
+    send("\r\n".join([*lines, "", ""]).encode("latin-1") + PING)
+    if len(world.dialed) > dialed:
+        world.accept()
+    return Response(transport.take())
+
+
+def upgrade(world: World, query: str = "", **headers: Any) -> WebSocketClient:
+    """Ask for a tunnel."""
+    return WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=22{query}", **headers))
+
+
+def basic(text: str) -> str:
+    """Write an Authorization header."""
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def passwords(**users: str) -> Credentials:
+    """Make credentials that know these users."""
+    checker = InMemoryUsernamePasswordDatabaseDontUse()
+    for user, password in users.items():
+        checker.addUser(user.encode(), password.encode())
+    return Credentials(checkers=[checker])
+
+
+def tickets() -> Credentials:
+    """Make credentials that take tickets of `KEY`."""
+    return Credentials(ticket_key=KEY)
+
+
+@pytest.mark.parametrize("ask", [ping, upgrade])
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://gateway", None),
+        ("https://gateway", None),
+        ("http://gateway:8080", 403),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("https://pages.example", None),
+        ("gateway", 400),
+        ("http://gateway/path", 400),
+    ],
+)
+def test_pages_of_others_are_refused(ask: Any, origin: str, status: int | None) -> None:
+    """The gateway's own and those of --origin may ask; so may who is no page."""
+    world = World(rules=AccessRules(origins=frozenset({"https://pages.example"})))
+    result = ask(world, Origin=origin)
+    answer = result.answer if isinstance(result, WebSocketClient) else result
+    assert answer.status == (status or (101 if isinstance(result, WebSocketClient) else 200))
+    if status == 403:
+        assert answer.json["code"] == "origin-refused"
+
+
+def test_two_origins_are_400() -> None:
+    """One of them would be a lie."""
+    raw = upgrade_request().replace(
+        b"Host: gateway", b"Host: gateway\r\nOrigin: http://gateway\r\nOrigin: http://gateway"
+    )
+    assert WebSocketClient(World(), raw).answer.status == 400
+
+
+def test_page_that_bends_its_name_to_loopback_is_refused() -> None:
+    """DNS rebinding: Origin and Host agree, but the name is not this machine's."""
+    for host, status in [("evil.example:8080", 403), ("localhost:8080", 101), ("127.0.0.1:8080", 101)]:
+        world = World()
+        send, transport = world.connect(local="127.0.0.1")
+        send(upgrade_request(Host=host, Origin=f"http://{host}"))
+        assert Response(transport.take()).status == status
+
+
+def test_proxy_on_the_same_machine_may_pass_on_its_name() -> None:
+    """It has a port of its own, which it passes on or leaves out."""
+    world = World()
+    send, transport = world.connect(local="127.0.0.1")
+    send(upgrade_request(Host="gateway.example", Origin="https://gateway.example"))
+    assert Response(transport.take()).status == 101
+
+
+@pytest.mark.parametrize("ask", [ping, upgrade])
+def test_without_credentials_it_is_401(ask: Any) -> None:
+    """And the answer says what is asked for."""
+    result = ask(World(credentials=passwords(ada="lovelace")))
+    answer = result.answer if isinstance(result, WebSocketClient) else result
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+    assert answer.json["code"] == "unauthorized"
+
+
+def test_password_opens_and_the_log_names_who_came(logged: list[str]) -> None:
+    """By name; the password is nowhere."""
+    world = World(credentials=passwords(ada="lovelace"))
+    assert ping(world, Authorization=basic("ada:lovelace")).status == 200
+    assert upgrade(world, Authorization=basic("ada:lovelace")).answer.status == 101
+    assert ping(world, Authorization=basic("ada:babbage")).status == 401
+    assert any("tunnel ada@192.0.2.1:40000" in line for line in logged)
+    assert not any("lovelace" in line or "babbage" in line for line in logged)
+
+
+def test_ticket_opens_its_target_once(logged: list[str]) -> None:
+    """As pinned and for single use; and it is not in the log."""
+    world = World(credentials=tickets())
+    token = KEY.issue(now=NOW, ttl_seconds=60, host=PUBLIC, port=22, subject="page", once=True)
+    elsewhere = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=23&ticket={token}"))
+    assert elsewhere.answer.status == 401
+    assert upgrade(world, f"&ticket={token}").answer.status == 101
+    assert upgrade(world, f"&ticket={token}").answer.status == 401
+    assert ping(world, query=f"?ticket={token}").status == 401
+    assert any("tunnel page@" in line for line in logged)
+    assert not any(token[:20] in line for line in logged)
+
+
+def test_ticket_without_a_sound_target_is_not_used_up() -> None:
+    """A slip of the pen must not cost the ticket."""
+    world = World(credentials=tickets())
+    token = KEY.issue(now=NOW, ttl_seconds=60, once=True)
+    slip = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=0&ticket={token}"))
+    assert slip.answer.status == 101
+    assert slip.close_frame()[0] == 4400
+    assert upgrade(world, f"&ticket={token}").answer.status == 101
+
+
+class SlowChecker(InMemoryUsernamePasswordDatabaseDontUse):
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Deferred[bytes] = Deferred()
+
+    def requestAvatarId(self, credentials: Any) -> Any:
+        return self.answer
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[World, SlowChecker]]:
+    """A world whose passwords take their time."""
+    checker = SlowChecker()
+    credentials = Credentials(checkers=[checker])
+    return World(credentials=credentials), checker  # type: ignore[return-value]
+
+
+def test_hasty_frames_wait_for_the_credentials(slow: tuple[World, SlowChecker]) -> None:
+    """What a client sends before it has our answer is kept, and no more is read of it."""
+    world, checker = slow
+    send, transport = world.connect()
+    send(upgrade_request(Authorization=basic("a:b")) + pack_frame(2, b"hasty"))
+    assert transport.take() == b""
+    assert transport.paused
+    checker.answer.callback(b"a")
+    assert transport.take().startswith(b"HTTP/1.1 101 ")
+    assert not transport.paused
+    assert world.accept().take() == b"hasty"
+
+
+def test_refused_upgrade_goes_on_as_http(slow: tuple[World, SlowChecker]) -> None:
+    """The connection serves the next request."""
+    world, checker = slow
+    send, transport = world.connect()
+    send(upgrade_request(Authorization=basic("a:b")) + b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    checker.answer.errback(ZeroDivisionError())
+    answers = transport.take()
+    assert answers.startswith(b"HTTP/1.1 401 ")
+    assert b"HTTP/1.1 200 " in answers
+
+
+def test_client_that_leaves_while_it_is_judged_leaves_its_place(slow: tuple[World, SlowChecker]) -> None:
+    """Nothing of it stays."""
+    world, _ = slow
+    send, transport = world.connect()
+    send(upgrade_request(Authorization=basic("a:b")))
+    assert world.gateway.admission.used == 1
+    lose(transport)
+    assert world.gateway.admission.used == 0
+
+
+def test_too_many_of_one_client_are_429_with_retry_after() -> None:
+    """Sessions and pings count alike, and a place is free again when a tunnel is closed."""
+    world = World(limits=Limits(max_per_client=1))
+    client = upgrade(world)
+    for answer in (ping(world), upgrade(world).answer):
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+        assert answer.json["code"] == "too-many-requests"
+    lose(client.transport)
+    lose(client.backend)
+    assert ping(world).status == 200
+
+
+def test_too_fast_is_429_with_retry_after() -> None:
+    """Whether it asks for tunnels or for pings."""
+    world = World(limits=Limits(rate_per_client=Rate(0.25, 2)))
+    assert [ping(world).status for _ in range(2)] == [200, 200]
+    answer = ping(world)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "4")
+    world.reactor.advance(4)
+    assert ping(world).status == 200
+
+
+def test_busy_target_is_429_over_http() -> None:
+    """The same error as Close 4429."""
+    world = World(limits=Limits(rate_per_target=Rate(0.5, 1)))
+    assert ping(world).status == 200
+    answer = ping(world)
+    assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (429, "target-busy", "2")
+
+
+def test_forwarded_client_is_counted_if_the_proxy_is_trusted(logged: list[str]) -> None:
+    """And not if it is not: everybody could claim to be somebody else."""
+    trusting = World(
+        rules=AccessRules(trusted=(parse_network("192.0.2.0/24"),)), limits=Limits(max_per_client=1)
+    )
+    for address in ("198.51.100.1", "198.51.100.2"):
+        assert upgrade(trusting, X_Forwarded_For=f"203.0.113.9, {address}").answer.status == 101
+    assert upgrade(trusting, X_Forwarded_For="198.51.100.2").answer.status == 429
+    assert any("tunnel 198.51.100.1 ->" in line for line in logged)
+    wary = World(limits=Limits(max_per_client=1))
+    assert upgrade(wary, X_Forwarded_For="198.51.100.1").answer.status == 101
+    assert upgrade(wary, X_Forwarded_For="198.51.100.2").answer.status == 429
+
+
+def test_nobody_comes_in_while_the_gateway_shuts_down() -> None:
+    """503, and when to try again."""
+    world = World()
+    world.gateway.shut_down()
+    for answer in (ping(world), upgrade(world).answer):
+        assert answer.status == 503
+        assert answer.json["code"] == "draining"
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def test_gateway_is_never_its_own_target() -> None:
+    """Whatever the rules say."""
+    world = World(allow=["127.0.0.1", "public"], names={"me.example.com": ["127.0.0.1"]})
+    world.gateway.loop_guard.add("0.0.0.0", 8080)
+    for host in ("127.0.0.1", "me.example.com"):
+        code, reason = WebSocketClient(world, upgrade_request(f"host={host}&port=8080")).close_frame()
+        assert (code, reason) == (4403, f"blocked: {host}:8080 is this gateway itself")
+    assert WebSocketClient(world, upgrade_request("host=127.0.0.1&port=8081")).received() == []

@@ -1,0 +1,131 @@
+"""``portofcall ticket``: a key and wishes go in, a ticket comes out."""
+
+import argparse
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portofcall.access.ticket import Ticket
+from portofcall.access.ticket_key import TicketKey
+from portofcall.commands.ticket import add_arguments, run
+
+SECRET = b"0123456789abcdef0123456789abcdef\n"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """A file with a secret."""
+    path = tmp_path / "key"
+    path.write_bytes(SECRET)
+    return path
+
+
+def call(*arguments: str) -> int:
+    """Parse a command line as a console script would, and run it."""
+    parser = argparse.ArgumentParser("portofcall")
+    add_arguments(parser.add_subparsers())
+    args = parser.parse_args(["ticket", *arguments])
+    assert args.run is run
+    status: int = run(args)
+    return status
+
+
+def verify(token: str, data: bytes = SECRET) -> Ticket:
+    """Read a token now."""
+    return TicketKey.load(data).verify(token.removesuffix("\n"), time.time())
+
+
+def test_a_ticket_is_printed_on_a_line_of_its_own(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that a shell can put it into a variable."""
+    assert call("--key", str(key_file)) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == 1
+    assert printed.err == ""
+    ticket = verify(printed.out)
+    assert (ticket.subject, ticket.host, ticket.port, ticket.once) == (None, None, None, False)
+    assert 55 < ticket.expires_at - time.time() < 62
+
+
+def test_wishes_are_written_into_the_ticket(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pins, subject, lifetime and single use."""
+    wishes = ["--host", "DB.example", "--port", "5432", "--subject", "alice", "--ttl", "3600", "--once"]
+    assert call("--key", str(key_file), *wishes) == 0
+    ticket = verify(capsys.readouterr().out)
+    assert (ticket.subject, ticket.host, ticket.port, ticket.once) == ("alice", "db.example", 5432, True)
+    assert ticket.expires_at - time.time() > 3590
+
+
+def test_a_private_key_signs_and_the_public_one_verifies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway needs only the public one, which can't make tickets itself."""
+    key = Ed25519PrivateKey.generate()
+    pem = serialization.Encoding.PEM
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    private.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    assert call("--key", str(private)) == 0
+    assert verify(capsys.readouterr().out, public.read_bytes())
+    assert call("--key", str(public)) == 2
+    assert "a public key can't sign tickets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        (["--host", "127.1"], "host must be a host name or an address"),
+        (["--port", "0"], "port must be a whole number from 1 to 65535"),
+        (["--subject", ""], "sub must be a text of 1 to 128 characters"),
+        (["--ttl", "0"], "expected a lifetime of 1 to 86400 whole seconds"),
+        (["--ttl", "86401"], "expected a lifetime of 1 to 86400 whole seconds"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_told_in_one_line(
+    wishes: list[str], told: str, key_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing is printed that could be taken for a ticket."""
+    assert call("--key", str(key_file), *wishes) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == f"portofcall ticket: {told}\n"
+
+
+@pytest.mark.parametrize("option", ["--ttl", "--port"])
+@pytest.mark.parametrize("text", ["1.5", "-1", "soon", "\u0661", "9" * 5000, ""])
+def test_numbers_are_whole(
+    option: str, text: str, key_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In ASCII digits."""
+    with pytest.raises(SystemExit) as caught:
+        call("--key", str(key_file), f"{option}={text}")
+    assert caught.value.code == 2
+    assert "expected a whole number" in capsys.readouterr().err
+
+
+def test_a_key_that_can_not_be_used_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the file's name and nothing of its content."""
+    short = tmp_path / "short"
+    short.write_bytes(b"Swordfish")
+    for path, told in (
+        (short, "expected a secret of at least 32 bytes, or an Ed25519 key in PEM"),
+        (tmp_path / "missing", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
+        assert call("--key", str(path)) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == f"portofcall ticket: --key {path}: {told}\n"
+
+
+def test_a_key_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no default for a secret."""
+    with pytest.raises(SystemExit):
+        call()
+    assert "--key" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+"""A dial resolves once, judges every answer, and connects to a judged address only."""
+
+from typing import Any
+
+import pytest
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol
+
+from portofcall.egress.dialer import Dialed
+from portofcall.errors import (
+    Blocked,
+    ConnectTimedOut,
+    NameNotFound,
+    NameTimedOut,
+    Refused,
+    TargetError,
+    Unreachable,
+)
+from portofcall.target import Target
+from portofcall.testing import World
+
+PUBLIC = "93.184.215.14"
+PUBLIC_V6 = "2606:2800:220:1::1"
+
+
+class Dial:
+    """A dial under way, and what came of it."""
+
+    def __init__(
+        self, world: World, host: str, port: int = 443, timeout_seconds: float | None = None
+    ) -> None:
+        coroutine = world.dialer().dial(
+            Target.parse(host, port), Protocol, client="192.0.2.1", timeout_seconds=timeout_seconds
+        )
+        self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
+        self.results: list[Any] = []
+        self.deferred.addBoth(self.results.append)
+
+    @property
+    def dialed(self) -> Dialed[Protocol]:
+        (result,) = self.results
+        assert isinstance(result, Dialed), result
+        return result
+
+    @property
+    def error(self) -> Any:
+        (failure,) = self.results
+        return failure.value
+
+
+def test_literal_address_is_dialled_without_asking_the_resolver() -> None:
+    """There is nothing to resolve."""
+    world = World()
+    dial = Dial(world, PUBLIC, 22)
+    assert world.dialed == [(PUBLIC, 22)]
+    world.accept()
+    assert str(dial.dialed.address) == PUBLIC
+    assert world.resolver.asked == []
+
+
+def test_ipv6_literal_is_dialled_in_brackets_or_bare() -> None:
+    """Both forms name the same target."""
+    world = World()
+    Dial(world, f"[{PUBLIC_V6}]")
+    Dial(world, PUBLIC_V6)
+    assert world.dialed == [(PUBLIC_V6, 443)] * 2
+
+
+def test_name_is_resolved_once_and_the_answer_is_dialled() -> None:
+    """A resolver that changes its mind has no second chance."""
+    world = World(names={"example.com": [PUBLIC]})
+    Dial(world, "example.com")
+    world.resolver.names["example.com"] = ["127.0.0.1"]
+    assert world.resolver.asked == ["example.com"]
+    assert world.dialed == [(PUBLIC, 443)]
+
+
+def test_several_addresses_are_tried_one_after_the_other() -> None:
+    """Happy eyeballs: the next address gets its chance before the first has timed out."""
+    world = World(names={"example.com": [PUBLIC_V6, PUBLIC]})
+    dial = Dial(world, "example.com")
+    assert world.dialed == [(PUBLIC_V6, 443)]
+    world.reactor.advance(0.5)
+    assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
+    world.accept()
+    assert str(dial.dialed.address) == PUBLIC
+    assert world.reactor.connectors[0].stoppedConnecting, "the loser is given up"
+
+
+def test_one_bad_answer_refuses_the_target() -> None:
+    """Rebinding by a second address does not help."""
+    world = World(names={"example.com": [PUBLIC, "127.0.0.1"]})
+    dial = Dial(world, "example.com")
+    assert isinstance(dial.error, Blocked)
+    assert "127.0.0.1 is loopback" in dial.error.sentence
+    assert world.dialed == []
+
+
+def test_blocked_literal_is_refused_with_its_reason() -> None:
+    """The operator's rule, or the table's row, is in the sentence."""
+    dial = Dial(World(deny=["93.184.0.0/16"]), PUBLIC)
+    assert isinstance(dial.error, Blocked)
+    assert "93.184.0.0/16" in dial.error.sentence
+
+
+def test_denied_name_is_not_even_resolved() -> None:
+    """What the text decides is decided before DNS hears of it."""
+    world = World(deny=["example.com"], names={"example.com": [PUBLIC]})
+    assert isinstance(Dial(world, "example.com").error, Blocked)
+    assert world.resolver.asked == []
+
+
+def test_unknown_name_is_not_found() -> None:
+    """The sentence names it."""
+    error = Dial(World(), "nowhere.example.com").error
+    assert isinstance(error, NameNotFound)
+    assert "nowhere.example.com" in error.sentence
+
+
+def test_slow_look_up_times_out() -> None:
+    """Whoever waits for a name waits for dns_timeout_seconds at most."""
+    world = World(names={"slow.example.com": None})
+    dial = Dial(world, "slow.example.com")
+    world.reactor.advance(4.9)
+    assert dial.results == []
+    world.reactor.advance(0.2)
+    assert isinstance(dial.error, NameTimedOut)
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (error.ConnectionRefusedError(), Refused),
+        (error.TCPTimedOutError(), ConnectTimedOut),
+        (error.TimeoutError(), ConnectTimedOut),
+        (error.NoRouteError(), Unreachable),
+        (error.ConnectError(osError=24, string="Too many open files"), Unreachable),
+    ],
+)
+def test_failed_connection_is_explained(problem: Exception, expected: type[TargetError]) -> None:
+    """Each way to fail has its slug, and the sentence names the target."""
+    world = World()
+    dial = Dial(world, PUBLIC)
+    world.refuse(problem)
+    assert isinstance(dial.error, expected)
+    assert f"{PUBLIC}:443" in dial.error.sentence
+
+
+@pytest.mark.parametrize("names", [{}, {"example.com": [PUBLIC, PUBLIC_V6]}])
+def test_silent_target_times_out(names: dict[str, list[str] | None]) -> None:
+    """One address or several: connect_timeout_seconds is for all of it."""
+    world = World(names=names)
+    dial = Dial(world, "example.com" if names else PUBLIC)
+    world.reactor.pump([1.0] * 9)
+    assert dial.results == []
+    world.reactor.pump([1.0] * 2)
+    assert isinstance(dial.error, ConnectTimedOut)
+    assert "10 s" in dial.error.sentence
+
+
+def test_caller_may_ask_for_another_time_limit() -> None:
+    """A ping brings its own patience."""
+    world = World()
+    dial = Dial(world, PUBLIC, timeout_seconds=2)
+    world.reactor.advance(2.1)
+    assert isinstance(dial.error, ConnectTimedOut)
+
+
+def test_cancelled_dial_is_given_up() -> None:
+    """No connection is left behind for a client that is gone."""
+    world = World()
+    dial = Dial(world, PUBLIC)
+    dial.deferred.cancel()
+    assert isinstance(dial.error, CancelledError)
+    assert world.reactor.connectors[0].stoppedConnecting
+
+
+def test_rtt_is_the_handshake_of_the_winner_alone() -> None:
+    """Neither the look-up nor the attempts before count."""
+    world = World(names={"example.com": [PUBLIC_V6, PUBLIC]})
+    dial = Dial(world, "example.com")
+    world.ticks += 5
+    world.reactor.advance(0.5)
+    world.ticks += 0.0125
+    world.accept()
+    assert dial.dialed.rtt_ms == pytest.approx(12.5)

@@ -1,0 +1,104 @@
+"""Places are counted, and given back."""
+
+import pytest
+
+from portofcall.errors import TargetBusy, TooManyRequests
+from portofcall.limits.admission import Admission, Lease
+from portofcall.limits.values import Limits, Rate
+from tests.support import Time
+
+
+def make(**limits: object) -> tuple[Admission, Time]:
+    """Make an admission with small limits, and its clock."""
+    time = Time()
+    return Admission(Limits(**limits), now=time), time  # type: ignore[arg-type]
+
+
+def test_client_may_have_as_many_as_allowed() -> None:
+    """One more is refused, until one is given back; others are not affected."""
+    admission, _ = make(max_per_client=2)
+    first, _second = admission.enter_client("a"), admission.enter_client("a")
+    with pytest.raises(TooManyRequests, match="connections from this address") as caught:
+        admission.enter_client("a")
+    assert caught.value.retry_after_seconds == 1
+    admission.enter_client("b")
+    first.release()
+    admission.enter_client("a")
+
+
+def test_gateway_may_have_as_many_as_allowed() -> None:
+    """Whoever they are; and whoever is refused takes no place."""
+    admission, _ = make(max_tunnels=2, max_per_client=2)
+    place = admission.enter_client("a")
+    admission.enter_client("b")
+    for _ in range(3):
+        with pytest.raises(TooManyRequests, match="full"):
+            admission.enter_client("c")
+    assert admission.used == 2
+    place.release()
+    admission.enter_client("c")
+
+
+def test_target_may_have_as_many_as_allowed() -> None:
+    """Each address and port for itself."""
+    admission, _ = make(max_per_target=1)
+    place = admission.enter_target("192.0.2.1:22")
+    with pytest.raises(TargetBusy, match="too many connections"):
+        admission.enter_target("192.0.2.1:22")
+    admission.enter_target("192.0.2.1:23")
+    place.release()
+    admission.enter_target("192.0.2.1:22")
+
+
+def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
+    """Whoever is too fast is told when to come back."""
+    admission, time = make(rate_per_client=Rate(2, 5), rate_per_target=Rate(2, 5))
+    for _ in range(5):
+        admission.enter_client("a").release()
+        admission.enter_target("t").release()
+    with pytest.raises(TooManyRequests, match="requests from this address") as refused:
+        admission.enter_client("a")
+    assert refused.value.retry_after_seconds == 1
+    with pytest.raises(TargetBusy, match="too often") as busy:
+        admission.enter_target("t")
+    assert busy.value.retry_after_seconds == 1
+    time.now += 0.5
+    admission.enter_client("a")
+    with pytest.raises(TooManyRequests):
+        admission.enter_client("a")
+    time.now += 3600
+    for _ in range(5):
+        admission.enter_client("a")
+    with pytest.raises(TooManyRequests):
+        admission.enter_client("a")
+
+
+def test_zero_means_no_limit() -> None:
+    """In each of them."""
+    nothing = Rate(0, 0)
+    admission, _ = make(
+        max_tunnels=0, max_per_client=0, max_per_target=0, rate_per_client=nothing, rate_per_target=nothing
+    )
+    for _ in range(1000):
+        admission.enter_client("a")
+        admission.enter_target("t")
+
+
+def test_browser_that_loads_a_page_does_not_meet_the_defaults() -> None:
+    """A page of a hundred resources from five hosts, twice in a row."""
+    admission, time = make()
+    for _ in range(2):
+        leases = [admission.enter_client("a") for _ in range(100)]
+        leases += [admission.enter_target(f"192.0.2.{number % 5}:443") for number in range(100)]
+        for lease in leases:
+            lease.release()
+        time.now += 1
+
+
+def test_lease_is_given_back_once() -> None:
+    """Releasing it again does nothing, and a with statement releases it too."""
+    given_back: list[None] = []
+    with Lease(lambda: given_back.append(None)) as lease:
+        lease.release()
+    lease.release()
+    assert len(given_back) == 1

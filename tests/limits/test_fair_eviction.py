@@ -1,0 +1,58 @@
+"""Whoever brings many makes room for others."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.limits.fair_eviction import FairEviction
+
+
+def test_there_is_room_for_so_many() -> None:
+    """Nobody has to go before it is full."""
+    room = FairEviction[int](3)
+    assert [room.enter(guest, "a") for guest in range(3)] == [None] * 3
+    assert len(room) == 3
+
+
+def test_oldest_of_the_largest_crowd_goes() -> None:
+    """Not somebody who came alone, however long ago."""
+    room = FairEviction[str](4)
+    for guest, client in (("alone", "a"), ("first", "b"), ("second", "b"), ("other", "c")):
+        assert room.enter(guest, client) is None
+    assert room.enter("new", "d") == "first"
+    assert room.enter("newer", "b") == "second"
+    assert len(room) == 4
+
+
+def test_room_is_made_by_leaving() -> None:
+    """Once; to leave again changes nothing."""
+    room = FairEviction[str](1)
+    room.enter("one", "a")
+    room.leave("one", "a")
+    room.leave("one", "a")
+    room.leave("one", "nobody")
+    assert len(room) == 0
+    assert room.enter("two", "a") is None
+
+
+def test_no_limit_is_no_limit() -> None:
+    """Zero says so."""
+    room = FairEviction[int](0)
+    assert not any(room.enter(guest, "a") for guest in range(1, 5000))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.sampled_from("abc")), max_size=200))
+def test_count_is_that_of_the_guests(steps: list[tuple[bool, int, str]]) -> None:
+    """Whoever comes, leaves and is shown out, in any order; there are never too many."""
+    room = FairEviction[tuple[str, int]](5)
+    inside: set[tuple[str, int]] = set()
+    for enters, number, client in steps:
+        guest = (client, number)
+        if enters and guest not in inside:
+            inside.add(guest)
+            leaving = room.enter(guest, client)
+            if leaving is not None:
+                inside.remove(leaving)
+        elif not enters:
+            inside.discard(guest)
+            room.leave(guest, client)
+        assert len(room) == len(inside) <= 5

@@ -1,0 +1,346 @@
+"""Sockets are read at once, as far as they are well; the rest is their transport's business."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
+from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from portofcall.limits.values import KiB
+from portofcall.relay.direct_read import Readiness, direct_transport
+from portofcall.relay.interfaces import IStreamTransport
+from portofcall.testing import FakeTransport
+
+DEADLINE = 10.0
+
+
+@implementer(IReactorFDSet)
+class FakeReactor:
+    """A reactor that is turned by hand.
+
+    Attributes:
+        readers, writers: what it watches.
+        later: what it was asked to call later.
+    """
+
+    def __init__(self) -> None:
+        self.readers: list[Any] = []
+        self.writers: list[Any] = []
+        self.later: list[Any] = []
+
+    def addReader(self, reader: Any) -> None:
+        if reader not in self.readers:
+            self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        if writer not in self.writers:
+            self.writers.append(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        if writer in self.writers:
+            self.writers.remove(writer)
+
+    def removeAll(self) -> list[Any]:
+        raise NotImplementedError
+
+    def getReaders(self) -> list[Any]:
+        return self.readers
+
+    def getWriters(self) -> list[Any]:
+        return self.writers
+
+    def callLater(self, _delay: float, call: Any, *arguments: Any) -> None:
+        self.later.append((call, arguments))
+
+    def turn(self) -> None:
+        """Let everybody read once, as a reactor does."""
+        for reader in list(self.readers):
+            why = reader.doRead()
+            if why is not None:
+                self.removeReader(reader)
+                reader.connectionLost(Failure(why))
+        later, self.later = self.later, []
+        for call, arguments in later:
+            call(*arguments)
+
+
+class Listener(Protocol):
+    """Writes down what it receives, and how that ends.
+
+    Attributes:
+        then: called after each read.
+    """
+
+    def __init__(self, readiness: Readiness) -> None:
+        self.readiness = readiness
+        self.received = b""
+        self.reads: list[int] = []
+        self.kinds: set[type] = set()
+        self.end: Any = None
+        self.then: Callable[[], object] = lambda: None
+
+    def connectionMade(self) -> None:
+        self.direct = direct_transport(
+            cast(IStreamTransport, self.transport), self.readiness, self.dataReceived
+        )
+        self.direct.resumeProducing()
+
+    def dataReceived(self, data: bytes | memoryview) -> None:
+        self.kinds.add(type(data))
+        self.reads.append(len(data))
+        self.received += data
+        self.then()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        self.direct.closed()
+        self.end = reason.type
+
+
+class Line:
+    """A TCP connection to ourselves: one end plain, the other one read at once."""
+
+    def __init__(self, reactor: FakeReactor, readiness: Readiness) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1)
+            self.peer = socket.create_connection(listener.getsockname(), timeout=DEADLINE)
+            ours, _ = listener.accept()
+        self.reactor = reactor
+        self.listener = Listener(readiness)
+        self.connection = Connection(ours, self.listener, reactor)
+        self.connection.connected = 1
+        self.connection.startReading()
+        self.listener.makeConnection(self.connection)
+
+    def close(self) -> None:
+        self.peer.close()
+        if self.listener.end is None:
+            self.listener.direct.abortConnection()
+            self.reactor.turn()
+
+
+class Station:
+    """Lines that one reactor and one readiness care for."""
+
+    def __init__(self) -> None:
+        self.reactor = FakeReactor()
+        self.readiness = Readiness(self.reactor)
+        self.lines: list[Line] = []
+
+    def line(self) -> Line:
+        self.lines.append(Line(self.reactor, self.readiness))
+        return self.lines[-1]
+
+    def until(self, holds: Any) -> None:
+        """Turn the reactor until this holds; loopback is quick, but not at once."""
+        deadline = time.monotonic() + DEADLINE
+        while not holds():
+            assert time.monotonic() < deadline, "it does not come to hold"
+            self.reactor.turn()
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    """A place with no lines yet."""
+    made = Station()
+    yield made
+    for line in made.lines:
+        line.close()
+
+
+def test_it_is_what_a_reactor_can_watch(station: Station) -> None:
+    """All of the interface."""
+    assert verifyObject(IReadDescriptor, station.readiness)
+
+
+def test_bytes_are_received_without_the_transport(station: Station) -> None:
+    """As a view of the buffer that all share."""
+    line = station.line()
+    line.peer.sendall(b"hello")
+    station.until(lambda: line.listener.received == b"hello")
+    assert line.listener.kinds == {memoryview}
+    assert station.reactor.readers == [station.readiness]
+
+
+def test_many_sockets_are_read_in_one_turn(station: Station) -> None:
+    """Each of them gets its own bytes."""
+    lines = [station.line() for _ in range(20)]
+    for number, line in enumerate(lines):
+        line.peer.sendall(b"%d" % number)
+    station.until(lambda: all(line.listener.received for line in lines))
+    assert [line.listener.received for line in lines] == [b"%d" % number for number in range(20)]
+
+
+def test_paused_is_not_read(station: Station) -> None:
+    """Until it is resumed; twice is once."""
+    quiet, other = station.line(), station.line()
+    quiet.listener.direct.pauseProducing()
+    quiet.listener.direct.pauseProducing()
+    quiet.peer.sendall(b"later")
+    other.peer.sendall(b"now")
+    station.until(lambda: other.listener.received == b"now")
+    assert quiet.listener.received == b""
+    quiet.listener.direct.resumeProducing()
+    quiet.listener.direct.resumeProducing()
+    station.until(lambda: quiet.listener.received == b"later")
+
+
+def test_pause_in_the_middle_of_a_turn_holds_at_once(station: Station) -> None:
+    """Another socket that was ready in the same turn is not read any more."""
+    lines = one, two = station.line(), station.line()
+    one.listener.then = two.listener.direct.pauseProducing
+    two.listener.then = one.listener.direct.pauseProducing
+    for line in lines:
+        line.listener.direct.pauseProducing()
+        line.peer.sendall(b"x")
+    for line in lines:
+        line.listener.direct.resumeProducing()
+    station.until(lambda: one.listener.received or two.listener.received)
+    for _ in range(10):
+        station.reactor.turn()
+    assert sorted(line.listener.received for line in lines) == [b"", b"x"]
+
+
+def test_less_is_read_at_a_time_where_it_has_to_wait(station: Station) -> None:
+    """256 KiB, or 64 KiB."""
+    line = station.line()
+    line.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * KiB)
+    for bulk, most in ((True, 256 * KiB), (False, 64 * KiB)):
+        line.listener.reads.clear()
+        line.listener.received = b""
+        line.listener.direct.reads_bulk = bulk
+        line.peer.setblocking(True)
+        line.peer.sendall(bytes(400 * KiB))
+        station.until(lambda: len(line.listener.received) == 400 * KiB)
+        assert max(line.listener.reads) <= most
+    assert max(line.listener.reads) == 64 * KiB
+
+
+def test_end_is_the_transports_to_find(station: Station) -> None:
+    """What came before it has been received."""
+    line = station.line()
+    line.peer.sendall(b"last words")
+    line.peer.close()
+    station.until(lambda: line.listener.end is not None)
+    assert line.listener.received == b"last words"
+    assert line.listener.end is ConnectionDone
+    assert station.reactor.readers == []
+
+
+def test_reset_is_told_from_an_end(station: Station) -> None:
+    """A backend that crashed did not finish."""
+    line = station.line()
+    line.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.peer.close()
+    station.until(lambda: line.listener.end is not None)
+    assert line.listener.end is ConnectionLost
+
+
+def test_reset_that_only_reading_shows_is_told_from_an_end(station: Station) -> None:
+    """It may come between the event and the read."""
+    line = station.line()
+    line.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.peer.close()
+    readable = station.readiness._readable[line.connection.fileno()]
+    readable(1)
+    station.until(lambda: line.listener.end is not None)
+    assert line.listener.end is ConnectionLost
+
+
+def test_event_with_nothing_to_read_is_passed_over(station: Station) -> None:
+    """One that was meant for a socket before, with the same number."""
+    line = station.line()
+    station.readiness._readable[line.connection.fileno()](1)
+    assert line.listener.end is None
+    line.peer.sendall(b"x")
+    station.until(lambda: line.listener.received == b"x")
+
+
+def test_error_of_a_receiver_ends_its_connection_only(station: Station) -> None:
+    """It is logged, and others go on."""
+    logged: list[Any] = []
+    observer = cast(ILogObserver, logged.append)
+    globalLogPublisher.addObserver(observer)
+    try:
+        broken, other = station.line(), station.line()
+        broken.listener.then = lambda: 1 // 0
+        broken.peer.sendall(b"x")
+        station.until(lambda: broken.listener.end is not None)
+        other.peer.sendall(b"y")
+        station.until(lambda: other.listener.received == b"y")
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert broken.listener.end is ZeroDivisionError
+    assert any("could not take" in str(event.get("log_format")) for event in logged)
+
+
+def test_abort_stops_reading_at_once(station: Station) -> None:
+    """What arrives after it is not received."""
+    line = station.line()
+    line.peer.sendall(b"too late")
+    line.listener.direct.abortConnection()
+    station.until(lambda: line.listener.end is not None)
+    assert line.listener.received == b""
+    assert line.listener.end is ConnectionAborted
+
+
+def test_reactor_watches_nothing_when_there_is_nothing_to_watch(station: Station) -> None:
+    """Whatever was before; and everything works again after that."""
+    assert station.reactor.readers == []
+    for _ in range(3):
+        line = station.line()
+        assert station.reactor.readers == [station.readiness]
+        line.peer.sendall(b"x")
+        station.until(lambda line=line: line.listener.received == b"x")
+        line.close()
+        assert station.reactor.readers == []
+
+
+def test_turn_ends_however_much_there_is_to_read(station: Station) -> None:
+    """Timers and other connections of the reactor wait a millisecond, and what is read in that."""
+    line = station.line()
+    seconds = 0.0
+
+    def read_on() -> None:
+        nonlocal seconds
+        seconds += 0.4e-3
+        line.peer.sendall(b"x")
+
+    station.readiness._now = lambda: seconds
+    line.listener.then = read_on
+    line.peer.sendall(b"x")
+    station.until(lambda: line.listener.reads)
+    assert len(line.listener.reads) <= 3
+
+
+def test_only_plain_sockets_are_read_at_once() -> None:
+    """TLS has to decrypt first, and a fake has no socket: these are read by their transports."""
+    transport: Any = FakeTransport()
+    readiness = Readiness(FakeReactor())
+    made = direct_transport(transport, readiness, lambda data: None)
+    made.pauseProducing()
+    assert transport.paused
+    made.resumeProducing()
+    assert not transport.paused
+    made.write(memoryview(b"bytes"))
+    made.writeSequence((b"of ", memoryview(b"its own")))
+    assert transport.buffer == b"bytesof its own"
+
+
+def test_reactor_that_can_watch_nothing_is_not_asked_to() -> None:
+    """IOCP, and what tests use."""
+    assert not Readiness(object()).available

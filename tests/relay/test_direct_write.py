@@ -1,0 +1,200 @@
+"""What is sent at once arrives as if it had been queued: in order, once, no faster than it is read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.limits.values import KiB
+from portofcall.relay.direct_write import DirectWrite
+from portofcall.testing import FakeSource
+
+
+class Wire:
+    """A socket whose peer reads now and then, and the transport that owns it.
+
+    Args:
+        takes: how much each `send` takes, one after the other; 0 means that it would block, None that the
+            connection is gone. When they are used up it takes everything.
+    """
+
+    def __init__(self, takes: list[int | None]) -> None:
+        self.sent = b""
+        self.sends = 0
+        self._takes = takes
+        self.transport = Queue(self)
+
+    def sendmsg(self, pieces: Sequence[bytes]) -> int:
+        return self.send(b"".join(pieces))
+
+    def send(self, data: bytes) -> int:
+        self.sends += 1
+        take = self._takes.pop(0) if self._takes else len(data)
+        if take is None:
+            raise ConnectionResetError
+        if not take:
+            raise BlockingIOError
+        self.sent += data[:take]
+        return min(take, len(data))
+
+
+class Queue:
+    """A transport as Twisted's are to a pull producer: it asks for more whenever all has been sent."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.queued = b""
+        self.producer: Any = None
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert isinstance(data, bytes)
+        self.queued += data
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert not streaming
+        self.producer = producer
+        producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def loseConnection(self) -> None:
+        assert self.producer is None
+        self.closed = True
+
+    def turn(self, most: int) -> None:
+        """Let the reactor send."""
+        if self.queued:
+            self._wire.sent += self.queued[:most]
+            self.queued = self.queued[most:]
+            if not self.queued and self.producer is not None:
+                self.producer.resumeProducing()
+
+
+def make(takes: list[int | None]) -> tuple[Any, Wire, FakeSource]:
+    """Make one with a producer."""
+    wire = Wire(takes)
+    now: Any = DirectWrite(wire.transport, wire)  # type: ignore[arg-type]
+    source = FakeSource()
+    now.registerProducer(source, True)
+    return now, wire, source
+
+
+def test_socket_that_takes_it_gets_it_at_once() -> None:
+    """Nothing is queued, and no turn of the reactor is needed."""
+    now, wire, _ = make([])
+    now.write(b"one ")
+    now.writeSequence((b"two ", b"three"))
+    assert wire.sent == b"one two three"
+    assert wire.sends == 2
+    assert wire.transport.queued == b""
+
+
+def test_rest_is_queued_and_nothing_overtakes_it() -> None:
+    """Until the transport has sent it."""
+    now, wire, _ = make([3])
+    now.write(b"12345")
+    now.write(b"67")
+    assert (wire.sent, wire.transport.queued, wire.sends) == (b"123", b"4567", 1)
+    wire.transport.turn(2)
+    now.write(b"8")
+    assert wire.sends == 1
+    wire.transport.turn(99)
+    now.write(b"9")
+    assert wire.sent == b"123456789"
+    assert wire.sends == 2
+
+
+@pytest.mark.parametrize("take", [0, None])
+def test_socket_that_takes_nothing_leaves_it_to_the_transport(take: int | None) -> None:
+    """Which finds out whether it is busy or broken."""
+    now, wire, _ = make([take])
+    now.write(b"12345")
+    assert (wire.sent, wire.transport.queued) == (b"", b"12345")
+
+
+def test_what_was_queued_before_goes_first() -> None:
+    """The answer to the handshake, for one."""
+    wire = Wire([])
+    now: Any = DirectWrite(wire.transport, wire)  # type: ignore[arg-type]
+    now.write(b"first ")
+    now.registerProducer(FakeSource(), True)
+    now.write(b"second")
+    assert wire.sent == b""
+    wire.transport.turn(99)
+    assert wire.sent == b"first second"
+
+
+def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
+    """As the transport itself would do it."""
+    now, wire, source = make([0])
+    now.write(bytes(64 * KiB))
+    assert not source.paused
+    now.write(b"x")
+    assert source.paused
+    wire.transport.turn(64 * KiB)
+    assert source.paused
+    wire.transport.turn(1)
+    assert not source.paused
+
+
+def test_after_the_producer_is_gone_it_queues_and_can_close() -> None:
+    """Nobody would tell when all has been sent."""
+    now, wire, _ = make([1])
+    now.write(b"12")
+    now.unregisterProducer()
+    wire.transport.turn(99)
+    now.write(b"3")
+    assert (wire.sent, wire.transport.queued) == (b"12", b"3")
+    now.loseConnection()
+    assert wire.transport.closed
+
+
+def test_lost_connection_stops_the_producer() -> None:
+    """Once."""
+    now, wire, _ = make([])
+    stopped: list[None] = []
+
+    class Stoppable(FakeSource):
+        def stopProducing(self) -> None:
+            stopped.append(None)
+
+    now.unregisterProducer()
+    now.registerProducer(Stoppable(), True)
+    wire.transport.producer.stopProducing()
+    now.unregisterProducer()
+    assert len(stopped) == 1
+
+
+def test_one_push_producer_is_taken() -> None:
+    """Anything else is a mistake in the program."""
+    now, _, source = make([])
+    with pytest.raises(RuntimeError):
+        now.registerProducer(source, True)
+
+
+@given(
+    takes=st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=40),
+    pieces=st.lists(st.binary(min_size=1, max_size=30), max_size=40),
+    turns=st.lists(st.integers(0, 40), max_size=40),
+)
+def test_same_bytes_arrive_as_through_the_transport_alone(
+    takes: list[int | None], pieces: list[bytes], turns: list[int]
+) -> None:
+    """Under any partial sends and any turns of the reactor, from a buffer that is overwritten afterwards."""
+    now, wire, _ = make(list(takes))
+    for number, piece in enumerate(pieces):
+        buffer = bytearray(piece)
+        view = memoryview(buffer)
+        if number % 2:
+            now.writeSequence((piece[:2], view[2:]))
+        else:
+            now.write(view)
+        buffer[:] = bytes(len(buffer))
+        if number < len(turns):
+            wire.transport.turn(turns[number])
+    wire.transport.turn(1 << 30)
+    assert wire.sent == b"".join(pieces)

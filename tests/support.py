@@ -1,0 +1,62 @@
+"""What several test modules share."""
+
+import itertools
+import json
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, cast
+
+from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.direct_read import Readiness
+from portofcall.relay.interfaces import IStreamTransport
+from portofcall.target import Address
+from portofcall.testing import FakeTransport, Response, World
+
+
+def open_backend(transport: FakeTransport) -> BackendEnd:
+    """Make a backend end that is connected through ``transport``."""
+    backend = BackendEnd(Readiness(None))
+    backend.makeConnection(cast(IStreamTransport, transport))
+    return backend
+
+
+class Post:
+    """A POST that is answered when its probe has ended."""
+
+    def __init__(self, world: World, path: str, payload: Any) -> None:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        send, self.transport = world.connect()
+        send(f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    @property
+    def answer(self) -> Response:
+        return Response(self.transport.take())
+
+
+def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut ``data`` at these places, as far as they are in it."""
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in itertools.pairwise(places)]
+
+
+def corpus() -> list[tuple[str, str, str | int, list[Address] | None, str]]:
+    """The rows of egress/corpus.txt: verdict, host, port, addresses, trick."""
+    rows: list[tuple[str, str, str | int, list[Address] | None, str]] = []
+    for line in (Path(__file__).parent / "egress" / "corpus.txt").read_text("ascii").splitlines():
+        if line and not line.startswith("#"):
+            columns, _, trick = line.rpartition("  # ")
+            verdict, values = columns.split(maxsplit=1)
+            host, port, *more = json.loads(f"[{values}]")
+            addresses = [ip_address(text) for text in more[0]] if more else None
+            rows.append((verdict, host, port, addresses, trick))
+    return rows
+
+
+class Time:
+    """A clock that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

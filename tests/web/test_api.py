@@ -1,0 +1,294 @@
+"""The JSON API answers as documented, and its errors name what is wrong."""
+
+from typing import Any
+
+import pytest
+from twisted.internet import error
+
+from portofcall.limits.values import Limits, MiB
+from portofcall.testing import PUBLIC, Response, World, lose, request
+from tests.support import Post
+
+
+def test_ping_tells_the_time() -> None:
+    """Host, port, and the time with at most two decimals, in the form that programs know."""
+    world = World()
+    post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
+    world.accept()
+    answer = post.answer
+    assert answer.status == 200
+    rtt = answer.json["rtt"]
+    assert rtt == round(rtt, 2)
+    assert answer.json == {
+        "success": True,
+        "host": PUBLIC,
+        "port": 443,
+        "rtt": rtt,
+        "message": f"TCP Ping Success: {rtt}ms",
+    }
+
+
+def test_banner_tells_what_the_server_says() -> None:
+    """Port 22 goes without saying."""
+    world = World()
+    post = Post(world, "/api/ssh/connect", {"host": PUBLIC})
+    assert world.dialed == [(PUBLIC, 22)]
+    backend: Any = world.accept()
+    backend.protocol.dataReceived(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+    answer = post.answer.json
+    assert answer.pop("rtt") >= 0
+    assert answer == {
+        "success": True,
+        "message": "SSH server reachable",
+        "host": PUBLIC,
+        "port": 22,
+        "banner": "SSH-2.0-OpenSSH_9.2p1 Debian-2",
+        "software": "OpenSSH_9.2p1",
+        "protocol": "2.0",
+        "comments": "Debian-2",
+    }
+
+
+@pytest.mark.parametrize("path", ["/api/ping", "/api/ssh/connect"])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "body"),
+        (b"{", "body"),
+        (b"[1]", "body"),
+        (b'"text"', "body"),
+        (b"\xff\xfe{}", "body"),
+        ('{"host": "10.0.0.1", "port": 1}'.encode("utf-16"), "body"),
+        (b'{"host": "\xed\xa0\x80.example.com", "port": 1}', "body"),
+        (b"[" * 3000, "body"),
+        (b'{"port": 1}', "host"),
+        (b'{"host": 5, "port": 1}', "host"),
+        (b'{"host": null, "port": 1}', "host"),
+        (b'{"host": "a.example.com", "port": "22"}', "port"),
+        (b'{"host": "a.example.com", "port": true}', "port"),
+        (b'{"host": "a.example.com", "port": 22.0}', "port"),
+        (b'{"host": "a.example.com", "port": 0}', "port"),
+        (b'{"host": "a.example.com", "port": 65536}', "port"),
+        (b'{"host": "a.example.com", "port": null}', "port"),
+        (b'{"host": "a.example.com", "port": 1, "timeout": "5"}', "timeout"),
+        (b'{"host": "a.example.com", "port": 1, "timeout": true}', "timeout"),
+        (b'{"host": "a.example.com", "port": 1, "timeout": NaN}', "body"),
+        (b'{"host": "127.1", "port": 1}', "host"),
+        (b'{"host": "a b", "port": 1}', "host"),
+        (b'{"host": "", "port": 1}', "host"),
+    ],
+)
+def test_bad_body_is_400_and_names_the_field(path: str, body: bytes, field: str) -> None:
+    """No guessing: strings are not ports, booleans are not numbers."""
+    world = World()
+    answer = request(world, "POST", path, body)
+    assert answer.status == 400
+    assert answer.json["success"] is False
+    assert field in answer.json["error"]
+    assert answer.json["code"] in {"invalid-field", "invalid-target"}
+    assert world.dialed == []
+
+
+def test_ping_needs_a_port() -> None:
+    """Only the SSH probe has a default."""
+    assert "port" in request(World(), "POST", "/api/ping", b'{"host": "a.example.com"}').json["error"]
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(1, 1), (1000, 1), (2500, 2.5), (99999, 30), (None, 10)])
+def test_timeout_is_in_milliseconds_and_clamped(timeout: int | None, seconds: float) -> None:
+    """From 1000 to 30000, 10000 if nothing is said."""
+    world = World()
+    payload = {"host": PUBLIC, "port": 443} | ({} if timeout is None else {"timeout": timeout})
+    post = Post(world, "/api/ping", payload)
+    world.reactor.advance(seconds - 0.1)
+    assert post.transport.take() == b""
+    world.reactor.advance(0.2)
+    answer = post.answer
+    assert (answer.status, answer.json["code"]) == (504, "connect-timeout")
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "code"),
+    [
+        (error.ConnectionRefusedError(), 502, "refused"),
+        (error.NoRouteError(), 502, "unreachable"),
+        (error.TimeoutError(), 504, "connect-timeout"),
+    ],
+)
+def test_failed_dial_has_its_status(problem: Exception, status: int, code: str) -> None:
+    """One sentence for people, one slug for programs."""
+    world = World()
+    post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
+    world.refuse(problem)
+    answer = post.answer
+    assert answer.status == status
+    assert answer.json["code"] == code
+    assert PUBLIC in answer.json["error"]
+
+
+def test_blocked_target_is_403() -> None:
+    """The reason is told."""
+    answer = request(World(), "POST", "/api/ping", b'{"host": "10.1.2.3", "port": 22}')
+    assert (answer.status, answer.json["code"]) == (403, "blocked")
+    assert "10.1.2.3" in answer.json["error"]
+
+
+def test_unknown_name_is_502_and_slow_dns_504() -> None:
+    """Names fail in two ways."""
+    world = World(names={"slow.example.com": None})
+    answer = request(world, "POST", "/api/ping", b'{"host": "no.example.com", "port": 22}')
+    assert (answer.status, answer.json["code"]) == (502, "name-not-found")
+    post = Post(world, "/api/ping", {"host": "slow.example.com", "port": 22})
+    world.reactor.advance(5.1)
+    answer = post.answer
+    assert (answer.status, answer.json["code"]) == (504, "dns-timeout")
+
+
+def test_silent_ssh_server_is_504_and_others_are_502() -> None:
+    """Each way not to be an SSH server has a slug of its own."""
+    world = World()
+    codes = []
+    for happen in (
+        lambda backend: world.reactor.advance(10.1),
+        lambda backend: backend.protocol.dataReceived(b"HTTP/1.1 400 Bad Request" + b" " * 255),
+        lose,
+    ):
+        post = Post(world, "/api/ssh/connect", {"host": PUBLIC})
+        happen(world.accept())
+        answer = post.answer
+        codes.append((answer.status, answer.json["code"]))
+    assert codes == [(504, "banner-timeout"), (502, "not-ssh"), (502, "closed-early")]
+
+
+def test_client_that_hangs_up_ends_the_probe() -> None:
+    """Nobody waits for an answer that nobody reads."""
+    world = World()
+    post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
+    lose(post.transport)
+    assert world.reactor.connectors[0].stoppedConnecting
+
+
+def test_unforeseen_error_is_500_and_logged(logged: list[str]) -> None:
+    """The client learns nothing of our inside, the operator everything."""
+    world = World()
+    world.resolver.names["a.example.com"] = ["not an address"]
+    answer = request(world, "POST", "/api/ping", b'{"host": "a.example.com", "port": 22}')
+    assert (answer.status, answer.json["code"]) == (500, "internal-error")
+    assert "address" not in answer.json["error"]
+    assert any("/api/ping" in line for line in logged)
+
+
+def test_answer_that_fails_is_logged_and_ends_the_connection(
+    logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than leaving the client to wait for ever."""
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("portofcall.web.responses.error_response", broken)
+    send, transport = World().connect()
+    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
+    assert transport.log == ["reset"]
+    assert any("could not answer" in line for line in logged)
+
+
+@pytest.mark.parametrize("path", ["/api/ping", "/api/ssh/connect"])
+def test_wrong_method_is_405_with_allow(path: str) -> None:
+    """Probes are POST only."""
+    answer = request(World(), "GET", path)
+    assert answer.status == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json["code"] == "method-not-allowed"
+
+
+def test_large_body_is_refused_before_it_is_read() -> None:
+    """The answer comes after the headers already, and the connection is closed."""
+    send, transport = World().connect()
+    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4097\r\n\r\n")
+    answer = Response(transport.take())
+    assert answer.status == 413
+    assert answer.json["code"] == "body-too-large"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["connection"] == "close"
+
+
+def test_large_chunked_body_is_refused_when_it_gets_too_large() -> None:
+    """A body without a length is counted."""
+    send, transport = World().connect()
+    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n")
+    send(b"1000\r\n" + b" " * 4096 + b"\r\n")
+    assert transport.take() == b""
+    send(b"1\r\n \r\n0\r\n\r\n")
+    assert Response(transport.take()).status == 413
+
+
+def test_client_that_was_refused_may_finish_sending() -> None:
+    """Its bytes are dropped, so that it gets the answer; but not for ever."""
+    world = World()
+    for end in (lambda send: world.reactor.advance(2.1), lambda send: send(bytes(8 * MiB))):
+        send, transport = world.connect()
+        send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 99999999\r\n\r\n{")
+        send(b"GET / HTTP/1.1\r\n\r\n" + bytes(1 * MiB))
+        assert Response(transport.take()).status == 413
+        assert transport.log == []
+        end(send)
+        assert transport.log == ["close"]
+        lose(transport)
+        assert world.reactor.getDelayedCalls() == []
+
+
+def test_largest_allowed_body_is_read() -> None:
+    """4096 bytes are not too many."""
+    body = b'{"host": "10.0.0.1", "port": 1}'.ljust(4096)
+    assert request(World(), "POST", "/api/ping", body).status == 403
+
+
+def test_large_body_in_a_foreign_site_is_refused_too() -> None:
+    """In somebody's own Site the body is read before us, but never parsed."""
+    from twisted.web.server import Site
+
+    world = World(limits=Limits(max_body_bytes=64))
+    world.site = Site(world.gateway.resource())
+    answer = request(world, "POST", "/api/ping", b'{"host": "10.0.0.1", "port": 1}'.ljust(65))
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/ssh", "/api/ssh/x", "/api/ping/x"])
+def test_unknown_api_paths_are_404_in_json(path: str) -> None:
+    """Programs get what programs read."""
+    answer = request(World(), "GET", path)
+    assert answer.status == 404
+    assert answer.json == {"success": False, "error": "there is nothing here", "code": "not-found"}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/a/b/c", "//", "/index.html"])
+def test_unknown_paths_elsewhere_are_404_in_text(path: str) -> None:
+    """People get what people read."""
+    answer = request(World(), "GET", path)
+    assert answer.status == 404
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert len(answer.body) < 100
+
+
+def test_front_page_says_what_this_is() -> None:
+    """A visitor learns what answers here."""
+    answer = request(World(), "GET", "/")
+    assert answer.status == 200
+    assert b"/api/connect" in answer.body
+    assert request(World(), "HEAD", "/").status == 200
+    refused = request(World(), "POST", "/", b"")
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/x"), ("GET", "/api/x"), ("GET", "/api/ping"), ("GET", "/api/connect")],
+)
+def test_every_answer_carries_the_security_headers(method: str, path: str) -> None:
+    """Also the errors."""
+    headers = request(World(), method, path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers.get("cache-control") == ("no-store" if path.startswith("/api") else None)
