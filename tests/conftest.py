@@ -17,6 +17,16 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+#: The time limit of a slow test, in seconds; that of the others is in setup.cfg.
+SLOW_TIMEOUT_SECONDS = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests more time than the others have."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_SECONDS))
+
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
