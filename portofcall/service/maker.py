@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-from pathlib import Path
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
@@ -11,7 +10,6 @@ from twisted.internet.endpoints import serverFromString
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
-from portofcall.egress.policy_file import read_policy
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
@@ -47,7 +45,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     credentials = Credentials(checkers=options["credCheckers"], ticket_key=options["ticket-key"])
     gateway = Gateway(
         reactor,
-        policy=options.read_policy(),
+        policy=options.policy,
         limits=limits,
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=tuple(options["trust-forwarded"])),
         credentials=credentials,
@@ -70,9 +68,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if options["policy"] is not None:
         source = PolicyReload(
             reactor,
-            lambda: read_policy(Path(options["policy"]), allow=options["allow"], deny=options["deny"]),
+            options.read_policy,
             lambda policy: setattr(gateway, "policy", policy),
-            description=options["policy"],
+            description=str(options["policy"]),
         )
         source.setServiceParent(service)
     if options["demo"]:

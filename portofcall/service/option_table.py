@@ -1,108 +1,199 @@
-"""What options ``twistd portofcall`` takes, and what --help says of them."""
+"""The options of ``twistd portofcall``. ``--help`` and the table in docs/running.md are made of these rows.
 
-from collections.abc import Callable
-from typing import Any
+A new limit is one row here, one field in `portofcall.limits.values.Limits`, and one row in docs/running.md;
+a test prints the row that the documentation lacks.
+"""
 
-from portofcall.service.option_values import parse_count, parse_rate, parse_seconds, parse_size
+from typing import Final
 
-DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+from portofcall.access.client_address import parse_network
+from portofcall.access.origin import parse_origin
+from portofcall.service.option import Group, Option
+from portofcall.service.option_values import (
+    DEFAULT_LISTEN,
+    parse_allow,
+    parse_count,
+    parse_deny,
+    parse_endpoint,
+    parse_path,
+    parse_rate,
+    parse_seconds,
+    parse_size,
+    parse_ticket_key,
+)
 
-#: For each numeric option: its metavariable, its parser, its field in `Limits`, and what it does.
-NUMBERS: dict[str, tuple[str, Callable[[str], Any], str, str]] = {
-    "high-water": ("BYTES", parse_size, "high_water_bytes",
-        "How much may wait for a slow reader before its sender is paused; 512K and 1M will do. "
-        "[default: 1M bytes]"),
-    "max-message": ("BYTES", parse_size, "max_message_bytes",
-        "The largest WebSocket message that is sent out. [default: 1M bytes]"),
-    "connect-timeout": ("SECONDS", parse_seconds, "connect_timeout_seconds",
-        "For a target to accept the connection. [default: 10 seconds]"),
-    "dns-timeout": ("SECONDS", parse_seconds, "dns_timeout_seconds",
-        "For a host name to be resolved. [default: 5 seconds]"),
-    "max-tunnels": ("COUNT", parse_count, "max_tunnels",
-        "The most tunnels, pings and banners at a time; 0 means no limit, here and below. "
-        "[default: 10000, or 40 % of the file descriptors if that is less]"),
-    "max-per-client": ("COUNT", parse_count, "max_per_client",
-        "The most of them for one client: an IPv4 address, or an IPv6 /64. [default: 256]"),
-    "max-per-target": ("COUNT", parse_count, "max_per_target",
-        "The most connections to one address and port. [default: 256]"),
-    "rate-per-client": ("RATE", parse_rate, "rate_per_client",
-        "How many one client may start per second, and how many at once; 50 or 50:200. "
-        "[default: 50:200 per second]"),
-    "rate-per-target": ("RATE", parse_rate, "rate_per_target",
-        "How many connections to one address and port may be opened per second, and how many at once. "
-        "[default: 50:200 per second]"),
-}  # fmt: skip
-
-
-def _numbers(*names: str) -> dict[str, tuple[str, str]]:
-    return {name: (NUMBERS[name][0], NUMBERS[name][3]) for name in names}
-
-
-#: The groups of --help: for each option its metavariable, and what it does, with default and unit.
-GROUPS: dict[str, dict[str, tuple[str, str]]] = {
-    "Where it listens": {
-        "listen": (
-            "ENDPOINT",
-            "A Twisted server endpoint: tcp, ssl, unix, systemd or haproxy. Repeatable. "
-            f"[default: {DEFAULT_LISTEN}]",
-        ),
-    },
-    "Who may ask": {
-        "auth": (
-            "METHOD",
-            "Ask for a user and a password over HTTP Basic, and check them by METHOD, such as "
-            "file:/etc/portofcall.passwd. Repeatable. [default: none]",
-        ),
-        "ticket-key": (
-            "FILE",
-            "Take tickets that were signed with this key; `portofcall ticket` makes them. [default: none]",
-        ),
-        "no-auth": (
-            "",
-            "Listen where others than this machine can connect, although nothing proves who they are. "
-            "[default: off]",
-        ),
-        "origin": (
-            "URL",
-            "Let pages of that origin ask, besides the gateway's own. Repeatable. [default: none]",
-        ),
-        "trust-forwarded": (
-            "CIDR",
-            "Believe the X-Forwarded-For of proxies there. Repeatable. [default: none]",
-        ),
-    },
-    "Where clients may go": {
-        "allow": (
-            "RULE",
-            "Let clients go there: public, an address, CIDR or host name, each with optional :PORTS "
-            "(22 or 1-1023 or 22,443 or *; IPv6 in brackets). Repeatable. [default: public]",
-        ),
-        "deny": ("RULE", "Refuse what it names, whatever else allows it. Repeatable. [default: none]"),
-        "policy": (
-            "FILE",
-            "Take more rules from a file, one `allow RULE` or `deny RULE` a line; it is read again on "
-            "SIGHUP. [default: none]",
-        ),
-    },
-    "How much": _numbers(*NUMBERS),
-    "How fast": {
-        "without-nvx": (
-            "",
-            "Start although Autobahn's NVX, which unmasks in C, is missing; in Python that is about a "
-            "hundred times slower. [default: off]",
-        ),
-    },
-    "To try it": {
-        "demo": (
-            "",
-            "Start echo, discard and chargen on loopback and allow these three only; the log says what "
-            "to try. [default: off]",
-        ),
-    },
-    "Others": {
-        "help": ("", "Show this."),
-        "help-auth": ("", "Show the methods of --auth."),
-        "help-auth-type": ("METHOD", "Show what one of them takes."),
-        "version": ("", "Show the version."),
-    },
-}
+#: Every option, in the order of ``--help``.
+OPTIONS: Final = (
+    Option(
+        name="listen",
+        group=Group.LISTENING,
+        metavar="ENDPOINT",
+        parser=parse_endpoint,
+        help="listen on a Twisted server endpoint: tcp, ssl, unix, systemd or haproxy",
+        default=DEFAULT_LISTEN,
+        repeatable=True,
+    ),
+    Option(
+        name="auth",
+        group=Group.ACCESS,
+        metavar="METHOD",
+        help="require a user and a password over HTTP Basic, checked with METHOD, such as "
+        "file:/etc/portofcall.passwd",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="ticket-key",
+        group=Group.ACCESS,
+        metavar="FILE",
+        parser=parse_ticket_key,
+        help="accept tickets signed with this key; `portofcall ticket` makes them",
+        default="none",
+    ),
+    Option(
+        name="no-auth",
+        group=Group.ACCESS,
+        help="allow non-loopback listeners without authentication",
+        default="off",
+    ),
+    Option(
+        name="origin",
+        group=Group.ACCESS,
+        metavar="URL",
+        parser=parse_origin,
+        help="accept requests from pages of this origin, in addition to the gateway's own",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="trust-forwarded",
+        group=Group.ACCESS,
+        metavar="CIDR",
+        parser=parse_network,
+        help="trust X-Forwarded-For from proxies in this network",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="allow",
+        group=Group.EGRESS,
+        metavar="RULE",
+        parser=parse_allow,
+        help="where clients may go: public, an address, CIDR or host name, each with optional :PORTS "
+        "(22 or 1-1023 or 22,443 or *; IPv6 in brackets)",
+        default="public",
+        repeatable=True,
+    ),
+    Option(
+        name="deny",
+        group=Group.EGRESS,
+        metavar="RULE",
+        parser=parse_deny,
+        help="where clients may not go; overrides every --allow",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="policy",
+        group=Group.EGRESS,
+        metavar="FILE",
+        parser=parse_path,
+        help="read more rules from a file, one `allow RULE` or `deny RULE` a line; SIGHUP reloads it",
+        default="none",
+    ),
+    Option(
+        name="high-water",
+        group=Group.LIMITS,
+        metavar="BYTES",
+        parser=parse_size,
+        field="high_water_bytes",
+        help="bytes queued for a slow reader before its sender is paused",
+    ),
+    Option(
+        name="max-message",
+        group=Group.LIMITS,
+        metavar="BYTES",
+        parser=parse_size,
+        field="max_message_bytes",
+        help="largest WebSocket message that is sent",
+    ),
+    Option(
+        name="connect-timeout",
+        group=Group.LIMITS,
+        metavar="SECONDS",
+        parser=parse_seconds,
+        field="connect_timeout_seconds",
+        help="time for a target to accept the connection",
+    ),
+    Option(
+        name="dns-timeout",
+        group=Group.LIMITS,
+        metavar="SECONDS",
+        parser=parse_seconds,
+        field="dns_timeout_seconds",
+        help="time for a host name to be resolved",
+    ),
+    Option(
+        name="max-tunnels",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_tunnels",
+        help="most tunnels, pings and banners at a time, within 40 % of the file descriptors; 0 means no "
+        "limit, here and below",
+    ),
+    Option(
+        name="max-per-client",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_per_client",
+        help="most of them for one client: an IPv4 address, or an IPv6 /64",
+    ),
+    Option(
+        name="max-per-target",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_per_target",
+        help="most connections to one address and port",
+    ),
+    Option(
+        name="rate-per-client",
+        group=Group.LIMITS,
+        metavar="RATE",
+        parser=parse_rate,
+        field="rate_per_client",
+        help="tunnels, pings and banners that one client may start per second, and at once",
+    ),
+    Option(
+        name="rate-per-target",
+        group=Group.LIMITS,
+        metavar="RATE",
+        parser=parse_rate,
+        field="rate_per_target",
+        help="connections to one address and port per second, and at once",
+    ),
+    Option(
+        name="without-nvx",
+        group=Group.PERFORMANCE,
+        help="start without NVX, Autobahn's unmasking in C; about 100 times slower",
+        default="off",
+    ),
+    Option(
+        name="demo",
+        group=Group.DEMO,
+        help="run echo, discard and chargen servers on loopback and allow only these; the log shows what "
+        "to try",
+        default="off",
+    ),
+    Option(name="help", group=Group.GENERAL, help="show this help and exit"),
+    Option(name="help-auth", group=Group.GENERAL, help="list the methods of --auth and exit"),
+    Option(
+        name="help-auth-type",
+        group=Group.GENERAL,
+        metavar="METHOD",
+        help="show the argument that one method of --auth takes, and exit",
+    ),
+    Option(name="version", group=Group.GENERAL, help="show the version and exit"),
+)

@@ -1,17 +1,26 @@
-"""The values of options as text: sizes, times, counts and rates, parsed."""
+"""Parsers for the values of options: sizes, times, counts, rates, endpoints, rules and files.
+
+Each takes the text of one value and raises `ValueError` with what was expected, as a phrase that `Options`
+completes with the option's name and the text.
+"""
 
 import re
+from pathlib import Path
+from typing import Final
 
+from twisted.internet.endpoints import serverFromString
+
+from portofcall.access.ticket_key import TicketKey
+from portofcall.egress.rules import Effect, parse_rule
+from portofcall.errors import printable
 from portofcall.limits.values import GiB, KiB, MiB, Rate
 
-_SIZE = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+DEFAULT_LISTEN: Final = "tcp:8080:interface=127.0.0.1"
 
-
-_UNITS = {"": 1, "K": KiB, "M": MiB, "G": GiB}
-
-
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_UNITS: Final = {"": 1, "K": KiB, "M": MiB, "G": GiB}
 #: A burst that is not given, in seconds' worth of the rate.
-_BURST_SECONDS = 4
+_BURST_SECONDS: Final = 4
 
 
 def parse_size(text: str) -> int:
@@ -83,3 +92,70 @@ def parse_rate(text: str) -> Rate:
         if burst or not per_second:
             return Rate(per_second, burst)
     raise ValueError("expected a number per second such as 50, or 50:200 with a burst, or 0 for no limit")
+
+
+def show_size(size: int) -> str:
+    """Write a number of bytes with the largest unit that divides it: ``1M`` for 1048576."""
+    unit = max((unit for unit, scale in _UNITS.items() if size % scale == 0), key=_UNITS.__getitem__)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def show_rate(rate: Rate) -> str:
+    """Write a rate as `parse_rate` reads it: ``50:200``."""
+    return f"{rate.per_second:g}:{rate.burst}"
+
+
+def parse_endpoint(text: str) -> str:
+    """Check the description of a server endpoint.
+
+    Args:
+        text: in the syntax of `twisted.internet.endpoints.serverFromString`.
+
+    Returns:
+        The same text; the endpoint itself needs a reactor.
+
+    Raises:
+        ValueError: no plugin can parse it.
+    """
+    try:
+        serverFromString(None, text)
+    except Exception as problem:  # noqa: BLE001 - each endpoint plugin raises what it likes
+        raise ValueError(
+            f"expected a Twisted server endpoint such as {DEFAULT_LISTEN} ({printable(str(problem))})"
+        ) from None
+    return text
+
+
+def parse_allow(text: str) -> str:
+    """Check a rule that allows, and return it as text.
+
+    Raises:
+        RuleError: see `portofcall.egress.rules.parse_rule`.
+    """
+    return parse_rule(text, Effect.ALLOW).text
+
+
+def parse_deny(text: str) -> str:
+    """Check a rule that denies, and return it as text.
+
+    Raises:
+        RuleError: see `portofcall.egress.rules.parse_rule`.
+    """
+    return parse_rule(text, Effect.DENY).text
+
+
+def parse_path(text: str) -> Path:
+    """Make a path absolute, because twistd may change its directory later (``--rundir``)."""
+    return Path(text).absolute()
+
+
+def parse_ticket_key(path: str) -> TicketKey:
+    """Load a ticket key from a file.
+
+    Raises:
+        ValueError: the file can't be read, or has no key that `TicketKey.load` accepts.
+    """
+    try:
+        return TicketKey.load(Path(path).read_bytes())
+    except OSError as problem:
+        raise ValueError(f"expected a file with a key ({problem.strerror})") from None

@@ -1,164 +1,140 @@
-"""The command line of ``twistd portofcall``: what it takes, and what it says of what makes no sense."""
+"""The command line of ``twistd portofcall``."""
 
 import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from itertools import groupby
+from typing import Any, ClassVar, Final, NoReturn
 
 from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
-from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from portofcall import __version__
-from portofcall.access.client_address import parse_network
-from portofcall.access.origin import parse_origin
-from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.policy import Policy, RuleError
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.errors import printable
 from portofcall.limits.values import Limits
-from portofcall.service.option_table import DEFAULT_LISTEN, GROUPS, NUMBERS
+from portofcall.service.option import Option
+from portofcall.service.option_table import OPTIONS
+from portofcall.service.option_values import DEFAULT_LISTEN
 from portofcall.websocket.protocol import UNMASKS_FAST
 
-_LIMITS = Limits()
+_PARSED: Final = [option for option in OPTIONS if option.parser is not None]
+_INDENT: Final = " " * 8
+_LIMITS: Final = {option.name: option.field for option in OPTIONS if option.field is not None}
 
 
 class Options(usage.Options, AuthOptionMixin):
-    """The command line of ``twistd portofcall``.
+    """The command line of ``twistd portofcall``, as `portofcall.service.option_table` describes it.
 
-    A value that makes no sense raises `usage.UsageError` with one line that names the option. Under twistd
-    that line is all that is printed, and the exit status is 1.
+    An invalid value raises `usage.UsageError` with one line that names the option. Under twistd that line is
+    all that is printed, and the exit status is 1.
 
-    Its items are the long names of the options. Those that are repeatable are lists; sizes are in bytes,
-    times in seconds; ``ticket-key`` is a `TicketKey` or None, ``credCheckers`` a list of checkers.
+    Its items are the values by the options' long names: a list where the option is repeatable, None where
+    it was not given and is no limit. Sizes are in bytes, times in seconds, ``credCheckers`` is a list.
+
+    Attributes:
+        policy: the rules, those of the policy file included, as read by `read_policy` when the command line
+            was parsed.
     """
 
     supportedInterfaces = (IUsernamePassword,)
 
     optFlags: ClassVar[Sequence[Sequence[Any]]] = [
-        [name, None, ""] for name in ("demo", "no-auth", "without-nvx")
+        [option.name, None, option.help] for option in OPTIONS if option.flag
     ]
-    optParameters: ClassVar[Sequence[Sequence[Any]]] = [
-        [name, None, None, ""] for name in (*NUMBERS, "policy", "ticket-key")
-    ]
+
+    policy: Policy
 
     def __init__(self) -> None:
         super().__init__()
-        self.update({name: [] for name in ("listen", "allow", "deny", "origin", "trust-forwarded")})
+        self.update({option.name: [] if option.repeatable else None for option in _PARSED})
         self["credCheckers"] = []
 
-    # Options that are repeatable
-
-    def opt_listen(self, endpoint: str) -> None:
-        """See `optiontable.GROUPS`."""
+    def _take(self, option: Option, text: str) -> None:
+        parser = option.parser
+        assert parser is not None
         try:
-            # Without a reactor this only parses; makeService makes the endpoint that is used.
-            serverFromString(None, endpoint)
-        except Exception as problem:  # noqa: BLE001 - each endpoint plugin raises what it likes
-            raise usage.UsageError(
-                f"--listen: expected a Twisted server endpoint such as {DEFAULT_LISTEN}, "
-                f"got '{printable(endpoint)}' ({printable(str(problem))})"
-            ) from None
-        self["listen"].append(endpoint)
+            value = parser(text)
+        except RuleError as problem:
+            raise usage.UsageError(f"--{option.name}: {problem}") from None
+        except ValueError as problem:
+            raise usage.UsageError(f"--{option.name}: {problem}, got '{printable(text)}'") from None
+        if option.repeatable:
+            self[option.name].append(value)
+        elif self[option.name] is None:
+            self[option.name] = value
+        else:
+            raise usage.UsageError(f"--{option.name}: expected once, got it again with '{printable(text)}'")
 
-    def opt_allow(self, rule: str) -> None:
-        """See `optiontable.GROUPS`."""
-        self._rule("allow", rule)
-
-    def opt_deny(self, rule: str) -> None:
-        """See `optiontable.GROUPS`."""
-        self._rule("deny", rule)
-
-    def opt_origin(self, url: str) -> None:
-        """See `optiontable.GROUPS`."""
-        self["origin"].append(_parse("origin", url, parse_origin))
-
-    def opt_trust_forwarded(self, network: str) -> None:
-        """See `optiontable.GROUPS`."""
-        self["trust-forwarded"].append(_parse("trust-forwarded", network, parse_network))
+    # Options with methods of their own
 
     def opt_auth(self, method: str) -> None:
-        """See `optiontable.GROUPS`."""
+        """See `portofcall.service.option_table`."""
         kind = printable(method.partition(":")[0], 30)
         try:
             super().opt_auth(method)
         except usage.UsageError:
-            # The reason may quote what follows the kind, and a password may be in that.
+            # The reason may quote the argument, with a password in it.
             raise usage.UsageError(
-                f"--auth: expected a method as --help-auth lists them, with what it takes, got '{kind}:...'"
+                f"--auth: expected a method that --help-auth lists, with its argument, got '{kind}:...'"
             ) from None
 
     def addChecker(self, checker: ICredentialsChecker) -> None:
-        """Take a checker for `Credentials`."""
+        """Add a checker for `portofcall.access.authenticator.Credentials`."""
         if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
-            # Twisted's own plugin fills it with text, where credentials are bytes, so that nobody gets in.
+            # Twisted's own plugin fills it with text, but credentials are bytes and would never match.
             checker.users = {_bytes(user): _bytes(password) for user, password in checker.users.items()}
         super().addChecker(checker)
 
     def opt_version(self) -> NoReturn:
-        """See `optiontable.GROUPS`."""
+        """See `portofcall.service.option_table`."""
         sys.stdout.write(f"portofcall {__version__}\n")
         raise SystemExit(0)
-
-    def _rule(self, option: str, rule: str) -> None:
-        try:
-            Policy.parse(**{option: [rule]})
-        except RuleError as problem:
-            raise usage.UsageError(f"--{option}: {problem}") from None
-        self[option].append(rule)
 
     # Afterwards
 
     def postOptions(self) -> None:
-        """Turn texts into values, fill in defaults, and refuse options that contradict each other."""
+        """Fill in defaults, read the policy, and reject options that contradict each other."""
         if not UNMASKS_FAST and not self["without-nvx"]:
             raise usage.UsageError(
-                "--without-nvx: Autobahn's NVX is missing or off (AUTOBAHN_USE_NVX), so that a hundredth of "
-                "the speed is left; reinstall autobahn with a C compiler at hand, or insist by this option"
+                "--without-nvx: Autobahn's NVX is missing or off (AUTOBAHN_USE_NVX), which makes the gateway "
+                "about 100 times slower; reinstall autobahn with a C compiler available, or give this option"
             )
-        for name, (_, parse, field, _) in NUMBERS.items():
-            text = self[name]
-            self[name] = getattr(_LIMITS, field) if text is None else _parse(name, text, parse)
-        if self["ticket-key"] is not None:
-            self["ticket-key"] = _parse("ticket-key", self["ticket-key"], _load_key)
+        for name, field in _LIMITS.items():
+            if self[name] is None:
+                self[name] = getattr(Limits(), field)
         if self["demo"] and (self["allow"] or self["deny"] or self["policy"]):
-            raise usage.UsageError(
-                "--demo: allows its own backends only, so leave --allow, --deny, --policy out"
-            )
-        if self["policy"] is not None:
-            # twistd may change its directory later (--rundir), and the file is read again on SIGHUP.
-            self["policy"] = str(Path(self["policy"]).absolute())
-        self.read_policy()
+            raise usage.UsageError("--demo: allows only its own servers; leave out --allow, --deny, --policy")
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
+        try:
+            self.policy = self.read_policy()
+        except PolicyFileError as problem:
+            raise usage.UsageError(f"--policy: {problem}") from None
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
     def read_policy(self) -> Policy:
-        """Read the rules, those of the file as they are now.
+        """Read the rules, with those that the policy file has now. The start and SIGHUP both use it.
 
         Raises:
-            UsageError: the file has a line that is no rule, or can't be read.
+            PolicyFileError: the file can't be read, or a line of it is not a rule.
         """
-        rules: dict[str, Any] = {"allow": self["allow"], "deny": self["deny"]}
         if self["policy"] is None:
-            return Policy.parse(**rules)
-        try:
-            return read_policy(Path(self["policy"]), **rules)
-        except PolicyFileError as problem:
-            raise usage.UsageError(f"--policy: {problem}") from None
+            return Policy.parse(allow=self["allow"], deny=self["deny"])
+        return read_policy(self["policy"], allow=self["allow"], deny=self["deny"])
 
     def limits(self) -> Limits:
-        """Make the limits that were asked for."""
-        return Limits(**{field: self[name] for name, (_, _, field, _) in NUMBERS.items()})
+        """Return the limits of the command line."""
+        return Limits(**{field: self[name] for name, field in _LIMITS.items()})
 
     # How twistd shows it
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse the command line; under twistd, end with one line if it makes no sense."""
+        """Parse the command line; under twistd, an invalid one ends the process with one line."""
         try:
             super().parseOptions(options)
         except usage.UsageError as problem:
@@ -167,34 +143,44 @@ class Options(usage.Options, AuthOptionMixin):
             raise SystemExit(f"twistd portofcall: {problem}") from None
 
     def getSynopsis(self) -> str:
-        """Tell how it is called."""
+        """Return the first line of ``--help``."""
         return "Usage: twistd [options] portofcall [options]"
 
     def getUsage(self, width: int | None = None) -> str:
-        """Tell of the options, by groups."""
+        """Return the rest of ``--help``: the options in groups.
+
+        Args:
+            width: of a line, in characters; None means the terminal's.
+        """
         width = width or int(os.environ.get("COLUMNS", "80"))
         lines: list[str] = []
-        for group, options in GROUPS.items():
+        for group, options in groupby(OPTIONS, key=lambda option: option.group):
             lines += ["", f"{group}:"]
-            for name, (variable, text) in options.items():
-                lines.append(f"  --{name}{'=' if variable else ''}{variable}")
-                lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+            for option in options:
+                lines.append(f"  {option.synopsis}")
+                lines += textwrap.wrap(
+                    option.description,
+                    width,
+                    initial_indent=_INDENT,
+                    subsequent_indent=_INDENT,
+                    break_on_hyphens=False,
+                )
         return "\n".join([*lines, ""])
+
+
+def _taker(option: Option) -> Callable[[Options, str], None]:
+    """Make the method that Twisted calls with each value of an option."""
+
+    def take(self: Options, text: str) -> None:
+        self._take(option, text)
+
+    take.__doc__ = option.help
+    return take
+
+
+for _option in _PARSED:
+    setattr(Options, f"opt_{_option.name.replace('-', '_')}", _taker(_option))
 
 
 def _bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
-
-
-def _parse(option: str, text: str, parse: Callable[[str], Any]) -> Any:
-    try:
-        return parse(text)
-    except ValueError as problem:
-        raise usage.UsageError(f"--{option}: {problem}, got '{printable(text)}'") from None
-
-
-def _load_key(path: str) -> TicketKey:
-    try:
-        return TicketKey.load(Path(path).read_bytes())
-    except OSError as problem:
-        raise ValueError(f"expected a file with a key ({problem.strerror})") from None

@@ -25,7 +25,7 @@ from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits, MiB, Rate
 from portofcall.service.listener import NotListening
 from portofcall.service.maker import makeService
-from portofcall.service.option_table import DEFAULT_LISTEN, GROUPS
+from portofcall.service.option_values import DEFAULT_LISTEN
 from portofcall.service.options import Options
 from portofcall.testing import pack_frame, unpack_frames, upgrade_request
 
@@ -91,6 +91,9 @@ SENSELESS = [
     (["--no-auth", "--auth", "memory:a:b"], "--no-auth"),
     (["--demo", "--allow", "public"], "--demo"),
     (["--demo", "--deny", "public"], "--demo"),
+    (["--policy", "/nonexistent"], "--policy"),
+    (["--policy", "/dev/null", "--policy", "/dev/null"], "--policy: expected once"),
+    (["--max-tunnels", "1", "--max-tunnels", "1"], "--max-tunnels: expected once"),
 ]
 
 
@@ -112,17 +115,6 @@ def test_under_twistd_that_line_is_all(arguments: list[str], option: str) -> Non
     with pytest.raises(SystemExit) as caught:
         options.parseOptions(arguments)
     assert option in str(caught.value.code)
-
-
-def test_help_tells_every_option_with_its_default() -> None:
-    """Grouped, none forgotten, none invented."""
-    options = Options()
-    told = {name for group in GROUPS.values() for name in group}
-    text = options.getUsage(width=80)
-    assert set(options.docs) == told
-    assert all(f"  --{name}" in text for name in told)
-    assert text.count("[default:") == len(told - {"help", "help-auth", "help-auth-type", "version"})
-    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 class WebSocketProtocol(Protocol):
