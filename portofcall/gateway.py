@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 
 from portofcall.access.authenticator import Authenticator, Credentials
@@ -14,6 +15,7 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
 from portofcall.limits.admission import Admission
+from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
 from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
@@ -46,6 +48,8 @@ class Gateway:
             listen on yourself.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         reactor: Any,
@@ -64,7 +68,10 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        self.admission = Admission(self._limits, now=monotonic)
+        warnings = LimitWarnings(
+            self._limits, now=monotonic, warn=lambda line: self._log.warn("{line}", line=line)
+        )
+        self.admission = Admission(self._limits, now=monotonic, reached=warnings.reached)
         authenticator = Authenticator(
             credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
         )

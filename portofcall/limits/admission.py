@@ -40,9 +40,18 @@ class Admission:
     Args:
         limits: how many.
         now: tells the time, in seconds.
+        reached: is called for each refusal with the field of `Limits` and the client or target, see
+            `portofcall.limits.limit_warnings.LimitWarnings.reached`.
     """
 
-    def __init__(self, limits: Limits, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        now: Callable[[], float],
+        reached: Callable[[str, str], None] = lambda _field, _key: None,
+    ) -> None:
+        self._reached = reached
         self._all = UseLimit(limits.max_tunnels)
         self._clients = UseLimit(limits.max_per_client)
         self._targets = UseLimit(limits.max_per_target)
@@ -65,13 +74,16 @@ class Admission:
         """
         wait = self._client_rate.take(client)
         if wait:
+            self._reached("rate_per_client", client)
             raise TooManyRequests("too many requests from this address", retry_after_seconds=math.ceil(wait))
         if not self._clients.enter(client):
+            self._reached("max_per_client", client)
             raise TooManyRequests(
                 "too many connections from this address", retry_after_seconds=_RETRY_SECONDS
             )
         if not self._all.enter(_ALL):
             self._clients.leave(client)
+            self._reached("max_tunnels", "")
             raise TooManyRequests("the gateway is full", retry_after_seconds=_RETRY_SECONDS)
 
         def leave() -> None:
@@ -91,7 +103,9 @@ class Admission:
         """
         wait = self._target_rate.take(target)
         if wait:
+            self._reached("rate_per_target", target)
             raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
         if not self._targets.enter(target):
+            self._reached("max_per_target", target)
             raise TargetBusy(f"{target} has too many connections", retry_after_seconds=_RETRY_SECONDS)
         return Lease(lambda: self._targets.leave(target))

@@ -19,6 +19,10 @@ class Rate(NamedTuple):
     per_second: float
     burst: int
 
+    def __str__(self) -> str:
+        """The rate as an option takes it: ``50:200``."""
+        return f"{self.per_second:g}:{self.burst}"
+
 
 _DEFAULT_RATE = Rate(50, 200)
 

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from portofcall.limits.values import Limits
-from portofcall.service.option_values import show_rate, show_size
+from portofcall.service.option_values import show_size
 
 _LIMITS: Final = Limits()
 #: How the value of a limit is written, by the option's metavariable.
-_SHOW: Final[dict[str, Callable[[Any], str]]] = {"BYTES": show_size, "RATE": show_rate}
+_SHOW: Final[dict[str, Callable[[Any], str]]] = {"BYTES": show_size, "RATE": str}
 _UNITS: Final = {"SECONDS": " seconds", "RATE": " per second"}
 
 

@@ -100,11 +100,6 @@ def show_size(size: int) -> str:
     return f"{size // _UNITS[unit]}{unit}"
 
 
-def show_rate(rate: Rate) -> str:
-    """Write a rate as `parse_rate` reads it: ``50:200``."""
-    return f"{rate.per_second:g}:{rate.burst}"
-
-
 def parse_endpoint(text: str) -> str:
     """Check the description of a server endpoint.
 

@@ -102,3 +102,29 @@ def test_lease_is_given_back_once() -> None:
         lease.release()
     lease.release()
     assert len(given_back) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "key"),
+    [
+        ("max_tunnels", 1, ""),
+        ("max_per_client", 1, "a"),
+        ("max_per_target", 1, "t"),
+        ("rate_per_client", Rate(1, 1), "a"),
+        ("rate_per_target", Rate(1, 1), "t"),
+    ],
+)
+def test_each_refusal_is_reported_with_its_limit(limit: str, value: object, key: str) -> None:
+    """By the field, and with the client or target where each has a limit of its own."""
+    reached: list[tuple[str, str]] = []
+    admission = Admission(
+        Limits(**{limit: value}),  # type: ignore[arg-type]
+        now=Time(),
+        reached=lambda *report: reached.append(report),
+    )
+    enter = admission.enter_target if limit.endswith("target") else admission.enter_client
+    enter(key or "a")
+    assert reached == []
+    with pytest.raises((TooManyRequests, TargetBusy)):
+        enter(key or "a")
+    assert reached == [(limit, key)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits, MiB, Rate
 from portofcall.service.option import Group, Option
 from portofcall.service.option_table import OPTIONS
@@ -98,3 +99,11 @@ def test_limit_is_set_by_its_option(option: Option) -> None:
     options.parseOptions([f"--{option.name}", text])
     assert option.field in {field.name for field in fields(Limits)}
     assert options.limits() == replace(Limits(), **{str(option.field): value})
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.metavar in ("COUNT", "RATE")])
+def test_warning_about_a_limit_names_its_option(option: Option) -> None:
+    """Its line in the log is made from the field's name."""
+    lines: list[str] = []
+    LimitWarnings(Limits(), now=lambda: 0.0, warn=lines.append).reached(str(option.field))
+    assert lines == [f"limit reached: --{option.name} {option.shown_default}"]
