@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from portofcall.access.authenticator import Credentials
     from portofcall.access.gatekeeper import AccessRules
     from portofcall.access.ticket_key import TicketKey
-    from portofcall.egress.policy import Policy, Verdict
+    from portofcall.egress.policy import Policy, Undecided, Verdict
     from portofcall.egress.resolver import Resolver
     from portofcall.errors import GatewayError
     from portofcall.gateway import Gateway
@@ -31,6 +31,7 @@ __all__ = [
     "Resolver",
     "Target",
     "TicketKey",
+    "Undecided",
     "Verdict",
     "__version__",
 ]
@@ -46,6 +47,7 @@ _HOME = {
     "Resolver": "egress.resolver",
     "Target": "target",
     "TicketKey": "access.ticket_key",
+    "Undecided": "egress.policy",
     "Verdict": "egress.policy",
 }
 

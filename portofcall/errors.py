@@ -1,9 +1,9 @@
-"""Everything that can be wrong with a request, as one exception tree.
+"""The errors of a request, as one exception tree.
 
 ::
 
     GatewayError
-     ├─ RequestError               what was sent is not a request we serve; answered over HTTP only
+     ├─ RequestError               about the request or the client; an HTTP status, before the upgrade
      │   ├─ InvalidField             invalid-field      400
      │   ├─ InvalidHeader            invalid-header     400
      │   ├─ Unauthorized             unauthorized       401
@@ -16,7 +16,7 @@
      │   ├─ UpgradeRequired          upgrade-required   426
      │   ├─ TooManyRequests          too-many-requests  429
      │   └─ Draining                 draining           503
-     └─ TargetError                about where to; HTTP status, or Close code after the upgrade
+     └─ TargetError                about the target; an HTTP status, or a Close code after the upgrade
          ├─ InvalidTarget            invalid-target     400  4400
          ├─ Blocked                  blocked            403  4403
          ├─ TargetBusy               target-busy        429  4429
@@ -35,10 +35,10 @@ The message of an error is one sentence for people; its slug is for programs and
 import codecs
 from typing import ClassVar, Self
 
-# Looked up now: the codec of `printable` is a module, which can not be read without a file descriptor.
+# Load the codec now; importing it later needs a file descriptor, and there may be none left.
 codecs.lookup("unicode_escape")
 
-#: The longest reason that fits a Close frame: 125 bytes of control payload less the code (RFC 6455 §5.5).
+#: The longest reason that fits in a Close frame: 125 bytes of control payload less the code (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
 
 
@@ -50,8 +50,8 @@ def printable(text: str, most: int = 100) -> str:
         most: the longest result, in characters.
 
     Returns:
-        ASCII without control characters: those and non-ASCII ones stand as backslash escapes. A cut is
-        shown by a closing ``...``.
+        ASCII without control characters: those and non-ASCII ones become backslash escapes. Text that was
+        cut ends in ``...``.
     """
     if len(text) > most * 2:
         text = text[: most * 2]
@@ -60,15 +60,15 @@ def printable(text: str, most: int = 100) -> str:
 
 
 class GatewayError(Exception):
-    """An error that a client is told about.
+    """An error that is reported to the client.
 
     Attributes:
         slug: a stable name for programs.
-        http_status: the status when answered over HTTP.
+        http_status: the status of the HTTP response.
         sentence: what happened, for people.
-        headers: what an answer over HTTP has to say besides.
-        retry_after_seconds: when it is worth while to ask again, for the Retry-After header (RFC 9110
-            §10.2.3); None where nobody can say.
+        headers: extra headers for the HTTP response.
+        retry_after_seconds: when to try again, for the Retry-After header (RFC 9110 §10.2.3); None if that is
+            unknown.
     """
 
     slug: ClassVar[str]
@@ -82,86 +82,86 @@ class GatewayError(Exception):
 
 
 class RequestError(GatewayError):
-    """What was sent is not a request that we serve. Answered over HTTP, before any upgrade."""
+    """The request is refused, whatever its target. Reported over HTTP, before any upgrade."""
 
 
 class InvalidField(RequestError):
-    """A field of the request is missing or not what it must be; the sentence names it."""
+    """A field of the request is missing or not valid; the sentence names it."""
 
     slug = "invalid-field"
     http_status = 400
 
 
 class InvalidHeader(RequestError):
-    """A header holds something that no honest client sends; the sentence names it."""
+    """A header is not valid; the sentence names it."""
 
     slug = "invalid-header"
     http_status = 400
 
 
 class Unauthorized(RequestError):
-    """Who asks has not proved to be somebody who may. The answer owes a challenge (RFC 9110 §15.5.2)."""
+    """Authentication is missing or failed. The response needs a challenge (RFC 9110 §15.5.2)."""
 
     slug = "unauthorized"
     http_status = 401
 
 
 class OriginRefused(RequestError):
-    """The page that asks is not one that may use this gateway (RFC 6455 §10.2)."""
+    """The origin of the page is not allowed to use this gateway (RFC 6455 §10.2)."""
 
     slug = "origin-refused"
     http_status = 403
 
 
 class MethodNotAllowed(RequestError):
-    """The resource exists, but not for this method."""
+    """The resource does not support this method."""
 
     slug = "method-not-allowed"
     http_status = 405
 
 
 class RequestTimedOut(RequestError):
-    """The request did not arrive whole in its time."""
+    """The request was not complete in time."""
 
     slug = "request-timeout"
     http_status = 408
 
 
 class BodyTooLarge(RequestError):
-    """The request's body is larger than what any valid request needs."""
+    """The request's body is larger than any valid request needs."""
 
     slug = "body-too-large"
     http_status = 413
 
     @classmethod
     def over(cls, most: int) -> Self:
-        """Say how many bytes are allowed."""
+        """Make the error, with the number of bytes that are allowed."""
         return cls(f"the body must have at most {most} bytes")
 
 
 class HeadTooLarge(RequestError):
-    """The request's head is larger than what any valid request needs (RFC 6585 §5)."""
+    """The request's head is larger than any valid request needs (RFC 6585 §5)."""
 
     slug = "head-too-large"
     http_status = 431
 
 
 class UpgradeRequired(RequestError):
-    """The resource speaks WebSocket only (RFC 9110 §15.5.22)."""
+    """The resource is for WebSocket only (RFC 9110 §15.5.22)."""
 
     slug = "upgrade-required"
     http_status = 426
 
 
 class TooManyRequests(RequestError):
-    """The client asks too often, or has too much open (RFC 6585 §4)."""
+    """The client sends requests too fast, or has too many connections open (RFC 6585 §4)."""
 
     slug = "too-many-requests"
     http_status = 429
 
 
 class Draining(RequestError):
-    """The gateway is shutting down and takes nobody new."""
+    """The gateway is shutting down and accepts no new clients."""
 
     slug = "draining"
     http_status = 503
@@ -175,23 +175,23 @@ class NotFound(RequestError):
 
 
 class TargetError(GatewayError):
-    """The target can't be reached, or must not be.
+    """The target can't be reached, or is not allowed.
 
     Attributes:
-        close_code: the code of the Close frame when told through a WebSocket (RFC 6455 §7.4.2, private use).
+        close_code: the code of the Close frame, over WebSocket (RFC 6455 §7.4.2, private use).
     """
 
     close_code: ClassVar[int]
 
     @property
     def close_reason(self) -> str:
-        """``slug: sentence``, cut to the bytes that a Close frame can carry."""
+        """``slug: sentence``, cut to the size of a Close frame."""
         reason = f"{self.slug}: {self.sentence}".encode()
         return reason[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
 class InvalidTarget(TargetError):
-    """Host or port is not one that could ever be dialled; the sentence names the field."""
+    """Host or port is not valid; the sentence names the field."""
 
     slug = "invalid-target"
     http_status = 400
@@ -199,7 +199,7 @@ class InvalidTarget(TargetError):
 
 
 class Blocked(TargetError):
-    """The policy does not let anyone go there."""
+    """The policy does not allow the target."""
 
     slug = "blocked"
     http_status = 403
@@ -207,7 +207,7 @@ class Blocked(TargetError):
 
 
 class TargetBusy(TargetError):
-    """The target has as many connections as one target may, or gets them too fast."""
+    """The target has too many connections, or gets new ones too fast."""
 
     slug = "target-busy"
     http_status = 429
@@ -231,7 +231,7 @@ class NameTimedOut(TargetError):
 
 
 class Refused(TargetError):
-    """Nothing listens on that port."""
+    """No service listens on that port."""
 
     slug = "refused"
     http_status = 502
@@ -239,7 +239,7 @@ class Refused(TargetError):
 
 
 class Unreachable(TargetError):
-    """The network has no way to that address."""
+    """The network has no route to that address."""
 
     slug = "unreachable"
     http_status = 502
@@ -263,7 +263,7 @@ class BannerTimedOut(TargetError):
 
 
 class NotSSH(TargetError):
-    """The target speaks, but not SSH."""
+    """The target's protocol is not SSH."""
 
     slug = "not-ssh"
     http_status = 502

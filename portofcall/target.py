@@ -1,7 +1,7 @@
-"""Where a client wants to go: text turned into one canonical value. It resolves nothing and permits nothing.
+"""Where a connection is to go: host and port, parsed into one canonical value. Nothing is resolved here.
 
-The text is judged before any resolver sees it: ``getaddrinfo`` takes ``127.1``, ``0x7f.1``, full-width dots
-and a port of 70000 for something else than what is written, so all of them are invalid here.
+The text is validated before any resolver sees it: ``getaddrinfo`` reads ``127.1``, ``0x7f.1``, full-width
+dots and a port of 70000 as something else, so all of them are invalid here.
 """
 
 import re
@@ -21,8 +21,8 @@ MAX_HOST_CHARACTERS = 1000
 
 _MAX_NAME = 253  # RFC 1035 section 2.3.4: 255 octets on the wire, less the first length and the root
 _MAX_LABEL = 63  # RFC 1035 section 2.3.4
-_REMEMBERED = 1024  # hosts, so that those who dial the same again and again do not wait for it to be parsed
-_SHOWN = 30  # keeps a sentence within what a Close frame can carry
+_REMEMBERED = 1024  # hosts that are parsed once for many dials
+_SHOWN = 30  # keeps a sentence within the size of a Close frame
 
 _DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")  # RFC 1123 section 2.1
@@ -35,7 +35,7 @@ _LOWER_ASCII = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A TCP host and port, in the one spelling that the rest of the gateway compares, judges and dials.
+    """A TCP host and port, in the canonical spelling that the gateway compares, judges and dials.
 
     Make it with :meth:`parse`; the constructor checks nothing.
 
@@ -50,20 +50,20 @@ class Target:
 
     @classmethod
     def parse(cls, host: str, port: str | int) -> "Target":
-        """Read host and port as a client sent them.
+        """Parse host and port as a client sent them.
 
         Args:
             host: see :func:`parse_host`.
             port: 1 to 65535, as a number or as one to five ASCII digits.
 
         Raises:
-            InvalidTarget: the sentence names the field and what was expected there.
+            InvalidTarget: the sentence names the field and what was expected in it.
         """
         return cls(parse_host(host), _parse_port(port))
 
     @property
     def address(self) -> Address | None:
-        """The address that the host is, or None when it is a name."""
+        """The host as an address; None when it is a name."""
         return _literal(self.host)
 
     def __str__(self) -> str:

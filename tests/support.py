@@ -2,14 +2,18 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
+from hypothesis import strategies as st
+
+from portofcall.egress.policy import Policy, Undecided, Verdict
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IStreamTransport
-from portofcall.target import Address
+from portofcall.target import Address, Target
 from portofcall.testing import FakeTransport, Response, World
 
 
@@ -50,6 +54,24 @@ def corpus() -> list[tuple[str, str, str | int, list[Address] | None, str]]:
             addresses = [ip_address(text) for text in more[0]] if more else None
             rows.append((verdict, host, port, addresses, trick))
     return rows
+
+
+def decide(policy: Policy, target: Target, addresses: Sequence[Address] | None = None) -> Verdict:
+    """Judge a target, a name with its addresses; without them, "allowed" means that these decide."""
+    verdict = policy.judge(target)
+    if not isinstance(verdict, Undecided):
+        return verdict
+    return Verdict(True, verdict.reason) if addresses is None else verdict.resolved_to(addresses)
+
+
+#: Text that is a rule, or comes close to one, or not.
+RULE_TEXT = st.one_of(
+    st.text(max_size=60),
+    st.text("0123456789abcdef.:-[]/=*,% public\0\n", max_size=60),
+    st.from_regex(
+        r"(public|\*\.a\.b|a\.b(=10\.0\.0\.0/8)?|\[?[0-9a-f:.]{1,20}(/[0-9]{1,3})?\]?)(:[0-9,*-]{0,12})?"
+    ),
+)
 
 
 class Time:

@@ -1,4 +1,4 @@
-"""Errors fit where they are told, and text from outside does no harm there."""
+"""Errors fit where they are reported, and text from outside does no harm there."""
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,8 @@ def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
 
 
 @pytest.mark.parametrize("leaf", leaves(GatewayError))
-def test_every_error_stands_in_the_drawing_as_it_is(leaf: type[GatewayError]) -> None:
-    """The module's drawing tells slug, status and code of each leaf."""
+def test_every_error_is_in_the_drawing(leaf: type[GatewayError]) -> None:
+    """The module's drawing has slug, status and code of each leaf."""
     (line,) = (line for line in (errors.__doc__ or "").splitlines() if f" {leaf.__name__} " in line)
     assert line.split()[-1 if not issubclass(leaf, TargetError) else -2] == str(leaf.http_status)
     assert leaf.slug in line

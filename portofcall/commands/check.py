@@ -1,4 +1,4 @@
-"""``portofcall check``: what the policy says of a target, without going there."""
+"""``portofcall check``: the policy's decision on a target, without connecting to it."""
 
 import argparse
 import json
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from portofcall.egress.check import ALLOWED, INVALID, Resolve, check
-from portofcall.egress.policy import Policy, RuleError
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.egress.resolver import look_up
+from portofcall.egress.rules import RuleError
 
-#: Longer lines of standard input are not read as one.
+#: A longer line of standard input is one invalid target.
 _MAX_LINE_CHARACTERS = 10_000
 
 
@@ -22,9 +22,9 @@ def add_arguments(subparsers: Any) -> None:
     """Add the command to those of ``portofcall``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "check",
-        help="what the policy says of a target, without going there",
-        description="Say what the policy says of a target: allowed (exit status 0), blocked (1) or invalid "
-        "(2), and which rule or which row of the address table decided. Never connects.",
+        help="the policy's decision on a target, without connecting to it",
+        description="Print the policy's decision on a target: allowed (exit status 0), blocked (1) or "
+        "invalid (2), and the rule or the row of the address table that decided. Never connects.",
     )
     parser.add_argument(
         "--allow", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
@@ -33,9 +33,11 @@ def add_arguments(subparsers: Any) -> None:
         "--deny", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
     )
     parser.add_argument("--policy", metavar="FILE", type=Path, help="as for twistd portofcall")
-    parser.add_argument("--json", action="store_true", help="answer in JSON, one object a line")
-    parser.add_argument("--resolve", action="store_true", help="look names up, and judge every answer")
-    parser.add_argument("host", metavar="HOST", help="or - to read lines of HOST PORT from standard input")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
+    parser.add_argument("--resolve", action="store_true", help="resolve names, and judge every address")
+    parser.add_argument(
+        "host", metavar="HOST", help="a name or an address; - reads lines of HOST PORT from standard input"
+    )
     parser.add_argument("port", metavar="PORT", nargs="?", help="1 to 65535")
     parser.set_defaults(run=run)
 
@@ -52,20 +54,20 @@ def run(
 
     Args:
         args: parsed.
-        stdin: where lines are read from.
-        stdout: where answers go.
-        stderr: where errors of the command line go.
-        look_up: resolves names, if asked to.
+        stdin: the source of lines; None means standard input.
+        stdout: for findings; None means standard output.
+        stderr: for errors of the command line; None means standard error.
+        look_up: resolves names, with ``--resolve``.
 
     Returns:
         The exit status; of several targets, the worst.
     """
     stdin, stdout, stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
     if isinstance(stdin, TextIOWrapper):
-        # A host may be any bytes; those that are no text are invalid, and no reason to stop.
+        # A host may be any bytes; those that are not UTF-8 make an invalid target, not a traceback.
         stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        policy = _policy(args)
+        policy = read_policy(args.policy, allow=args.allow, deny=args.deny)
     except RuleError as error:
         stderr.write(f"portofcall check: {error}\n")
         return INVALID
@@ -85,18 +87,12 @@ def run(
     return worst
 
 
-def _policy(args: argparse.Namespace) -> Policy:
-    if args.policy is None:
-        return Policy.parse(allow=args.allow, deny=args.deny)
-    return read_policy(args.policy, allow=args.allow, deny=args.deny)
-
-
 def _lines(stdin: IO[str]) -> Iterator[tuple[str, str]]:
-    """Read targets: the last field of a line is the port, whatever stands before it is the host."""
+    """Read targets: after the last space of a line is the port, before it the host."""
     while line := stdin.readline(_MAX_LINE_CHARACTERS):
         rest = line
         while rest and not rest.endswith("\n"):
             rest = stdin.readline(_MAX_LINE_CHARACTERS)
-        # Of a line that was too long, what was read first names no port.
+        # The start of a line that was too long has no valid port.
         host, _, port = line.rstrip("\r\n").rpartition(" ")
         yield host, port

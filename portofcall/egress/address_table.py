@@ -1,14 +1,14 @@
-"""What an IP address is: a table with one row per special block, each with the document that says so.
+"""What an IP address is: a table with one row per special block, each with its source.
 
 The rows are the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190), the multicast and
-the reserved ranges, and the addresses where clouds serve their credentials. The row of the longest matching
-block decides. Two decisions go beyond the registries: anycast addresses that reach a device of the *nearest*
-network (PCP, TURN, DNS-SD, AMT, 6to4 relay) are not public although they are globally reachable, and neither
-are identifiers that are no locators (ORCHIDv2, DRIP).
+the reserved ranges, and the metadata addresses of clouds. The row with the longest matching block decides.
+Two decisions go beyond the registries: anycast addresses that reach a device of the *nearest* network (PCP,
+TURN, DNS-SD, AMT, 6to4 relay) are not public although they are globally reachable; nor are identifiers that
+are not locators (ORCHIDv2, DRIP).
 
 An IPv6 address may carry an IPv4 address, and a packet to the one then ends at the other: such an address is
-never better than what it carries. The network-specific NAT64 prefixes of RFC 6052 look like any other public
-address; only a deny rule of the operator can name those.
+never more public than the one it carries. The network-specific NAT64 prefixes of RFC 6052 look like any other
+public address; only a deny rule can close those.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from portofcall.target import Address
 
-#: A version (4 or 6) and the address as a number: what blocks are compared with.
+#: A version (4 or 6) and the address as a number, as blocks are compared with it.
 Key = tuple[int, int]
 
 _BITS = {4: 32, 6: 128}
@@ -27,13 +27,13 @@ _LOW_32 = 0xFFFF_FFFF
 
 
 class Reach(Enum):
-    """How far a block is reachable, as far as a gateway cares."""
+    """From where a block is reachable."""
 
     PUBLIC = auto()  #: the Internet
-    CLOSED = auto()  #: this host, this network, or nobody
-    METADATA = auto()  #: a cloud's credentials: closed, and only a rule for exactly this address opens it
+    CLOSED = auto()  #: this host, this network, or nothing
+    METADATA = auto()  #: credentials in a cloud: closed, and only a rule for exactly this address opens it
     AS_CARRIED = auto()  #: as public as the IPv4 addresses that it carries
-    SAME = auto()  #: not an address of its own but another spelling of the IPv4 address that it carries
+    SAME = auto()  #: another spelling of the IPv4 address that it carries
 
 
 def _nothing(number: int) -> tuple[Address, ...]:
@@ -75,9 +75,9 @@ class Row:
 
     Attributes:
         block: the addresses.
-        name: what they are, to follow "is".
-        source: the document that says so.
-        reach: how far they are reachable.
+        name: a description that follows "is".
+        source: the document that defines the block.
+        reach: from where they are reachable.
         carried: from an address as a number to the addresses that it carries.
     """
 
@@ -152,7 +152,7 @@ TABLE: tuple[Row, ...] = (
         ("fec0::/10", "site-local", "RFC 3879"),
         ("ff00::/8", "multicast", "RFC 4291 section 2.7"),
     ),
-    # connect() takes an unspecified address for loopback, so a deny rule for loopback has to reach it.
+    # connect() to an unspecified address goes to loopback, so a deny rule for loopback covers it.
     *_rows(Reach.CLOSED, ("0.0.0.0/32", "this host", "RFC 1122 section 3.2.1.3"), carried=_loopback),
     *_rows(Reach.CLOSED, ("::/128", "this host", "RFC 4291 section 2.5.2"), carried=_loopback6),
     *_rows(
@@ -190,7 +190,7 @@ TABLE: tuple[Row, ...] = (
 
 
 def _ladder(version: int) -> tuple[tuple[int, dict[int, Row]], ...]:
-    """The rows by prefix length, longest first: one dictionary look-up per length that occurs."""
+    """Group the rows by prefix length, longest first: one dictionary look-up per length in the table."""
     bits = _BITS[version]
     rows = [row for row in TABLE if row.block.version == version]
     shifts = sorted({bits - row.block.prefixlen for row in rows})
@@ -205,14 +205,14 @@ _LADDERS = {version: _ladder(version) for version in _BITS}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the table says of one address.
+    """One address, as the table has it.
 
     Attributes:
         address: the address, an IPv4-mapped one as the IPv4 address that it is.
         row: the row that decides.
-        carried: all the places where a packet to it may end as well, at any depth.
-        public: whether everything about it is public.
-        keys: all addresses that a deny rule may name it by: as written, its own, and those it carries.
+        carried: the addresses that it carries, at any depth: a packet to it may end at each.
+        public: whether it and all that it carries are public.
+        keys: the addresses by which a deny rule may name it: as written, its own, and those it carries.
     """
 
     address: Address
@@ -228,7 +228,7 @@ def locate(address: Address) -> Place:
     version, number = address.version, int(address)
     row = next(rows[number >> shift] for shift, rows in _LADDERS[version] if number >> shift in rows)
     inner = row.carried(number)
-    # ISATAP (RFC 5214 section 6.1) is an interface identifier, in whatever /64; its bits "u" and "g" vary.
+    # ISATAP (RFC 5214 section 6.1) is an interface identifier, in any /64; its bits "u" and "g" vary.
     if version == 6 and number >> 32 & 0xFCFF_FFFF == 0x5EFE:
         inner += _last_32_bits(number)
     carried = tuple(place for first in map(locate, inner) for place in (first, *first.carried))

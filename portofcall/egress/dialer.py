@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IProtocol
 
 from portofcall.egress.connector import Attempts
 from portofcall.egress.loop_guard import LoopGuard
-from portofcall.egress.policy import Policy, Verdict
+from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver
 from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
 from portofcall.limits.admission import Admission, Lease
@@ -130,20 +130,16 @@ class Dialer:
     async def _judged_addresses(
         self, target: Target, client: str, timeout_seconds: float | None
     ) -> Sequence[Address]:
-        self._demand(self.policy.judge_name(target))
-        if target.address is None:
+        verdict = self.policy.judge(target)
+        addresses: Sequence[Address] = () if target.address is None else (target.address,)
+        if isinstance(verdict, Undecided):
             addresses = await self._resolve(target, client, timeout_seconds)
-            self._demand(self.policy.judge(target, addresses))
-        else:
-            addresses = [target.address]
+            verdict = verdict.resolved_to(addresses)
+        if not verdict.allowed:
+            raise Blocked(verdict.reason)
         if any(self._loop_guard.include(address, target.port) for address in addresses):
             raise Blocked(f"{target} is this gateway itself")
         return addresses
-
-    @staticmethod
-    def _demand(verdict: Verdict) -> None:
-        if not verdict.allowed:
-            raise Blocked(verdict.reason)
 
     async def _resolve(self, target: Target, client: str, timeout_seconds: float | None) -> Sequence[Address]:
         limit = self._limits.dns_timeout_seconds

@@ -1,46 +1,29 @@
-"""Where connections may go: an operator's rules and the address table make a verdict, with the reason for it.
+"""Where connections may go: the operator's rules and the address table make a verdict, with its reason.
 
-Nothing is resolved here. A name is judged twice: its text before the look-up, and every address that the
-look-up gave before one of them is dialled. Who asks is not a question of this module (see access).
+Nothing is resolved here. An address is judged at once. A name is judged in two steps: its text before the
+look-up, then every address that the look-up returned, before any of them is dialled. Authentication is the
+job of `portofcall.access`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from portofcall.egress.address_table import Place, Reach, locate
+from portofcall.egress.name_table import private_name
 from portofcall.egress.rules import SMTP_PORT, Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 from portofcall.target import Address, Target
 
-__all__ = ["Policy", "RuleError", "Verdict"]
+__all__ = ["Policy", "RuleError", "Undecided", "Verdict"]
 
 _SHOWN = 64
-
-_ETC_HOSTS = ("a name of this host", "as /etc/hosts has it")
-_APPENDIX_G = ("a private name", "RFC 6762 appendix G")
-
-#: Names that mean something only on this host or in its own network, with everything below them. A public
-#: resolver has no answer for them; a local one leads inside.
-PRIVATE_DOMAINS: dict[str, tuple[str, str]] = {
-    "localhost": ("a name of this host", "RFC 6761 section 6.3"),
-    **dict.fromkeys(("ip6-localhost", "ip6-loopback", "localhost4", "localhost6"), _ETC_HOSTS),
-    **dict.fromkeys(("localdomain", "localdomain4", "localdomain6"), _ETC_HOSTS),
-    "local": ("a name of the local link", "RFC 6762"),
-    "internal": ("a private name", "reserved by ICANN in 2024"),
-    "home.arpa": ("a name of the home network", "RFC 8375"),
-    **dict.fromkeys(("corp", "home", "intranet", "lan", "private"), _APPENDIX_G),
-    "test": ("a name for testing", "RFC 6761 section 6.2"),
-    "invalid": ("a name that never exists", "RFC 6761 section 6.4"),
-    "onion": ("a name of Tor", "RFC 7686"),
-}
-_SINGLE_LABEL = ("a single label, known to a local network only", "RFC 7085")
 
 _SMTP = "port 25 (SMTP) needs a rule whose PORTS name it"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says of a target.
+    """The policy's decision on a target.
 
     Attributes:
         allowed: whether a connection may be made.
@@ -52,17 +35,46 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Undecided:
+    """A name whose text is not refused: its addresses decide. `Policy.judge` makes it.
+
+    Attributes:
+        reason: one sentence in ASCII of at most 250 characters, naming the rule that may allow the name.
+    """
+
+    reason: str
+    _rules: "_Applicable"
+
+    def resolved_to(self, addresses: Sequence[Address]) -> Verdict:
+        """Judge what the name resolved to.
+
+        Args:
+            addresses: all of the resolver's addresses. One refused address refuses the name; so does none.
+
+        Returns:
+            The first refusal, or else the reason why the first address is allowed.
+        """
+        first = None
+        for address in addresses:
+            verdict = self._rules.judge(address)
+            if not verdict.allowed:
+                return verdict
+            first = first or verdict
+        return first or Verdict(False, f"{printable(self._rules.host, _SHOWN)} has no address")
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """An immutable set of rules. Deny wins over allow; what no rule allows is refused.
+    """An immutable set of rules. Deny wins over allow; a target that no rule allows is refused.
 
     - ``public``, a block or an address allows and denies addresses. A deny reaches them in every IPv6 form
       too; an allow of an IPv4 block opens no IPv6 form but the IPv4-mapped one, which is the same address.
-    - A host name or ``*.domain`` allows that name to lead to public addresses, also to addresses that another
+    - A host name or ``*.domain`` allows that name to lead to public addresses, and to addresses that another
       rule allows. ``NAME=BLOCK`` allows that name to lead into that block.
     - An address in which IPv4 is embedded needs a rule for itself, and its IPv4 address must be public or
       have a rule too.
     - Cloud metadata addresses need a rule for exactly that address; port 25 a rule whose PORTS name it.
-    - :data:`PRIVATE_DOMAINS` and single labels need a rule that names them.
+    - The names of `portofcall.egress.name_table` and single labels need a rule that names them.
 
     Attributes:
         allow: the rules that allow, in the order given.
@@ -74,94 +86,114 @@ class Policy:
 
     @classmethod
     def parse(cls, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> "Policy":
-        """Read the rules; :mod:`portofcall.egress.rules` has their grammar.
+        """Parse the rules; :mod:`portofcall.egress.rules` has their grammar.
 
         Args:
-            allow: rules that allow. None at all means ``public``.
+            allow: rules that allow; none means ``public``.
             deny: rules that deny.
 
         Raises:
-            RuleError: one of them can't be read.
-            TypeError: a string instead of a collection of them.
+            RuleError: a rule is not valid.
+            TypeError: one string instead of a collection of them.
         """
         if isinstance(allow, str) or isinstance(deny, str):
             raise TypeError("expected a collection of rules, got one string")
-        return cls(
-            tuple(parse_rule(text, Effect.ALLOW) for text in tuple(allow) or ("public",)),
-            tuple(parse_rule(text, Effect.DENY) for text in deny),
+        return cls.of(
+            allow=(parse_rule(text, Effect.ALLOW) for text in allow),
+            deny=(parse_rule(text, Effect.DENY) for text in deny),
         )
 
-    def judge_name(self, target: Target) -> Verdict:
-        """Judge what the text alone decides, before any look-up.
+    @classmethod
+    def of(cls, *, allow: Iterable[Rule], deny: Iterable[Rule]) -> "Policy":
+        """Make a policy of rules that are parsed already; no rule that allows means ``public``."""
+        return cls(tuple(allow) or (parse_rule("public", Effect.ALLOW),), tuple(deny))
+
+    def judge(self, target: Target) -> Verdict | Undecided:
+        """Judge a target by its text, before any look-up.
 
         Returns:
-            For an address, the full verdict. For a name, a refusal if no address could make it allowed;
-            otherwise "allowed" means: may be looked up, then :meth:`judge` decides.
+            For an address, the verdict. For a name, a refusal if no address could make it allowed; otherwise
+            `Undecided`, for the addresses that it resolves to.
         """
-        address = target.address
-        return self._judge_text(target) if address is None else self._judge_address(target, address)
-
-    def judge(self, target: Target, addresses: Sequence[Address]) -> Verdict:
-        """Judge a target together with what it resolved to.
-
-        Args:
-            target: the target, which is judged by :meth:`judge_name` as well.
-            addresses: every answer of the resolver. One bad answer refuses the target; so does no answer.
-
-        Returns:
-            The first refusal, or else the reason for which the first address is allowed.
-        """
-        by_text = self.judge_name(target)
-        if not by_text.allowed:
-            return by_text
-        if not addresses:
-            return Verdict(False, f"{printable(target.host, _SHOWN)} has no address")
-        verdicts = [self._judge_address(target, address) for address in addresses]
-        return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
-
-    def _judge_text(self, target: Target) -> Verdict:
-        host, port = target.host, target.port
+        host, port, address = target.host, target.port, target.address
+        denying = []
         for rule in self.deny:
-            if rule.covers_name(host) and rule.covers_port(port):
-                return Verdict(False, f"denied by rule {rule}")
-        shown = printable(host, _SHOWN)
-        private = _private_name(host)
-        candidates = [rule for rule in self.allow if rule.covers_name(host) or not (rule.name or private)]
-        for rule in candidates:
             if rule.covers_port(port):
-                return Verdict(True, f"rule {rule} may allow {shown}, depending on its addresses")
+                if rule.covers_name(host):
+                    return Verdict(False, f"denied by rule {rule}")
+                if rule.name is None:
+                    denying.append(rule)
+        # Those for other ports as well: the reason of a refusal depends on them.
+        allowing = [
+            (rule, rule.covers_port(port))
+            for rule in self.allow
+            if rule.name is None or rule.covers_name(host)
+        ]
+        rules = _Applicable(host, port, tuple(denying), tuple(allowing))
+        return rules.judge_name() if address is None else rules.judge(address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Applicable:
+    """The rules that apply to one target, found in one walk over all of them.
+
+    Attributes:
+        host: of the target.
+        port: of the target.
+        deny: rules without a name that deny addresses on this port.
+        allow: rules without a name or with this one, and whether they allow this port.
+    """
+
+    host: str
+    port: int
+    deny: tuple[Rule, ...]
+    allow: tuple[tuple[Rule, bool], ...]
+
+    def judge_name(self) -> Verdict | Undecided:
+        """Judge the host as a name."""
+        shown = printable(self.host, _SHOWN)
+        private = private_name(self.host)
+        candidates = [(rule, on_port) for rule, on_port in self.allow if rule.name or not private]
+        for rule, on_port in candidates:
+            if on_port:
+                return Undecided(f"rule {rule} may allow {shown}, depending on its addresses", self)
         if private and not candidates:
             return Verdict(False, f"{shown} is {private[0]} ({private[1]}) and no rule allows it")
-        return Verdict(False, _no_rule(shown, port, covered=bool(candidates)))
+        return Verdict(False, _no_rule(shown, self.port, covered=bool(candidates)))
 
-    def _judge_address(self, target: Target, address: Address) -> Verdict:
+    def judge(self, address: Address) -> Verdict:
+        """Judge one address of the target."""
         place = locate(address)
         for rule in self.deny:
-            if rule.covers_port(target.port) and _denies(rule, place):
+            if _denies(rule, place):
                 return Verdict(False, f"denied by rule {rule}")
-        allowing = self._rule_for(target, place)
-        closed = [inner for inner in place.carried if not inner.public and not self._rule_for(target, inner)]
-        if allowing and not closed:
-            return Verdict(True, f"allowed by rule {allowing}")
-        if closed and (allowing or place.row.reach in (Reach.PUBLIC, Reach.AS_CARRIED)):
+        by_itself = self._find(place)
+        carried = ((inner, self._find(inner)) for inner in place.carried if not inner.public)
+        closed = next(((inner, found) for inner, found in carried if not found.rule), None)
+        if by_itself.rule and not closed:
+            return Verdict(True, f"allowed by rule {by_itself.rule}")
+        if closed and (by_itself.rule or place.row.reach in (Reach.PUBLIC, Reach.AS_CARRIED)):
             form = f" ({place.row.name})" if place.row.reach is Reach.AS_CARRIED else ""
-            inner = self._refusal(target, closed[0], which=", which")
-            return Verdict(False, f"{place.address}{form} leads to {inner}")
-        return Verdict(False, self._refusal(target, place))
+            inner, found = closed
+            refusal = self._refusal(inner, covered=found.covered, which=", which")
+            return Verdict(False, f"{place.address}{form} leads to {refusal}")
+        return Verdict(False, self._refusal(place, covered=by_itself.covered))
 
-    def _rule_for(self, target: Target, place: Place) -> Rule | None:
-        """The first rule that allows this address by itself, whatever it carries."""
-        for rule in self.allow:
-            if rule.covers_port(target.port) and _allows(rule, target.host, place):
-                return rule
-        return None
+    def _find(self, place: Place) -> "_Found":
+        """Find the first rule that allows this address by itself, not counting those it carries."""
+        covered = False
+        for rule, on_port in self.allow:
+            if _allows(rule, place):
+                if on_port:
+                    return _Found(rule, True)
+                covered = True
+        return _Found(None, covered)
 
-    def _refusal(self, target: Target, place: Place, *, which: str = "") -> str:
-        covered = any(_allows(rule, target.host, place) for rule in self.allow)
+    def _refusal(self, place: Place, *, covered: bool, which: str = "") -> str:
         if place.public:
-            return _no_rule(str(place.address), target.port, covered=covered)
+            return _no_rule(str(place.address), self.port, covered=covered)
         if covered:
-            lack = _SMTP if target.port == SMTP_PORT else f"no rule allows it on port {target.port}"
+            lack = _SMTP if self.port == SMTP_PORT else f"no rule allows it on port {self.port}"
         elif place.row.reach is Reach.METADATA:
             lack = "no rule names exactly this address"
         else:
@@ -169,9 +201,15 @@ class Policy:
         return f"{place.address}{which} is {place.row.name} ({place.row.source}) and {lack}"
 
 
-def _allows(rule: Rule, host: str, place: Place) -> bool:
-    if rule.name is not None and not rule.covers_name(host):
-        return False
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rule that allows an address, if any, and whether one covers it, be it on another port."""
+
+    rule: Rule | None
+    covered: bool
+
+
+def _allows(rule: Rule, place: Place) -> bool:
     if rule.block is None:
         return place.public
     if place.row.reach is Reach.METADATA and not rule.block.single:
@@ -180,15 +218,7 @@ def _allows(rule: Rule, host: str, place: Place) -> bool:
 
 
 def _denies(rule: Rule, place: Place) -> bool:
-    if rule.name is not None:
-        return False  # judged with the text
     return place.public if rule.block is None else any(map(rule.block.covers, place.keys))
-
-
-def _private_name(host: str) -> tuple[str, str] | None:
-    labels = host.split(".")
-    row = PRIVATE_DOMAINS.get(labels[-1]) or PRIVATE_DOMAINS.get(".".join(labels[-2:]))
-    return row or (_SINGLE_LABEL if len(labels) == 1 else None)
 
 
 def _no_rule(subject: str, port: int, *, covered: bool) -> str:

@@ -1,4 +1,4 @@
-"""A file of rules, one a line, as text turned into a policy."""
+"""A file of rules, one per line, parsed into a policy."""
 
 import re
 import stat
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from portofcall.egress.policy import Policy
-from portofcall.egress.rules import Effect, RuleError, parse_rule
+from portofcall.egress.rules import Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 
 #: Larger files are refused before any work is done on them.
 MAX_FILE_CHARACTERS = 1 << 20
-#: Each rule is looked at for each target, so that a file of more would slow every dial.
+#: Every dial walks over all rules, so more of them would slow every dial.
 MAX_FILE_LINES = 10_000
 
 _LINE = re.compile(r"(?P<effect>allow|deny)[ \t]+(?P<rule>\S+)")
@@ -19,29 +19,44 @@ _COMMENT = re.compile(r"(?:^|[ \t])#.*$")
 
 
 class PolicyFileError(ValueError):
-    """A policy file can't be read. The message is one line, with the number of the line that is wrong."""
+    """A policy file is not valid. The message is one line, with the number of the wrong one."""
 
 
 def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
-    """Read a policy file.
+    """Parse a policy file.
 
     Each line is ``allow RULE`` or ``deny RULE``, see `portofcall.egress.rules`; ``#`` begins a comment, at
     the start of a line or after white space. The order of the lines means nothing: deny wins over allow.
 
     Args:
         text: the file.
-        allow: rules from elsewhere that allow besides.
-        deny: rules from elsewhere that deny besides.
+        allow: additional rules that allow.
+        deny: additional rules that deny.
 
     Returns:
-        The policy. If nothing allows, neither here nor there, it is ``public``, as everywhere: a file that
-        only denies is a list of exceptions from that.
+        The policy. If neither the file nor ``allow`` has a rule that allows, it is ``public``, as everywhere:
+        a file that only denies is a list of exceptions.
 
     Raises:
-        PolicyFileError: a line is no rule, or there are too many, or no rule at all: such a file is seldom
-            meant, and often half written.
-        RuleError: a rule from elsewhere is none.
+        PolicyFileError: a line is not a rule, or there are too many lines, or no rule at all: such a file is
+            seldom meant, and often half written.
+        RuleError: an additional rule is not valid.
     """
+    rules = {
+        Effect.ALLOW: [parse_rule(rule, Effect.ALLOW) for rule in allow],
+        Effect.DENY: [parse_rule(rule, Effect.DENY) for rule in deny],
+    }
+    lines = _lines(text)
+    for number, line in lines:
+        effect, rule = _parse_line(number, line)
+        rules[effect].append(rule)
+    if not lines:
+        raise PolicyFileError("expected at least one rule")
+    return Policy.of(allow=rules[Effect.ALLOW], deny=rules[Effect.DENY])
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Number the lines, and return those that have more than comments."""
     if len(text) > MAX_FILE_CHARACTERS:
         raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} characters, got {len(text)}")
     lines = text.removesuffix("\n").split("\n")
@@ -49,37 +64,36 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         raise PolicyFileError(
             f"line {MAX_FILE_LINES + 1}: expected at most {MAX_FILE_LINES} lines, got {len(lines)}"
         )
-    rules: dict[str, list[str]] = {"allow": [], "deny": []}
-    for number, line in enumerate(lines, start=1):
-        content = _COMMENT.sub("", line.removesuffix("\r")).strip(" \t")
-        if not content:
-            continue
-        match = _LINE.fullmatch(content)
-        if match is None:
-            raise PolicyFileError(
-                f"line {number}: expected allow RULE or deny RULE, got '{printable(content)}'"
-            )
-        try:
-            parse_rule(match["rule"], Effect(match["effect"]))
-        except RuleError as error:
-            raise PolicyFileError(f"line {number}: {error}") from None
-        rules[match["effect"]].append(match["rule"])
-    if not rules["allow"] and not rules["deny"]:
-        raise PolicyFileError("expected at least one rule")
-    return Policy.parse(allow=[*allow, *rules["allow"]], deny=[*deny, *rules["deny"]])
+    bare = (_COMMENT.sub("", line.removesuffix("\r")).strip(" \t") for line in lines)
+    return [(number, line) for number, line in enumerate(bare, start=1) if line]
 
 
-def read_policy(path: Path, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
-    """Read a policy file.
+def _parse_line(number: int, line: str) -> tuple[Effect, Rule]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise PolicyFileError(f"line {number}: expected allow RULE or deny RULE, got '{printable(line)}'")
+    effect = Effect(match["effect"])
+    try:
+        return effect, parse_rule(match["rule"], effect)
+    except RuleError as error:
+        raise PolicyFileError(f"line {number}: {error}") from None
+
+
+def read_policy(path: Path | None, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
+    """Read the policy that ``--policy``, ``--allow`` and ``--deny`` make: at the start, and at each reload.
 
     Args:
-        path: a regular file in UTF-8. A pipe has its rules once only; reading it again would wait for ever.
-        allow: rules that allow besides.
-        deny: rules that deny besides.
+        path: a regular file in UTF-8. A pipe could be read only once; reading it again would block for ever.
+            None means no file: the policy is that of the other rules.
+        allow: additional rules that allow.
+        deny: additional rules that deny.
 
     Raises:
-        PolicyFileError: it can't be read; the message tells why, and the line if it is one.
+        PolicyFileError: the file can't be read or is not valid.
+        RuleError: an additional rule is not valid.
     """
+    if path is None:
+        return Policy.parse(allow=allow, deny=deny)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise PolicyFileError("expected a regular file")

@@ -1,4 +1,4 @@
-"""The operator's rules on where connections may go, as text turned into values. Judging them is egress's job.
+"""The grammar of the operator's rules on where connections may go. `portofcall.egress.policy` applies them.
 
 ::
 
@@ -6,14 +6,14 @@
     PORTS = "*" or a list such as "22", "1-1023", "22,443", "8000-8099,22"
 
     SUBJECT                matches
-    public                 every address that the table calls public
+    public                 every address that is public by the address table
     10.0.0.0/8, fd00::/8   an address in the block
     10.0.0.1, fd00::1      that address
     host.example           that name
     *.example.com          the names below that domain, not the domain itself
     NAME=BLOCK             that name (or *.domain), when it resolves into that block; for allow only
 
-IPv6 with ports stands in brackets: ``[2001:db8::/32]:22``.
+With ports, IPv6 is in brackets: ``[2001:db8::/32]:22``.
 """
 
 import re
@@ -28,7 +28,7 @@ from portofcall.target import Target, parse_host
 
 #: Longer rules are refused before any work is done on them.
 MAX_RULE_CHARACTERS = 1000
-#: The port of mail between servers. A gateway that reaches it by default becomes a sender of spam.
+#: The port of mail between servers. A gateway that opens it by default sends spam for others.
 SMTP_PORT = 25
 
 _SHOWN = 60
@@ -37,11 +37,11 @@ _PORTS = re.compile(r"(?P<low>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?")
 
 
 class RuleError(ValueError):
-    """A rule can't be read. The message is one line: the rule, and what was expected in its place."""
+    """A rule is not valid. The message is one line: the rule, and what was expected in its place."""
 
 
 class Effect(Enum):
-    """What a rule does to what it matches."""
+    """The effect of a rule on a target that it matches."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -49,7 +49,7 @@ class Effect(Enum):
 
 Ports = tuple[tuple[int, int], ...]
 
-#: What "no PORTS" and "*" stand for. Port 25 is opened only by a rule that names it.
+#: The meaning of no PORTS and of "*". Only a rule whose PORTS name port 25 opens it.
 _EVERY_PORT: dict[Effect, Ports] = {
     Effect.ALLOW: ((1, SMTP_PORT - 1), (SMTP_PORT + 1, 65535)),
     Effect.DENY: ((1, 65535),),
@@ -91,7 +91,7 @@ class Rule:
     block: Block | None = None
 
     def covers_port(self, port: int) -> bool:
-        """Whether the rule is about this port."""
+        """Whether the rule applies to this port."""
         return any(low <= port <= high for low, high in self.ports)
 
     def covers_name(self, host: str) -> bool:
@@ -106,15 +106,15 @@ class Rule:
 
 
 def parse_rule(text: str, effect: Effect) -> Rule:
-    """Read one rule, in the grammar of this module. Spaces are not part of it.
+    """Parse one rule, in the grammar of this module. There are no spaces in it.
 
     Args:
         text: the rule.
-        effect: what the rule is for: ``NAME=BLOCK`` exists for allow only, and no PORTS means every port but
-            25 for allow, and every port for deny.
+        effect: ``NAME=BLOCK`` exists for allow only; no PORTS means every port but 25 for allow, and every
+            port for deny.
 
     Raises:
-        RuleError: the text is no such rule.
+        RuleError: the text is not a rule.
     """
     if len(text) > MAX_RULE_CHARACTERS:
         _fail(text, f"expected at most {MAX_RULE_CHARACTERS} characters")
@@ -133,7 +133,7 @@ def parse_rule(text: str, effect: Effect) -> Rule:
 
 
 def _split(text: str, rest: str) -> tuple[str, str | None]:
-    """Part the subject from its ports, without the brackets around IPv6."""
+    """Split the subject from its ports, and drop the brackets around IPv6."""
     if rest.startswith("["):
         subject, closed, tail = rest[1:].partition("]")
         if not closed or ":" not in subject or (tail and not tail.startswith(":")):
@@ -156,7 +156,7 @@ def _parse_name(text: str, name: str) -> str:
     except InvalidTarget as error:
         _fail(text, error.sentence.removeprefix("host: "))
     if target.address is not None:
-        _fail(text, "expected a host name or *.domain where an address stands")
+        _fail(text, "expected a host name or *.domain, not an address")
     return star + target.host
 
 

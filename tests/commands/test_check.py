@@ -1,4 +1,4 @@
-"""``portofcall check`` says what the policy says, as the policy says it."""
+"""``portofcall check``: its arguments, its input and output, its exit status."""
 
 import argparse
 import io
@@ -14,14 +14,14 @@ import pytest
 
 from portofcall.cli import UNREAD, main
 from portofcall.commands.check import add_arguments, run
-from portofcall.target import Address, Target
+from portofcall.target import Address
 from tests.support import corpus
 
 
 def check(
     *arguments: str, stdin: str = "", names: dict[str, list[str]] | None = None
 ) -> tuple[int, str, str]:
-    """Run the command; return its exit status, its output and its complaints."""
+    """Run the command; return its exit status, its output and its errors."""
     parser = argparse.ArgumentParser()
     add_arguments(parser.add_subparsers())
 
@@ -35,47 +35,23 @@ def check(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "line"),
+    ("arguments", "status", "word"),
     [
-        (["8.8.8.8", "53"], 0, 'allowed 8.8.8.8 port 53: allowed: allowed by rule "public"\n'),
-        (
-            ["127.0.0.1", "22"],
-            1,
-            "blocked 127.0.0.1 port 22: blocked: 127.0.0.1 is loopback (RFC 1122 section 3.2.1.3) and no "
-            "rule allows it\n",
-        ),
-        (
-            ["--deny", "8.8.0.0/16", "8.8.8.8", "53"],
-            1,
-            'blocked 8.8.8.8 port 53: blocked: denied by rule "8.8.0.0/16"\n',
-        ),
-        (
-            ["127.1", "22"],
-            2,
-            "invalid 127.1 port 22: invalid-target: host: expected four decimal numbers, or a name that ends "
-            'in no number, got "127.1"\n',
-        ),
-        (
-            ["8.8.8.8", "0"],
-            2,
-            'invalid 8.8.8.8 port 0: invalid-target: port: expected 1 to 65535 in digits, got "0"\n',
-        ),
+        (["8.8.8.8", "53"], 0, "allowed"),
+        (["127.0.0.1", "22"], 1, "blocked"),
+        (["--deny", "8.8.0.0/16", "8.8.8.8", "53"], 1, "blocked"),
+        (["--allow", "127.0.0.0/8", "127.0.0.1", "22"], 0, "allowed"),
+        (["127.1", "22"], 2, "invalid"),
+        (["db.example.com", "22"], 0, "allowed"),
+        (["--resolve", "db.example.com", "22"], 1, "blocked"),
+        (["--resolve", "no.example.com", "22"], 1, "blocked"),
     ],
 )
-def test_verdict_slug_and_reason_are_told(arguments: list[str], status: int, line: str) -> None:
-    """With the rule or the table's row that decided; the exit status is the verdict."""
-    assert check(*arguments) == (status, line, "")
-
-
-def test_name_is_judged_by_its_text_unless_it_is_resolved() -> None:
-    """And the answer says which."""
+def test_exit_status_is_the_verdict(arguments: list[str], status: int, word: str) -> None:
+    """And the verdict is the first word of the only line."""
     names = {"db.example.com": ["93.184.215.14", "10.0.0.1"]}
-    status, out, _ = check("db.example.com", "22", names=names)
-    assert (status, "not resolved" in out) == (0, True)
-    status, out, _ = check("--resolve", "db.example.com", "22", names=names)
-    assert (status, "10.0.0.1 is private" in out) == (1, True)
-    status, out, _ = check("--resolve", "no.example.com", "22", names=names)
-    assert (status, "name-not-found" in out) == (1, True)
+    found, out, err = check(*arguments, names=names)
+    assert (found, out.split()[0], out.count("\n"), err) == (status, word, 1, "")
 
 
 def test_json_has_everything() -> None:
@@ -109,7 +85,7 @@ def test_lines_of_standard_input_are_answered_line_by_line() -> None:
 
 
 def test_corpus_has_the_same_verdicts_here() -> None:
-    """One answer a line, as the policy itself says."""
+    """One line per target, from standard input."""
     # A line can't carry line ends, and the last space in it stands before the port.
     rows = [row for row in corpus() if row[3] is None and not set(f"{row[1]}{row[2]}") & set("\r\n")]
     rows = [row for row in rows if " " not in str(row[2])]
@@ -119,17 +95,6 @@ def test_corpus_has_the_same_verdicts_here() -> None:
     assert len(rows) > 200
     assert answers == [words[row[0]] for row in rows]
     assert status == 2
-
-
-def test_names_of_the_corpus_have_the_same_verdicts_when_they_are_resolved() -> None:
-    """Every answer of the resolver is judged; no answer is a refusal."""
-    rows = [row for row in corpus() if row[3] is not None and not row[1].replace(".", "").isdigit()]
-    for verdict, host, port, addresses, trick in rows:
-        answers = [str(address) for address in addresses or ()]
-        names = {Target.parse(host, port).host: answers}
-        status, _, _ = check("--resolve", "-", stdin=f"{host} {port}\n", names=names)
-        assert status == {"allow": 0, "block": 1, "invalid": 2}[verdict], trick
-    assert len(rows) > 10
 
 
 def test_policy_file_counts(tmp_path: Path) -> None:

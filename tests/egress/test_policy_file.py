@@ -16,6 +16,7 @@ from portofcall.egress.policy_file import (
     read_policy,
 )
 from portofcall.target import Target
+from tests.support import decide
 
 FILE = """\
 # Where our clients go.
@@ -29,7 +30,7 @@ deny 10.20.99.0/24
 
 def allowed(policy: Policy, host: str, port: int) -> bool:
     """Judge a target by its text."""
-    return policy.judge_name(Target.parse(host, port)).allowed
+    return decide(policy, Target.parse(host, port)).allowed
 
 
 def test_lines_are_rules() -> None:
