@@ -38,8 +38,9 @@ def pack_frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: b
             header = struct.pack("!BBH", first, mask_bit | 126, len(payload))
     if not masked:
         return header + payload
-    key = b"\x01\x02\x03\x04"
-    return header + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    key, size = b"\x01\x02\x03\x04", len(payload)
+    mask = int.from_bytes((key * (size // 4 + 1))[:size])
+    return header + key + (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 
 def unpack_frames(data: bytes) -> list[tuple[int, bytes]]:

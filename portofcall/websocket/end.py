@@ -1,4 +1,4 @@
-"""The WebSocket end of a tunnel, and the factory that makes it."""
+"""The WebSocket end of a tunnel, and the factory that makes such ends."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -9,10 +9,11 @@ from zope.interface import implementer
 from portofcall.limits.values import Limits
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, ClientEvents, IClientEnd
+from portofcall.websocket.autobahn_internals import connection_attributes
 from portofcall.websocket.frames import binary_header
 from portofcall.websocket.protocol import WebSocketProtocol, WebSocketProtocolFactory
 
-#: Begins a tunnel with a client's end.
+#: Begins a tunnel for a client's end.
 Begin = Callable[[IClientEnd], ClientEvents]
 
 
@@ -21,11 +22,11 @@ class WebSocketEnd(WebSocketProtocol):
     """Reports to its tunnel what the client does, and obeys.
 
     Args:
-        begin: begins the tunnel, once the handshake is done; returns what this end reports to.
-        give_up: called instead of that if the connection is lost before.
+        begin: begins the tunnel once the handshake is done; returns the receiver of the client's events.
+        give_up: called instead if the connection is lost before that.
 
     Attributes:
-        most_bytes: of a message that is sent; what is larger is split.
+        most_bytes: the largest payload of a message that is sent; more is split.
     """
 
     factory: "WebSocketFactory"
@@ -36,14 +37,14 @@ class WebSocketEnd(WebSocketProtocol):
         self._begin = begin
         self._give_up = give_up
 
-    # What the conversation reports
+    # The connection reports
 
     def opened(self) -> ClientEvents:
         """Begin the tunnel."""
         return self._begin(self)
 
     def gone(self) -> None:
-        """Report it to the tunnel, if there is one."""
+        """Report to the tunnel, if there is one, that the client's connection is gone."""
         if self.events is None:
             self._give_up()
         else:
@@ -52,7 +53,7 @@ class WebSocketEnd(WebSocketProtocol):
     # The tunnel calls these (IClientEnd)
 
     def write(self, data: Buffer) -> None:
-        """Send ``data`` as one binary message, or as several if it is too large for one."""
+        """Send ``data`` as one binary message, or as several if it is larger than `most_bytes`."""
         size, most = len(data), self.most_bytes
         if size <= most:
             self.transport.writeSequence((binary_header(size), data))
@@ -64,12 +65,12 @@ class WebSocketEnd(WebSocketProtocol):
 
     @property
     def queued_bytes(self) -> int:
-        """How much of what was written may wait in the transport."""
+        """How many of the bytes written may still wait in the transport."""
         return self.transport.queued_bytes
 
     @property
     def reads_bulk(self) -> bool:
-        """Whether all that can be read at a time can go on at once."""
+        """Whether to read as much at a time as there is; see `ISource`."""
         return self.transport.reads_bulk
 
     @reads_bulk.setter
@@ -90,15 +91,11 @@ class WebSocketEnd(WebSocketProtocol):
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """Close the connection, as nobody wants to read it."""
+        """Close the connection, as its consumer is gone."""
         self.drop()
 
-    def close(self, code: int, reason: str) -> None:
-        """Send a Close frame behind all that was written."""
-        self.sendCloseFrame(code, reason.encode())
-
     def drop(self) -> None:
-        """Close the connection once all that was written is out."""
+        """Close the connection after everything that was written."""
         self.unregisterProducer()
         self.transport.loseConnection()
 
@@ -113,14 +110,16 @@ class WebSocketFactory(WebSocketProtocolFactory):
     Args:
         limits: of messages and frames.
         reactor: the clock.
-        readiness: of that reactor, for the connections of clients.
+        readiness: watches the clients' sockets in that reactor.
     """
 
     def __init__(self, *, limits: Limits, reactor: Any, readiness: Readiness) -> None:
         super().__init__(limits=limits, reactor=reactor)
         self.readiness = readiness
         self._end: type[WebSocketEnd] = type(
-            "WebSocketEnd", (WebSocketEnd,), {**self.options(), "most_bytes": limits.max_message_bytes}
+            "WebSocketEnd",
+            (WebSocketEnd,),
+            {**connection_attributes(self), "most_bytes": limits.max_message_bytes},
         )
 
     def build(self, begin: Begin, give_up: Callable[[], None]) -> WebSocketEnd:

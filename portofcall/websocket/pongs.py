@@ -1,4 +1,4 @@
-"""The answers to a client's pings, bounded while it does not read them."""
+"""Pongs for a client's pings, bounded while the client does not read them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,16 +11,16 @@ _MOST_OWED = 32
 
 @implementer(IPushProducer)
 class Pongs:
-    """Answers pings, but while the client does not read, only the latest few (RFC 6455 §5.5.3).
+    """Sends pongs; while the client does not read, only the latest 32 are kept (RFC 6455 §5.5.3).
 
-    Otherwise a client that sends pings and reads nothing would fill our memory with pongs. To see when the
-    client reads it stands between the transport and the producer.
+    Otherwise a client that sends pings and never reads would fill the memory with pongs. This is the
+    transport's producer, in front of the real one, so that it sees when the client reads.
 
     Args:
-        send: sends a pong with a payload.
+        send: sends a pong with this payload.
 
     Attributes:
-        producer: is paused and resumed in turn.
+        producer: the real producer, paused and resumed with this one.
     """
 
     producer: IPushProducer
@@ -30,19 +30,19 @@ class Pongs:
         self._owed: deque[bytes] | None = None
 
     def answer(self, payload: bytes) -> None:
-        """Answer a ping, now or when the client reads again."""
+        """Reply to a ping, now or when the client reads again."""
         if self._owed is None:
             self._send(payload)
         else:
             self._owed.append(payload)
 
     def pauseProducing(self) -> None:
-        """Owe from now on."""
+        """Keep pongs from now on."""
         self._owed = deque(maxlen=_MOST_OWED)
         self.producer.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Send what is owed."""
+        """Send the pongs that were kept."""
         owed, self._owed = self._owed, None
         for payload in owed or ():
             self._send(payload)

@@ -75,8 +75,8 @@ def test_compression_is_never_agreed_on() -> None:
         {"Sec_WebSocket_Version": "8"},
     ],
 )
-def test_what_is_no_upgrade_is_426(changes: dict[str, Any]) -> None:
-    """And the answer says which upgrade is required."""
+def test_request_without_an_upgrade_is_426(changes: dict[str, Any]) -> None:
+    """The response names the upgrade that is required."""
     answer = WebSocketClient(World(), upgrade_request(**changes)).answer
     assert answer.status == 426
     assert answer.headers["upgrade"] == "websocket"
@@ -101,7 +101,7 @@ def test_header_lists_and_cases_of_browsers_are_understood() -> None:
         {"X_Anything": "caf\xe9"},
     ],
 )
-def test_unsound_headers_are_400(changes: dict[str, Any]) -> None:
+def test_invalid_headers_are_400(changes: dict[str, Any]) -> None:
     """Bytes at which Autobahn would split a header never reach it."""
     answer = WebSocketClient(World(), upgrade_request(**changes)).answer
     assert answer.status == 400
@@ -115,7 +115,7 @@ def test_other_methods_are_405() -> None:
 
 
 def test_messages_become_bytes_and_bytes_become_binary_messages() -> None:
-    """Binary and text go to TCP as they are; what comes back is binary."""
+    """Binary and text go to TCP unchanged; what comes back is binary."""
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"\x00\xff") + pack_frame(1, "grüß".encode()) + pack_frame(2, b""))
     assert client.backend.take() == b"\x00\xff" + "grüß".encode()
@@ -123,8 +123,8 @@ def test_messages_become_bytes_and_bytes_become_binary_messages() -> None:
     assert client.received() == [(2, b"answer")]
 
 
-def test_fragments_and_pieces_are_relayed_as_they_come() -> None:
-    """A message is not waited for: half a frame is half the bytes."""
+def test_fragments_and_pieces_are_relayed_as_they_arrive() -> None:
+    """Nothing waits for the end of a message: half a frame is half the bytes."""
     client = WebSocketClient(World())
     whole = pack_frame(2, b"first ", fin=False) + pack_frame(9, b"ping") + pack_frame(0, b"second")
     client.send(whole[:9])
@@ -146,14 +146,14 @@ def test_large_reads_are_split_into_messages() -> None:
 
 
 def test_frames_sent_with_the_handshake_are_not_lost() -> None:
-    """A hasty client's bytes count."""
+    """A client may send before it has the response."""
     client = WebSocketClient(World(), upgrade_request() + pack_frame(2, b"hasty"))
     assert client.answer.status == 101
     assert client.backend.take() == b"hasty"
 
 
-def test_client_that_closes_is_answered_and_the_backend_gets_fin() -> None:
-    """RFC 6455 §5.5.1: a Close frame is answered by one, and the server closes TCP first."""
+def test_close_frame_is_replied_to_and_the_backend_gets_fin() -> None:
+    """RFC 6455 §5.5.1: the reply to a Close frame is one, and the server closes TCP first."""
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"bye") + pack_frame(8, struct.pack("!H", 4321) + b"done"))
     assert client.close_frame() == (4321, "done")
@@ -163,7 +163,7 @@ def test_client_that_closes_is_answered_and_the_backend_gets_fin() -> None:
 
 
 def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> None:
-    """After the client's answer the connection ends by FIN."""
+    """After the client's reply the connection ends with FIN."""
     client = WebSocketClient(World())
     client.backend.protocol.readConnectionLost()
     assert client.close_frame() == (1000, "")
@@ -183,7 +183,7 @@ def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> N
     ],
 )
 def test_broken_frames_close_with_the_rfcs_code(raw: bytes, code: int) -> None:
-    """And the backend's connection is reset: the stream may have been cut."""
+    """The backend's connection is reset, as the stream may have been cut."""
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"sound") + raw)
     closes = [payload for opcode, payload in client.received() if opcode == 8]
@@ -212,14 +212,14 @@ def test_errors_about_the_target_are_close_frames(query: str, code: int, reason:
     """The upgrade succeeds, so that page JavaScript can read why there is no tunnel."""
     client = WebSocketClient(World(), upgrade_request(query))
     assert client.answer.status == 101
-    told_code, told_reason = client.close_frame()
-    assert told_code == code
-    assert told_reason.startswith(reason)
-    assert len(told_reason.encode()) <= 123
+    sent_code, sent_reason = client.close_frame()
+    assert sent_code == code
+    assert sent_reason.startswith(reason)
+    assert len(sent_reason.encode()) <= 123
 
 
 def test_client_that_only_pings_does_not_fill_the_memory() -> None:
-    """While it does not read, only the latest pongs are kept (RFC 6455 §5.5.3)."""
+    """While it does not read, only the latest 32 pongs are kept (RFC 6455 §5.5.3)."""
     client = WebSocketClient(World())
     client.backend.protocol.dataReceived(bytes(70 * KiB))
     for number in range(900):
@@ -231,15 +231,15 @@ def test_client_that_only_pings_does_not_fill_the_memory() -> None:
     assert client.received() == [(10, b"again")]
 
 
-def test_client_that_vanishes_resets_the_backend() -> None:
+def test_client_without_a_close_frame_resets_the_backend() -> None:
     """No Close frame, no clean end."""
     client = WebSocketClient(World())
     lose(client.transport)
     assert client.backend.log[-1] == "reset"
 
 
-def test_tunnels_are_logged_with_what_became_of_them(logged: list[str]) -> None:
-    """One line at the beginning, one at the end, with the bytes of both ways."""
+def test_tunnels_are_logged_with_their_outcome(logged: list[str]) -> None:
+    """One line at the beginning, one at the end, with the bytes of both directions."""
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"12345") + pack_frame(8, struct.pack("!H", 1000)))
     lose(client.transport)
@@ -253,7 +253,7 @@ def test_tunnels_are_logged_with_what_became_of_them(logged: list[str]) -> None:
 
 
 def test_shut_down_ends_every_tunnel_with_1001() -> None:
-    """And it is over when the last one is."""
+    """It is over when the last one is."""
     world = World()
     clients = [WebSocketClient(world), WebSocketClient(world)]
     over: list[None] = []
@@ -274,8 +274,8 @@ def test_shut_down_of_an_idle_gateway_is_over_at_once() -> None:
     assert over == [None]
 
 
-def test_hand_over_leaves_no_producer_of_http_behind() -> None:
-    """The HTTP channel is the transport's producer until the upgrade; after it, the tunnel is."""
+def test_http_leaves_no_producer_behind() -> None:
+    """The HTTP channel is the transport's producer until the upgrade, then the tunnel is."""
     world = World()
     client = WebSocketClient(world)
     transport: FakeTransport = client.transport
@@ -283,8 +283,8 @@ def test_hand_over_leaves_no_producer_of_http_behind() -> None:
 
 
 @pytest.mark.parametrize("opcode", [9, 10])
-def test_client_that_floods_with_control_frames_is_closed_with_1008(opcode: int) -> None:
-    """A thousand at once are enough for anybody, a hundred per second as well."""
+def test_flood_of_control_frames_is_closed_with_1008(opcode: int) -> None:
+    """1000 at once are allowed, and 100 per second; one more is not."""
     world = World()
     client = WebSocketClient(world)
     client.send(pack_frame(opcode, b"x") * 1000)
@@ -330,7 +330,7 @@ def test_busy_target_is_4429() -> None:
 
 
 def test_ends_have_autobahns_options_as_the_factory_set_them() -> None:
-    """They are put on the class once; an option that Autobahn adds comes along."""
+    """They are set once, on the class; so is an option that Autobahn adds."""
     from autobahn.twisted.websocket import WebSocketServerProtocol
 
     from portofcall.websocket.end import WebSocketFactory

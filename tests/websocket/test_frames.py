@@ -1,4 +1,4 @@
-"""Plain frames are taken apart in place; whatever is not plain is left as it came."""
+"""Plain frames are parsed in place; any other frame is left unchanged."""
 
 import struct
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portofcall.websocket.frames import UNMASKS_IN_PLACE, PlainFrames, binary_header
+from portofcall.websocket.autobahn_internals import MASKER
+from portofcall.websocket.frames import PlainFrames, binary_header
 from tests.e2e.wsclient import BINARY, CLOSE, CONTINUATION, PING, TEXT, pack
 from tests.support import chunks
 
@@ -18,29 +19,30 @@ def plain(payload: bytes, *, key: bytes = KEY) -> bytes:
     return pack(BINARY, payload, key=key)
 
 
+def plain_frames() -> PlainFrames:
+    """Make a parser, with Autobahn's C."""
+    assert MASKER is not None
+    return PlainFrames(MASKER)
+
+
 def take(frames: PlainFrames, data: bytes) -> tuple[bytes, bytes | None]:
-    """Take ``data`` apart, as the bytes that are found."""
+    """Parse ``data``; return payloads and rest as bytes."""
     payload, rest = frames.take(memoryview(bytearray(data)))
     return bytes(payload), None if rest is None else bytes(rest)
 
 
-def test_c_that_unmasks_is_where_it_is_looked_for() -> None:
-    """If Autobahn moves it, everything still works by Autobahn alone, but slowly: better to hear of it."""
-    assert UNMASKS_IN_PLACE
-
-
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 64, 125, 126, 127, 4096, 65535, 65536, 300_000])
 def test_whole_message_is_unmasked(size: int) -> None:
-    """With each of the three sizes of header."""
+    """With each of the three header sizes."""
     payload = bytes(index * 7 % 251 for index in range(size))
-    assert take(PlainFrames(), plain(payload)) == (payload, None)
+    assert take(plain_frames(), plain(payload)) == (payload, None)
 
 
 def test_many_messages_come_as_one_piece() -> None:
-    """Of many small messages in one read there is one to write."""
+    """Many small messages in one read become one write."""
     payloads = [bytes([number]) * number for number in range(200)]
     data = b"".join(plain(payload) for payload in payloads)
-    assert take(PlainFrames(), data) == (b"".join(payloads), None)
+    assert take(plain_frames(), data) == (b"".join(payloads), None)
 
 
 @given(
@@ -52,7 +54,7 @@ def test_many_messages_come_as_one_piece() -> None:
 def test_same_bytes_under_any_chunking(payloads: list[bytes], keys: list[bytes], cuts: list[int]) -> None:
     """Headers may be cut anywhere, and payloads too."""
     data = b"".join(plain(payload, key=key) for payload, key in zip(payloads, keys, strict=False))
-    frames = PlainFrames()
+    frames = plain_frames()
     received = b""
     for chunk in chunks(data, cuts):
         payload, rest = take(frames, chunk)
@@ -77,19 +79,19 @@ NOT_PLAIN = {
 
 
 @pytest.mark.parametrize("what", list(NOT_PLAIN))
-def test_what_is_not_plain_is_left_from_its_first_byte_on(what: str) -> None:
-    """Also behind messages that are."""
+def test_other_frames_are_left_from_their_first_byte_on(what: str) -> None:
+    """Also after plain ones."""
     strange = NOT_PLAIN[what] + plain(b"after")
-    assert take(PlainFrames(), strange) == (b"", strange)
-    assert take(PlainFrames(), plain(b"one") + plain(b"two") + strange) == (b"onetwo", strange)
+    assert take(plain_frames(), strange) == (b"", strange)
+    assert take(plain_frames(), plain(b"one") + plain(b"two") + strange) == (b"onetwo", strange)
 
 
 @pytest.mark.parametrize("what", list(NOT_PLAIN))
 @pytest.mark.parametrize("cut", range(1, 10))
-def test_what_is_not_plain_is_left_wherever_it_is_cut(what: str, cut: int) -> None:
-    """Bytes that were kept because they could have begun a plain frame come back with the rest."""
+def test_other_frames_are_left_wherever_they_are_cut(what: str, cut: int) -> None:
+    """Bytes that were kept as the possible start of a plain frame come back with the rest."""
     strange = NOT_PLAIN[what]
-    frames = PlainFrames()
+    frames = plain_frames()
     payload, rest = take(frames, plain(b"one") + strange[:cut])
     assert payload == b"one"
     if rest is None:

@@ -1,4 +1,4 @@
-"""Plain messages and all the others end up the same, whoever takes them apart."""
+"""Messages have the same effect whether `PlainFrames` or Autobahn parses them."""
 
 import struct
 from collections.abc import Iterator
@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portofcall.testing import WebSocketClient, World, pack_frame, upgrade_request
-from portofcall.websocket import protocol as conversation
+from portofcall.testing import WebSocketClient, World, pack_frame
+from portofcall.websocket.protocol import WebSocketProtocol
 from tests.support import chunks
 
 BINARY, TEXT, CONTINUATION, CLOSE, PING, PONG = 2, 1, 0, 8, 9, 10
@@ -20,8 +19,8 @@ GOODBYE = struct.pack("!H", 1000)
 
 @contextmanager
 def by_autobahn_alone() -> Iterator[None]:
-    """Leave everything to Autobahn, as where its C is missing."""
-    with patch.object(conversation, "_UNMASKS_PLAIN", False):
+    """Leave everything to Autobahn, as without NVX."""
+    with patch.object(WebSocketProtocol, "masker", None):
         yield
 
 
@@ -58,7 +57,7 @@ ENDS = st.sampled_from(
 
 
 def outcome(data: bytes, cuts: list[int]) -> tuple[bytes, list[str], list[tuple[int, bytes]], list[str]]:
-    """What comes of a client that sends this: to the backend, to the client, and to both connections."""
+    """Return what the backend and the client got, and what was done to both connections."""
     world = World()
     client = WebSocketClient(world)
     for chunk in chunks(data, cuts):
@@ -66,12 +65,12 @@ def outcome(data: bytes, cuts: list[int]) -> tuple[bytes, list[str], list[tuple[
     return client.backend.take(), client.backend.log, client.received(), client.transport.log
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(pieces=st.lists(PIECES, max_size=12), end=ENDS, cuts=st.lists(st.integers(0, 1 << 20), max_size=12))
-def test_same_comes_of_it_whether_autobahn_takes_it_apart_or_not(
+def test_effect_is_the_same_whether_autobahn_parses_it_or_not(
     pieces: list[bytes], end: bytes, cuts: list[int]
 ) -> None:
-    """The same bytes, answers and endings, under any chunking."""
+    """The same bytes, replies and endings, under any chunking."""
     data = b"".join([*pieces, end])
     with by_autobahn_alone():
         expected = outcome(data, cuts)
@@ -86,18 +85,18 @@ def end_of(client: WebSocketClient) -> Any:
 
 
 def test_plain_messages_never_reach_autobahn() -> None:
-    """From the first one on; and again after anything else."""
+    """From the first one on, and again after other frames."""
     client = WebSocketClient(World())
-    with patch.object(conversation.WebSocketProtocol, "_dataReceived", side_effect=AssertionError):
+    with patch.object(WebSocketProtocol, "parse", side_effect=AssertionError):
         client.send(pack_frame(BINARY, b"one"))
     client.send(pack_frame(TEXT, b" two") + pack_frame(PING, b"?"))
-    with patch.object(conversation.WebSocketProtocol, "_dataReceived", side_effect=AssertionError):
+    with patch.object(WebSocketProtocol, "parse", side_effect=AssertionError):
         client.send(pack_frame(BINARY, b" three"))
     assert client.backend.take() == b"one two three"
 
 
-def test_autobahn_has_the_word_until_its_message_is_complete() -> None:
-    """What it holds a part of it must see the end of."""
+def test_autobahn_keeps_parsing_until_its_message_is_complete() -> None:
+    """A message that it has begun is its own to the end."""
     client = WebSocketClient(World())
     assert end_of(client)._plain
     for part in (
@@ -111,31 +110,6 @@ def test_autobahn_has_the_word_until_its_message_is_complete() -> None:
     assert end_of(client)._plain
 
 
-def test_what_autobahn_tells_by_private_attributes_is_there() -> None:
-    """An upgrade that moves them costs speed, not bytes: it shows here."""
-    end = end_of(WebSocketClient(World()))
-    assert {"data", "inside_message", "current_frame", "state", "failedByMe"} <= vars(end).keys()
-    assert conversation._SHAKES_HANDS
-    assert end.is_open.called, "the handshake is complete for Autobahn, too"
-
-
-def test_where_autobahn_tells_nothing_it_has_the_word() -> None:
-    """The bytes arrive all the same."""
-    client = WebSocketClient(World())
-    client.send(pack_frame(TEXT, b"one"))
-    del end_of(client).current_frame
-    assert not end_of(client)._is_between_messages()
-
-
-@pytest.mark.parametrize("offered", [None, "binary"])
-def test_handshake_is_the_same_when_autobahn_parses_it(offered: str | None) -> None:
-    """The way that is left if Autobahn has no other any more."""
-    answers = []
-    for shakes_hands in (True, False):
-        with patch.object(conversation, "_SHAKES_HANDS", shakes_hands):
-            client = WebSocketClient(World(), upgrade_request(Sec_WebSocket_Protocol=offered))
-            client.send(pack_frame(BINARY, b"bytes"))
-            assert client.backend.take() == b"bytes"
-            answers.append((client.answer.status, client.answer.headers))
-    assert answers[0] == answers[1]
-    assert answers[0][0] == 101
+def test_handshake_is_complete_for_autobahn_too() -> None:
+    """Its own Deferred for that has fired."""
+    assert end_of(WebSocketClient(World())).is_open.called

@@ -1,0 +1,163 @@
+"""Every undocumented part of Autobahn that the gateway uses, named here only and checked at import.
+
+Autobahn documents its callbacks. It does not document how to answer a handshake that was parsed elsewhere,
+how to feed its parser, or how to see where that stands; nor the C code that it unmasks with.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket import USES_NVX
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from portofcall.errors import printable
+from portofcall.websocket.frames import InPlaceMasker
+
+_METHODS = (
+    "_connectionMade",
+    "_connectionLost",
+    "_dataReceived",
+    "_onOpen",
+    "_closeConnection",
+    "succeedHandshake",
+    "sendCloseFrame",
+)
+_CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSING")
+#: Each attribute of a connection, and the method of Autobahn's that has to use it.
+_ATTRIBUTES = {
+    "_wskey": "succeedHandshake",
+    "websocket_protocols": "succeedHandshake",
+    "websocket_extensions": "succeedHandshake",
+    "websocket_version": "onCloseFrame",
+    "state": "_dataReceived",
+    "data": "_dataReceived",
+    "current_frame": "processData",
+    "inside_message": "processData",
+    "failedByMe": "_fail_connection",
+    "wasClean": "onCloseFrame",
+}
+_NVX = ("nvx_xormask_new", "nvx_xormask_process", "nvx_xormask_free")
+
+
+def check(protocol: type[Any] = WebSocketServerProtocol) -> None:
+    """Check that Autobahn has all that is used here.
+
+    Raises:
+        ImportError: it has not; the message names what is missing and Autobahn's version.
+    """
+    for name in _METHODS + _CONSTANTS:
+        if not hasattr(protocol, name):
+            raise _missing(f"WebSocketServerProtocol.{name}")
+    for name, method in _ATTRIBUTES.items():
+        code = getattr(getattr(protocol, method, None), "__code__", None)
+        if code is None or name not in code.co_names:
+            raise _missing(f"{name} in WebSocketServerProtocol.{method}")
+
+
+def _missing(name: str) -> ImportError:
+    found = printable(version("autobahn"))
+    return ImportError(f"Autobahn {found} has no {name}; portofcall needs autobahn >= 26.10, < 27")
+
+
+def _nvx_masker(module: str = "_nvx_xormasker") -> InPlaceMasker:
+    """Return the C that unmasks for Autobahn. Autobahn's own class around it copies everything twice."""
+    try:
+        nvx: Any = import_module(module)
+    except ImportError as error:
+        raise _missing(module) from error
+    for name in _NVX:
+        if not hasattr(nvx.lib, name):
+            raise _missing(f"{module}.lib.{name}")
+    new, process, free = (getattr(nvx.lib, name) for name in _NVX)
+    return InPlaceMasker(address=nvx.ffi.from_buffer, owned=nvx.ffi.gc, new=new, process=process, free=free)
+
+
+check()
+#: Unmasks in C; None where Autobahn has no C (NVX) and unmasks in Python, about 100 times slower.
+MASKER: InPlaceMasker | None = _nvx_masker() if USES_NVX else None
+
+
+def connection_attributes(factory: WebSocketServerFactory) -> dict[str, Any]:
+    """Return the options as attributes for a class of connections.
+
+    Autobahn would copy them to each connection, and format all of them for a log that is off: a third of the
+    cost of a handshake.
+    """
+    options = {name: getattr(factory, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
+    return {**options, "CONFIG_ATTRS": (), "factory": factory}
+
+
+class AutobahnConnection(WebSocketServerProtocol):
+    """A server's connection whose handshake is parsed elsewhere.
+
+    Twisted's and Autobahn's own calls do less here: Autobahn looks up details of the transport that nothing
+    needs, and formats lines for a log that is off.
+    """
+
+    def complete_handshake(self, key: str, protocol: str | None) -> None:
+        """Answer a valid opening handshake (RFC 6455 §4.2.2).
+
+        Args:
+            key: the value of Sec-WebSocket-Key.
+            protocol: the subprotocol to agree on, if any.
+        """
+        self.websocket_version = 13
+        self.websocket_protocols = [protocol or ""]
+        self.websocket_extensions: list[Any] = []
+        self._wskey = key
+        self.succeedHandshake(protocol)
+
+    def parse(self, data: bytes) -> None:
+        """Have Autobahn parse ``data``, and keep a partial frame for the next call."""
+        self._dataReceived(data)
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the parser waits for a message to begin, and keeps nothing."""
+        relays = self.state in (self.STATE_OPEN, self.STATE_CLOSING) and not self.failedByMe
+        return relays and not (self.data or self.inside_message or self.current_frame)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client broke the protocol, so that a Close frame with an error was sent."""
+        return bool(self.failedByMe)
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the connection as Autobahn does where the protocol is broken (RFC 6455 §7.1.7)."""
+        if not self.failedByMe:
+            self.failedByMe = True
+            self.sendCloseFrame(code, reason.encode())
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
+        self.sendCloseFrame(code, reason.encode())
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Send a Close frame; report it if it is because the client broke the protocol."""
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if self.failedByMe:
+            self.on_failed((reasonUtf8 or b"").decode("utf-8", "replace"))
+
+    def on_failed(self, reason: str) -> None:
+        """The client broke the protocol, and the Close frame for that was sent."""
+        raise NotImplementedError
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self._connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End."""
+        self._connectionLost(str(reason.value))
+
+    def _onOpen(self) -> None:
+        self.onOpen()
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        """Close after a finished closing handshake with FIN (RFC 6455 §7.1.1), where Autobahn would reset."""
+        super()._closeConnection(abort and not self.wasClean)
