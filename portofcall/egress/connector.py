@@ -1,237 +1,188 @@
 """Connect to one of several addresses, and to no other. Only `portofcall.egress.dialer` uses this."""
 
-from collections.abc import Callable, Sequence
-from ipaddress import ip_address
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from collections import deque
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import (
-    IAddress,
-    IConnector,
-    IDelayedCall,
-    IHostnameResolver,
-    IHostResolution,
-    IProtocol,
-    IReactorPluggableNameResolver,
-    IReactorTCP,
-    IReactorTime,
-    IResolutionReceiver,
-)
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IConnector, IProtocol
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
+from portofcall.errors import TargetBusy
+from portofcall.limits.admission import Lease
 from portofcall.target import Address
 
 P = TypeVar("P", bound=IProtocol)
 
+#: How long an attempt has before the next one is started beside it (RFC 8305 section 5).
+ATTEMPT_DELAY_SECONDS: Final = 0.25
+#: How many attempts one dial may make.
+MAX_ATTEMPTS: Final = 8
 
-class Attempts(Generic[P]):
-    """The attempts of one dial: one address directly, several by happy eyeballs (RFC 8305).
 
-    Args:
-        reactor: opens the connections.
-        addresses: those that were judged; at least one.
-        build: makes the protocol, once a connection is open.
-        monotonic: a clock in seconds that never jumps.
+@dataclass(frozen=True, slots=True)
+class Dialed(Generic[P]):
+    """An open connection.
 
     Attributes:
-        protocol: what ``build`` made.
-        winner: the address that answered first.
-        rtt_ms: how long its TCP handshake took, in milliseconds.
+        protocol: what the connection is attached to.
+        address: the judged address that it goes to.
+        rtt_ms: how long the TCP handshake took, look-up and other attempts not counted, in milliseconds.
+        lease: the place of the target that the connection takes. Release it when the connection is closed.
     """
 
     protocol: P
-    winner: Address
+    address: Address
     rtt_ms: float
+    lease: Lease
+
+
+class Race(Generic[P]):
+    """The connection attempts of one dial ("happy eyeballs", RFC 8305): the first to connect wins.
+
+    An attempt starts 250 ms after the one before it, or as soon as one fails. It takes a lease when it
+    starts, so an address that is only listed takes nothing; an address that is busy counts as a failed
+    attempt. All attempts but the winner are given up, and their leases released.
+
+    Args:
+        reactor: opens the connections.
+        judged: the addresses that may be dialled.
+        port: the port to connect to.
+        enter: takes the lease of one attempt, or raises `TargetBusy`.
+        build: makes the protocol, once a connection is open.
+        monotonic: a clock in seconds that never jumps.
+    """
 
     def __init__(
         self,
         reactor: Any,
-        addresses: Sequence[Address],
-        build: Callable[[], P],
         *,
+        judged: Set[Address],
+        port: int,
+        enter: Callable[[Address], Lease],
+        build: Callable[[], P],
         monotonic: Callable[[], float],
     ) -> None:
+        self.build = build
+        self.monotonic = monotonic
         self._reactor = reactor
-        self._addresses = addresses
-        self._build = build
-        self._monotonic = monotonic
-        self._started: dict[Address, float] = {}
+        self._judged = judged
+        self._port = port
+        self._enter = enter
+        self._running: set[_Attempt[P]] = set()
+        self._problem: BaseException | None = None
+        self._dialed: Dialed[P] | None = None
+        self._news: Deferred[None] = Deferred()
 
-    async def connect(self, port: int, *, seconds: float) -> None:
-        """Connect, and set the attributes. Cancelling gives all attempts up.
+    async def run(self, addresses: Sequence[Address]) -> Dialed[P]:
+        """Connect. Cancelling gives all attempts up.
 
         Args:
-            port: where to.
-            seconds: for all attempts together.
+            addresses: the addresses to try, in this order; at least one.
 
         Raises:
-            TimeoutError: (`twisted.internet.defer`) none answered in time.
-            ConnectError: (`twisted.internet.error`) all failed; one of their errors.
-            ConnectingCancelledError: (`twisted.internet.error`) it was given up.
+            TargetBusy: all of them are busy.
+            ConnectError: (`twisted.internet.error`) all failed; the error of the last one that was dialled.
         """
-        if len(self._addresses) == 1:
-            connecting = self._connect_to_one(self._addresses[0], port)
-        else:
-            reactor = _JudgedReactor(self._reactor, self._addresses, self._start)
-            endpoint = HostnameEndpoint(reactor, "judged.invalid", port, timeout=seconds)
-            connecting = endpoint.connect(_Winner(self._won))
-        await connecting.addTimeout(seconds, self._reactor, _time_out)
+        left = deque(addresses)
+        try:
+            while left or self._running:
+                if left:
+                    self._start(left.popleft())
+                if self._running:
+                    await self._wait(ATTEMPT_DELAY_SECONDS if left else None)
+                if self._dialed is not None:
+                    return self._dialed
+            assert self._problem is not None
+            raise self._problem
+        finally:
+            given_up, self._running = self._running, set()
+            for attempt in given_up:
+                attempt.give_up()
 
-    def _connect_to_one(self, address: Address, port: int) -> Deferred[IProtocol]:
-        """Connect as an endpoint does, but with no protocol of its own that every byte goes through."""
-        attempt = _OnlyAttempt(self._won)
-        self._start(address)
-        # The time limit is that of the whole.
-        attempt.connector = self._reactor.connectTCP(str(address), port, attempt, timeout=None)
-        return attempt.connecting
+    def won(self, attempt: "_Attempt[P]", dialed: Dialed[P]) -> None:
+        """Take the connection of an attempt, unless another one was first."""
+        if attempt in self._running:
+            self._running.remove(attempt)
+            self._dialed = dialed
+            self._wake()
+
+    def failed(self, attempt: "_Attempt[P]", reason: Failure) -> None:
+        """Go on without an attempt; one that was given up is no news."""
+        if attempt in self._running:
+            self._running.remove(attempt)
+            attempt.lease.release()
+            self._problem = reason.value
+            self._wake()
 
     def _start(self, address: Address) -> None:
-        self._started[address] = self._monotonic()
+        if address not in self._judged:
+            raise RuntimeError(f"{address} was not judged")
+        try:
+            lease = self._enter(address)
+        except TargetBusy as busy:
+            self._problem = self._problem or busy
+            return
+        attempt = _Attempt(self, address, lease)
+        self._running.add(attempt)
+        self._reactor.connectTCP(str(address), self._port, attempt, timeout=None)
 
-    def _won(self, address: Address) -> P:
-        # The time first: the connection has just opened.
-        self.rtt_ms = (self._monotonic() - self._started[address]) * 1000
-        self.winner = address
-        self.protocol = self._build()
-        return self.protocol
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait until an attempt ends, and at most so many seconds."""
+        self._news = Deferred()
+        if seconds is not None:
+            self._news.addTimeout(seconds, self._reactor, lambda _result, _seconds: None)
+        await self._news
+
+    def _wake(self) -> None:
+        if not self._news.called:
+            self._news.callback(None)
 
 
-def _time_out(_result: object, _seconds: float) -> NoReturn:
-    """Say that time ran out; endpoints have a word of their own for being cancelled."""
-    raise TimeoutError()
-
-
-class _Winner(ClientFactory):
-    """Builds the protocol of the attempt that wins."""
+class _Attempt(ClientFactory, Generic[P]):
+    """One connection attempt. It adds no protocol of its own that every byte would go through."""
 
     noisy = False
+    _connector: IConnector | None = None
 
-    def __init__(self, won: Callable[[Address], Any]) -> None:
-        self._won = won
+    def __init__(self, race: Race[P], address: Address, lease: Lease) -> None:
+        self.lease = lease
+        self._race = race
+        self._address = address
+        self._started = race.monotonic()
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Build, for the address that answered."""
-        assert isinstance(addr, IPv4Address | IPv6Address)
-        return self._won(ip_address(addr.host.partition("%")[0]))
+    def give_up(self) -> None:
+        """Close the connection, open or not."""
+        self.lease.release()
+        if self._connector is not None:
+            self._connector.disconnect()
 
-
-class _OnlyAttempt(_Winner):
-    """Tells when the connection is open, or why it is not.
-
-    Attributes:
-        connecting: fires with the protocol once that is connected. Cancelling gives the attempt up.
-        connector: gives it up.
-    """
-
-    connector: IConnector
-
-    def __init__(self, won: Callable[[Address], Any]) -> None:
-        super().__init__(won)
-        self.connecting: Deferred[IProtocol] = Deferred(self._give_up)
+    def startedConnecting(self, connector: IConnector) -> None:
+        """Keep what can end the attempt."""
+        self._connector = connector
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Build, and have the protocol tell when it is connected."""
-        protocol = super().buildProtocol(addr)
+        """Build the protocol, and have it report when it is connected."""
+        # The time first: the connection has just opened.
+        rtt_ms = (self._race.monotonic() - self._started) * 1000
+        built = self._race.build()
+        protocol: Any = built
         made = protocol.connectionMade
 
         def connection_made() -> None:
             del protocol.connectionMade
             made()
-            self.connecting.callback(protocol)
+            self._race.won(self, Dialed(built, self._address, rtt_ms, self.lease))
 
         protocol.connectionMade = connection_made
         return protocol
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        """Say why."""
-        if not self.connecting.called:
-            self.connecting.errback(reason)
+        """Report the failure."""
+        self._race.failed(self, reason)
 
-    def _give_up(self, connecting: Deferred[IProtocol]) -> None:
-        connecting.errback(ConnectingCancelledError(self.connector.getDestination()))
-        self.connector.stopConnecting()
-
-
-@implementer(IReactorTime, IReactorTCP, IReactorPluggableNameResolver, IHostnameResolver)
-class _JudgedReactor:
-    """What `HostnameEndpoint` may use of a reactor for one dial: a clock, and the judged addresses.
-
-    To it this is the reactor and the resolver: the name resolves to the judged addresses, and a connection
-    to any other can't be opened.
-
-    Args:
-        reactor: opens the connections.
-        addresses: those that were judged.
-        starting: called with the address of each attempt.
-    """
-
-    def __init__(
-        self, reactor: Any, addresses: Sequence[Address], starting: Callable[[Address], None]
-    ) -> None:
-        self.nameResolver = self
-        self._reactor = reactor
-        self._addresses = addresses
-        self._starting = starting
-
-    def connectTCP(
-        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
-    ) -> IConnector:
-        """Start one attempt (`IReactorTCP`)."""
-        address = ip_address(host)
-        if address not in self._addresses:
-            raise RuntimeError(f"{host} was not judged")
-        self._starting(address)
-        return cast(IConnector, self._reactor.connectTCP(host, port, factory, timeout, bindAddress))
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        """Refuse: a dial listens to nothing (`IReactorTCP`)."""
-        raise RuntimeError("a dial does not listen")
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[type[IAddress]] | None = None,
-        transportSemantics: str = "TCP",
-    ) -> IHostResolution:
-        """Replay the judged addresses (`IHostnameResolver`)."""
-        resolution = _Replay(hostName)
-        resolutionReceiver.resolutionBegan(resolution)
-        for address in self._addresses:
-            kind = IPv4Address if address.version == 4 else IPv6Address
-            resolutionReceiver.addressResolved(kind("TCP", str(address), portNumber))
-        resolutionReceiver.resolutionComplete()
-        return resolution
-
-    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
-        """Refuse: the answers of one dial are fixed (`IReactorPluggableNameResolver`)."""
-        raise RuntimeError("a dial keeps its answers")
-
-    def seconds(self) -> float:
-        """Tell the reactor's time (`IReactorTime`)."""
-        return cast(float, self._reactor.seconds())
-
-    def callLater(self, delay: float, callable: Any, *args: object, **kwargs: object) -> IDelayedCall:
-        """Call later, by the reactor (`IReactorTime`)."""
-        return cast(IDelayedCall, self._reactor.callLater(delay, callable, *args, **kwargs))
-
-    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        """List the reactor's delayed calls (`IReactorTime`)."""
-        return cast("Sequence[IDelayedCall]", self._reactor.getDelayedCalls())
-
-
-@implementer(IHostResolution)
-class _Replay:
-    """A resolution that is over as soon as it began."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def cancel(self) -> None:
-        """Do nothing: it is over."""
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Report a connection that was lost before the protocol had it."""
+        self._race.failed(self, reason)

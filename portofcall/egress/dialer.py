@@ -1,40 +1,22 @@
 """Resolve once, judge every address, connect to a judged one. Every connection to a target is made here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet import error
-from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol
 
-from portofcall.egress.connector import Attempts
+from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Race
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy, Undecided
-from portofcall.egress.resolver import Resolver
+from portofcall.egress.resolver import Resolver, interleave
 from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
-from portofcall.limits.admission import Admission, Lease
+from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
 from portofcall.target import Address, Target
 
 P = TypeVar("P", bound=IProtocol)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialed(Generic[P]):
-    """An open connection.
-
-    Attributes:
-        protocol: what the connection is attached to.
-        address: the judged address that it goes to.
-        rtt_ms: how long the TCP handshake took, look-up and earlier attempts not counted, in milliseconds.
-        lease: the target's place that the connection takes. Release it when the connection is closed.
-    """
-
-    protocol: P
-    address: Address
-    rtt_ms: float
-    lease: Lease
 
 
 class Dialer:
@@ -98,26 +80,18 @@ class Dialer:
             Unreachable: the network or the operating system would not have it.
         """
         addresses = await self._judged_addresses(target, client, timeout_seconds)
-        leases: dict[Address, Lease] = {}
+        seconds = timeout_seconds or self._limits.connect_timeout_seconds
+        race = Race(
+            self._reactor,
+            judged=frozenset(addresses),
+            port=target.port,
+            enter=lambda address: self._admission.enter_target(str(Target(str(address), target.port))),
+            build=build,
+            monotonic=self._monotonic,
+        )
+        connecting = Deferred.fromCoroutine(race.run(addresses[:MAX_ATTEMPTS]))
         try:
-            for address in dict.fromkeys(addresses):
-                leases[address] = self._admission.enter_target(str(Target(str(address), target.port)))
-            seconds = timeout_seconds or self._limits.connect_timeout_seconds
-            attempts = await self._connect(target, addresses, build, seconds)
-            lease = leases.pop(attempts.winner)
-            return Dialed(attempts.protocol, attempts.winner, attempts.rtt_ms, lease)
-        finally:
-            for lease in leases.values():
-                lease.release()
-
-    async def _connect(
-        self, target: Target, addresses: Sequence[Address], build: Callable[[], P], seconds: float
-    ) -> Attempts[P]:
-        attempts = Attempts(self._reactor, addresses, build, monotonic=self._monotonic)
-        try:
-            await attempts.connect(target.port, seconds=seconds)
-        except error.ConnectingCancelledError:
-            raise CancelledError() from None
+            return await connecting.addTimeout(seconds, self._reactor)
         except error.ConnectionRefusedError:
             raise Refused(f"{target} refused the connection") from None
         except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):
@@ -125,7 +99,6 @@ class Dialer:
         except error.ConnectError as problem:
             detail = problem.osError if problem.osError else problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
-        return attempts
 
     async def _judged_addresses(
         self, target: Target, client: str, timeout_seconds: float | None
@@ -146,7 +119,7 @@ class Dialer:
         seconds = min(limit, timeout_seconds or limit)
         try:
             answer = self._resolver.resolve(target.host, client=client)
-            addresses = await answer.addTimeout(seconds, self._reactor)
+            addresses = interleave(await answer.addTimeout(seconds, self._reactor))
         except TimeoutError:
             raise NameTimedOut(f"{target.host} was not resolved within {seconds:g} s") from None
         except (OSError, UnicodeError):

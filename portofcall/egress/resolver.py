@@ -2,11 +2,12 @@
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from ipaddress import ip_address
+from itertools import zip_longest
 from threading import Thread
-from typing import Any, cast
+from typing import Any, Final, cast
 from typing import Protocol as Structure
 
 from twisted.internet.defer import Deferred
@@ -15,6 +16,9 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from portofcall.target import Address
+
+#: How many addresses of one family are used. A name can have thousands, and to judge them all takes long.
+MAX_PER_FAMILY: Final = 8
 
 Answer = Deferred[Sequence[Address]]
 
@@ -104,4 +108,21 @@ def look_up(name: str) -> Sequence[Address]:
         UnicodeError: it is no name that could be asked for.
     """
     answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))
+    return interleave(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers)
+
+
+def interleave(addresses: Iterable[Address]) -> list[Address]:
+    """Return the addresses of a name that may be used, in the order in which they are tried.
+
+    These are the first 8 of each family. The families alternate, and that of the first address comes first
+    (RFC 8305 section 4), so that a family without a route costs one attempt and not eight.
+
+    Args:
+        addresses: the answer of a resolver, the preferred ones first.
+    """
+    families: dict[int, dict[Address, None]] = {}
+    for address in addresses:
+        family = families.setdefault(address.version, {})
+        if len(family) < MAX_PER_FAMILY:
+            family[address] = None
+    return [address for turn in zip_longest(*families.values()) for address in turn if address is not None]

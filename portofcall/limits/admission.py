@@ -93,7 +93,7 @@ class Admission:
         return Lease(leave)
 
     def enter_target(self, target: str) -> Lease:
-        """Take a place for a connection to a target.
+        """Take a place for a connection to a target. A refusal takes nothing, neither place nor rate.
 
         Args:
             target: its address and port.
@@ -101,11 +101,12 @@ class Admission:
         Raises:
             TargetBusy: it was dialled too often, or has too many connections.
         """
-        wait = self._target_rate.take(target)
-        if wait:
-            self._reached("rate_per_target", target)
-            raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
         if not self._targets.enter(target):
             self._reached("max_per_target", target)
             raise TargetBusy(f"{target} has too many connections", retry_after_seconds=_RETRY_SECONDS)
+        wait = self._target_rate.take(target)
+        if wait:
+            self._targets.leave(target)
+            self._reached("rate_per_target", target)
+            raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
         return Lease(lambda: self._targets.leave(target))

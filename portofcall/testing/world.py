@@ -132,6 +132,12 @@ class World:
         """The addresses and ports that were dialled, in order."""
         return [(host, port) for host, port, *_ in self.reactor.tcpClients]
 
+    @property
+    def given_up(self) -> list[tuple[str, int]]:
+        """The addresses and ports of the connection attempts that were given up, in the order of `dialed`."""
+        connectors = zip(self.dialed, self.reactor.connectors, strict=True)
+        return [where for where, connector in connectors if connector._disconnected]
+
     def accept(self, attempt: int = -1) -> FakeTransport:
         """Let a connection attempt succeed; return the backend's side of it."""
         host, port, factory, *_ = self.reactor.tcpClients[attempt]

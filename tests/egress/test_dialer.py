@@ -7,16 +7,19 @@ from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
 
-from portofcall.egress.dialer import Dialed
+from portofcall.egress.connector import Dialed
+from portofcall.egress.dialer import Dialer
 from portofcall.errors import (
     Blocked,
     ConnectTimedOut,
     NameNotFound,
     NameTimedOut,
     Refused,
+    TargetBusy,
     TargetError,
     Unreachable,
 )
+from portofcall.limits.values import Limits, Rate
 from portofcall.target import Target
 from portofcall.testing import World
 
@@ -28,9 +31,15 @@ class Dial:
     """A dial under way, and what came of it."""
 
     def __init__(
-        self, world: World, host: str, port: int = 443, timeout_seconds: float | None = None
+        self,
+        world: World,
+        host: str,
+        port: int = 443,
+        *,
+        timeout_seconds: float | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
-        coroutine = world.dialer().dial(
+        coroutine = (dialer or world.dialer()).dial(
             Target.parse(host, port), Protocol, client="192.0.2.1", timeout_seconds=timeout_seconds
         )
         self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
@@ -85,7 +94,7 @@ def test_several_addresses_are_tried_one_after_the_other() -> None:
     assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
     world.accept()
     assert str(dial.dialed.address) == PUBLIC
-    assert world.reactor.connectors[0].stoppedConnecting, "the loser is given up"
+    assert world.given_up == [(PUBLIC_V6, 443)], "the loser, and only that"
 
 
 def test_one_bad_answer_refuses_the_target() -> None:
@@ -160,11 +169,58 @@ def test_silent_target_times_out(names: dict[str, list[str] | None]) -> None:
 
 
 def test_caller_may_ask_for_another_time_limit() -> None:
-    """A ping brings its own patience."""
+    """The time limit of a ping replaces connect_timeout_seconds."""
     world = World()
     dial = Dial(world, PUBLIC, timeout_seconds=2)
     world.reactor.advance(2.1)
     assert isinstance(dial.error, ConnectTimedOut)
+
+
+@pytest.mark.parametrize(("timeout_seconds", "limit"), [(2, 2), (30, 5), (None, 5)])
+def test_look_up_has_the_shorter_of_two_time_limits(timeout_seconds: float | None, limit: int) -> None:
+    """The caller's can shorten dns_timeout_seconds (here 5) and never lengthen it."""
+    world = World(names={"slow.example.com": None}, limits=Limits(dns_timeout_seconds=5))
+    dial = Dial(world, "slow.example.com", timeout_seconds=timeout_seconds)
+    world.reactor.advance(limit - 0.1)
+    assert dial.results == []
+    world.reactor.advance(0.1)
+    assert isinstance(dial.error, NameTimedOut)
+    assert f"within {limit} s" in dial.error.sentence
+
+
+def test_busy_address_of_two_leaves_the_other() -> None:
+    """A name is busy only if all of its addresses are."""
+    world = World(names={"example.com": [PUBLIC_V6, PUBLIC]}, limits=Limits(max_per_target=1))
+    dialer = world.dialer()
+    dials = [Dial(world, "example.com", dialer=dialer) for _ in range(3)]
+    assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
+    assert isinstance(dials[2].error, TargetBusy)
+    world.accept()
+    assert str(dials[1].dialed.address) == PUBLIC
+
+
+def test_address_that_was_only_listed_keeps_its_place_and_its_rate() -> None:
+    """The owner of a name can list a target of others, and uses up nothing of it."""
+    world = World(
+        names={"example.com": [PUBLIC_V6, PUBLIC]},
+        limits=Limits(max_per_target=1, rate_per_target=Rate(1, 1)),
+    )
+    dialer = world.dialer()
+    Dial(world, "example.com", dialer=dialer)
+    Dial(world, PUBLIC, dialer=dialer)
+    assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
+
+
+def test_lease_of_the_winner_is_that_of_the_connection() -> None:
+    """The target's place is taken until the lease is released."""
+    world = World(limits=Limits(max_per_target=1))
+    dialer = world.dialer()
+    first = Dial(world, PUBLIC, dialer=dialer)
+    world.accept()
+    assert isinstance(Dial(world, PUBLIC, dialer=dialer).error, TargetBusy)
+    first.dialed.lease.release()
+    Dial(world, PUBLIC, dialer=dialer)
+    assert world.dialed == [(PUBLIC, 443)] * 2
 
 
 def test_cancelled_dial_is_given_up() -> None:
@@ -173,7 +229,7 @@ def test_cancelled_dial_is_given_up() -> None:
     dial = Dial(world, PUBLIC)
     dial.deferred.cancel()
     assert isinstance(dial.error, CancelledError)
-    assert world.reactor.connectors[0].stoppedConnecting
+    assert world.given_up == [(PUBLIC, 443)]
 
 
 def test_rtt_is_the_handshake_of_the_winner_alone() -> None:

@@ -2,13 +2,14 @@
 
 import socket
 import threading
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, gatherResults
 
-from portofcall.egress.resolver import ThreadedResolver
+from portofcall.egress.resolver import ThreadedResolver, interleave
 
 
 @pytest_twisted.ensureDeferred
@@ -88,3 +89,23 @@ async def test_look_ups_that_nobody_waits_for_are_not_made(monkeypatch: pytest.M
     assert len(await last) == 1
     assert slow.asked == ["stuck0", "last"]
     resolver.stop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "used"),
+    [
+        ("a", "a"),
+        ("A B a b", "A a B b"),
+        ("a b c A", "a A b c"),
+        ("A a b c", "A a b c"),
+        ("a b a A b A", "a A b"),
+        ("a b c d e f g h i j A B C", "a A b B c C d e f g h"),
+    ],
+)
+def test_families_alternate_and_have_eight_addresses_each(answer: str, used: str) -> None:
+    """The family of the first address comes first, each address once. (a: IPv4, A: IPv6.)"""
+
+    def addresses(letters: str) -> list[Any]:
+        return [ip_address(f"192.0.2.{ord(x)}" if x.islower() else f"2001:db8::{x}") for x in letters.split()]
+
+    assert interleave(addresses(answer)) == addresses(used)

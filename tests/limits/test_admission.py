@@ -50,6 +50,22 @@ def test_target_may_have_as_many_as_allowed() -> None:
     admission.enter_target("192.0.2.1:22")
 
 
+def test_refused_connection_to_a_target_takes_nothing() -> None:
+    """A full target keeps its rate, and one that is dialled too often its places."""
+    admission, time = make(max_per_target=1, rate_per_target=Rate(1, 2))
+    place = admission.enter_target("t")
+    for _ in range(10):
+        with pytest.raises(TargetBusy, match="too many connections"):
+            admission.enter_target("t")
+    place.release()
+    admission.enter_target("t").release()
+    for _ in range(10):
+        with pytest.raises(TargetBusy, match="too often"):
+            admission.enter_target("t")
+    time.now += 1
+    admission.enter_target("t")
+
+
 def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
     """Whoever is too fast is told when to come back."""
     admission, time = make(rate_per_client=Rate(2, 5), rate_per_target=Rate(2, 5))

@@ -165,7 +165,7 @@ def test_client_that_hangs_up_ends_the_probe() -> None:
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
     lose(post.transport)
-    assert world.reactor.connectors[0].stoppedConnecting
+    assert world.given_up == [(PUBLIC, 443)]
 
 
 def test_unforeseen_error_is_500_and_logged(logged: list[str]) -> None:
