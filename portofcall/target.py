@@ -16,6 +16,11 @@ from portofcall.errors import InvalidTarget, printable
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_LOOPBACK: dict[Address, Address] = {
+    IPv4Address("0.0.0.0"): IPv4Address("127.0.0.1"),
+    IPv6Address("::"): IPv6Address("::1"),
+}
+
 #: Longer text is refused before any work is done on it. The longest valid host has 254 characters.
 MAX_HOST_CHARACTERS = 1000
 
@@ -25,7 +30,8 @@ _REMEMBERED = 1024  # hosts that are parsed once for many dials
 _SHOWN = 30  # keeps a sentence within the size of a Close frame
 
 _DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")  # RFC 1123 section 2.1
+# RFC 1123 section 2.1, and the underscores that DNS has in addition (RFC 2181 section 11).
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label that makes inet_aton read a name as an address
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -71,6 +77,17 @@ class Target:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def destination(address: Address) -> Address:
+    """Return the address that a connection to ``address`` ends at.
+
+    An IPv4-mapped address (RFC 4291 section 2.5.5.2) is the IPv4 address in it; connect() to an unspecified
+    address goes to loopback. Any other address is itself.
+    """
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return _LOOPBACK.get(address, address)
+
+
 @lru_cache(_REMEMBERED)
 def _literal(host: str) -> Address | None:
     if ":" in host:
@@ -83,9 +100,9 @@ def parse_host(text: str) -> str:
     """Read a host as a client sent it and give its canonical spelling.
 
     Args:
-        text: a host name (RFC 1123 labels; Unicode labels as IDNA 2008 has them, with no mapping beyond
-            A-Z to a-z; one trailing dot is dropped), a dotted quad of four decimal numbers without leading
-            zeros, or an IPv6 address without zone, bare or in brackets.
+        text: a host name (RFC 1123 labels, with underscores too in all but the last; Unicode labels as IDNA
+            2008 has them, with no mapping beyond A-Z to a-z; one trailing dot is dropped), a dotted quad of
+            four decimal numbers without leading zeros, or an IPv6 address without zone, bare or in brackets.
 
     Raises:
         InvalidTarget: it is none of these.
@@ -120,7 +137,9 @@ def _parse_name(text: str) -> str:
     if len(name) > _MAX_NAME:
         raise _invalid(f"a name of at most {_MAX_NAME} characters", text)
     last = labels[-1]
-    # A last label in the digits of another script is a lookalike: no such top-level domain can exist.
+    # Neither an underscore nor the digits of another script, a lookalike, are in any top-level domain.
+    if "_" in last:
+        raise _invalid("a last label of letters, digits, inner hyphens", text)
     if _NUMBER.fullmatch(last) or (last.startswith("xn--") and idna.ulabel(last).isdigit()):
         raise _invalid("four decimal numbers, or a name that ends in no number", text)
     return name
@@ -133,7 +152,7 @@ def _parse_label(label: str, text: str) -> str:
             return lowered
         if not lowered.isascii() or lowered.startswith("xn--"):
             return _parse_idna_label(lowered, text)
-    raise _invalid(f"labels of 1 to {_MAX_LABEL} letters, digits, inner hyphens", text)
+    raise _invalid(f"labels of 1 to {_MAX_LABEL} letters, digits, _ or inner hyphens", text)
 
 
 def _parse_idna_label(label: str, text: str) -> str:

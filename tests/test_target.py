@@ -1,19 +1,20 @@
 """Targets: what a client may write, and the one spelling that it becomes."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.errors import MAX_REASON_BYTES, InvalidTarget
-from portofcall.target import Address, Target, parse_host
+from portofcall.target import Address, Target, destination, parse_host
 
 PORTS = st.integers(1, 65535)
-LABELS = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(
-    lambda text: text[:4] != "xn--"
+LABELS, LAST_LABELS = (
+    st.from_regex(pattern, fullmatch=True).filter(lambda text: text[:4] != "xn--")
+    for pattern in (r"[a-z_]([a-z0-9_-]{0,20}[a-z0-9_])?", r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?")
 )
-NAMES = st.lists(LABELS, min_size=1, max_size=6).map(".".join)
+NAMES = st.tuples(st.lists(LABELS, max_size=5), LAST_LABELS).map(lambda pair: ".".join([*pair[0], pair[1]]))
 ADDRESSES = st.ip_addresses().map(str)
 #: Text that comes close to hosts and ports, and text that does not.
 WILD_TEXT = st.one_of(
@@ -31,6 +32,7 @@ WILD_TEXT = st.one_of(
         ("Example.COM.", "example.com"),
         ("localhost", "localhost"),
         ("1.2.3.4.example", "1.2.3.4.example"),
+        ("_ldap._TCP.db_1.example", "_ldap._tcp.db_1.example"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("Bücher.example", "xn--bcher-kva.example"),
         ("faß.example", "xn--fa-hia.example"),
@@ -56,8 +58,11 @@ def test_every_spelling_of_a_host_becomes_the_canonical_one(text: str, host: str
         ("256.1.1.1", "numbers up to 255"),
         ("fe80::1%eth0", "without zone"),
         ("[::1", "IPv6 address"),
-        ("a_" * 100, "letters, digits, inner hyphens"),
-        ("a_b.example", "letters, digits, inner hyphens"),
+        ("a-" * 100, "letters, digits, _ or inner hyphens"),
+        ("a$b.example", "letters, digits, _ or inner hyphens"),
+        ("-a.example", "letters, digits, _ or inner hyphens"),
+        ("example.a_b", "a last label of letters, digits, inner hyphens"),
+        ("a" * 30 + "_", "a last label of letters, digits, inner hyphens"),
         (".".join(["a" * 60] * 5), "at most 253 characters"),
         ("127。0。0。1", "IDNA 2008"),
         ("xn--localhost-", "IDNA 2008"),
@@ -110,6 +115,25 @@ def test_a_port_may_be_text_or_number(port: str | int, number: int) -> None:
 def test_the_address_of_a_target_is_the_literal_or_none(host: str, address: Address | None) -> None:
     """Only a literal has an address; an IPv4-mapped one stays IPv6."""
     assert Target.parse(host, 22).address == address
+
+
+@pytest.mark.parametrize(
+    ("address", "end"),
+    [
+        ("::ffff:93.184.216.34", "93.184.216.34"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("::ffff:0.0.0.0", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("64:ff9b::10.0.0.1", "64:ff9b::a00:1"),
+        ("2606:2800::1", "2606:2800::1"),
+    ],
+)
+def test_destination_is_where_a_connection_ends(address: str, end: str) -> None:
+    """An IPv4-mapped address is its IPv4 address, and an unspecified one is loopback."""
+    assert str(destination(ip_address(address))) == end
 
 
 def test_a_printed_ipv6_target_has_brackets() -> None:

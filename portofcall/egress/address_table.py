@@ -17,7 +17,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from portofcall.target import Address
+from portofcall.target import Address, destination
 
 #: A version (4 or 6) and the address as a number, as blocks are compared with it.
 Key = tuple[int, int]
@@ -33,7 +33,7 @@ class Reach(Enum):
     CLOSED = auto()  #: this host, this network, or nothing
     METADATA = auto()  #: credentials in a cloud: closed, and only a rule for exactly this address opens it
     AS_CARRIED = auto()  #: as public as the IPv4 addresses that it carries
-    SAME = auto()  #: another spelling of the IPv4 address that it carries
+    SAME = auto()  #: another spelling of the address that it carries
 
 
 def _nothing(number: int) -> tuple[Address, ...]:
@@ -59,14 +59,6 @@ def _of_local_nat64(number: int) -> tuple[Address, ...]:
     starts = [start for start in (6, 7, 8) if not octets[8] and not any(joined[start + 4 :])]
     readings = [reading for reading in (*(joined[at : at + 4] for at in starts), octets[12:]) if any(reading)]
     return tuple(map(IPv4Address, readings or [octets[12:]]))
-
-
-def _loopback(number: int) -> tuple[Address, ...]:
-    return (IPv4Address("127.0.0.1"),)
-
-
-def _loopback6(number: int) -> tuple[Address, ...]:
-    return (IPv6Address("::1"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +144,6 @@ TABLE: tuple[Row, ...] = (
         ("fec0::/10", "site-local", "RFC 3879"),
         ("ff00::/8", "multicast", "RFC 4291 section 2.7"),
     ),
-    # connect() to an unspecified address goes to loopback, so a deny rule for loopback covers it.
-    *_rows(Reach.CLOSED, ("0.0.0.0/32", "this host", "RFC 1122 section 3.2.1.3"), carried=_loopback),
-    *_rows(Reach.CLOSED, ("::/128", "this host", "RFC 4291 section 2.5.2"), carried=_loopback6),
     *_rows(
         Reach.METADATA,
         ("169.254.169.254/32", "cloud metadata", "AWS, Azure, Google Cloud"),
@@ -175,16 +164,27 @@ TABLE: tuple[Row, ...] = (
         ("fd00:100::100:200/128", "cloud metadata", "Alibaba Cloud"),
         ("fe80::a9fe:a9fe/128", "cloud metadata", "OpenStack"),
     ),
-    *_rows(Reach.SAME, ("::ffff:0:0/96", "IPv4-mapped", "RFC 4291 section 2.5.5.2"), carried=_last_32_bits),
     *_rows(
-        Reach.AS_CARRIED,
+        Reach.SAME,
+        ("0.0.0.0/32", "this host", "RFC 1122 section 3.2.1.3"),
+        carried=lambda number: (destination(IPv4Address(number)),),
+    ),
+    *_rows(
+        Reach.SAME,
+        ("::/128", "this host", "RFC 4291 section 2.5.2"),
+        ("::ffff:0:0/96", "IPv4-mapped", "RFC 4291 section 2.5.5.2"),
+        carried=lambda number: (destination(IPv6Address(number)),),
+    ),
+    *_rows(Reach.AS_CARRIED, ("64:ff9b::/96", "NAT64", "RFC 6052"), carried=_last_32_bits),
+    # Transitions that are over: today such an address is a mistake, or an attempt to get past a filter.
+    *_rows(
+        Reach.CLOSED,
         ("::/96", "IPv4-compatible", "RFC 4291 section 2.5.5.1"),
         ("::ffff:0:0:0/96", "IPv4-translated", "RFC 2765 section 2.1"),
-        ("64:ff9b::/96", "NAT64", "RFC 6052"),
         carried=_last_32_bits,
     ),
-    *_rows(Reach.AS_CARRIED, ("2002::/16", "6to4", "RFC 3056"), carried=_of_6to4),
-    *_rows(Reach.AS_CARRIED, ("2001::/32", "Teredo", "RFC 4380"), carried=_of_teredo),
+    *_rows(Reach.CLOSED, ("2002::/16", "6to4", "RFC 3056"), carried=_of_6to4),
+    *_rows(Reach.CLOSED, ("2001::/32", "Teredo", "RFC 4380"), carried=_of_teredo),
     *_rows(Reach.CLOSED, ("64:ff9b:1::/48", "local NAT64", "RFC 8215"), carried=_of_local_nat64),
 )
 
@@ -208,7 +208,7 @@ class Place:
     """One address, as the table has it.
 
     Attributes:
-        address: the address, an IPv4-mapped one as the IPv4 address that it is.
+        address: the address that a connection goes to, see `portofcall.target.destination`.
         row: the row that decides.
         carried: the addresses that it carries, at any depth: a packet to it may end at each.
         public: whether it and all that it carries are public.
@@ -239,5 +239,5 @@ def locate(address: Address) -> Place:
         row=row,
         carried=carried,
         public=row.reach in (Reach.PUBLIC, Reach.AS_CARRIED) and all(place.public for place in carried),
-        keys=((version, number), *(place.keys[0] for place in carried)),
+        keys=((version, number), *(key for place in carried for key in place.keys)),
     )

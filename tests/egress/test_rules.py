@@ -42,7 +42,7 @@ from tests.support import RULE_TEXT
         ("*.*.example.com", "letters, digits"),
         ("*example.com", "letters, digits"),
         ("*.10.0.0.1", "not an address"),
-        ("a_b.example", "letters, digits"),
+        ("example.a_b", "a last label of letters, digits"),
         ("db.internal=", "a block such as"),
         ("db.internal=public", "a block such as"),
         ("db.internal=host.example", "a block such as"),
