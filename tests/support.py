@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from hypothesis import strategies as st
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.defer import Deferred
 
 from portofcall.egress.policy import Policy, Undecided, Verdict
 from portofcall.relay.backend_end import BackendEnd
@@ -72,6 +74,17 @@ RULE_TEXT = st.one_of(
         r"(public|\*\.a\.b|a\.b(=10\.0\.0\.0/8)?|\[?[0-9a-f:.]{1,20}(/[0-9]{1,3})?\]?)(:[0-9,*-]{0,12})?"
     ),
 )
+
+
+class SlowChecker(InMemoryUsernamePasswordDatabaseDontUse):
+    """A password checker that decides when the test makes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decision: Deferred[bytes] = Deferred()
+
+    def requestAvatarId(self, credentials: Any) -> Any:
+        return self.decision
 
 
 class Time:

@@ -1,4 +1,4 @@
-"""The address of a client, behind trusted proxies, and what it is counted as."""
+"""The address of a client, behind trusted proxies, and the key under which it is counted."""
 
 import re
 from collections.abc import Sequence
@@ -7,30 +7,26 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 
 from portofcall.target import Address, Network
 
-_IPV6_CLIENT_PREFIX = 64  # RFC 4291 section 2.5.1: what lies below is one network's own choice
-
-
-#: How many addresses are remembered, so that those who come again do not wait for theirs to be parsed.
+#: RFC 4291 section 2.5.1: the rest of an address is chosen by the client's network.
+_IPV6_CLIENT_PREFIX = 64
+#: The number of parsed addresses that are cached.
 _REMEMBERED = 1024
-
-
 _LOOPBACK = IPv4Address("127.0.0.1")
 
-
-#: An address as proxies write it, by some with a port.
+#: An address as proxies write it; some add a port.
 _HOP = re.compile(
     r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}|(?P<bare>[0-9A-Fa-f:.]+)"
 )
 
 
 def parse_network(text: str) -> Network:
-    """Read a network whose proxies are trusted.
+    """Parse a network of trusted proxies.
 
     Args:
         text: an address, or a block such as ``10.0.0.0/8`` without host bits.
 
     Raises:
-        ValueError: the message tells what was expected.
+        ValueError: the message says what was expected.
     """
     try:
         network = ip_network(text if "%" not in text else "")
@@ -45,19 +41,20 @@ def parse_network(text: str) -> Network:
 def client_address(
     peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]
 ) -> Address | None:
-    """Find out whose request it is, behind proxies that are trusted.
+    """Return the client's address, behind trusted proxies.
 
-    Each proxy appends the address that it was asked from, so the header is read from the right, and only as
-    far as those who wrote it are trusted. An entry that is no address ends the walk at the one before.
+    Each proxy appends the address of its own client, so the header is read from the right, and only as far
+    as the proxies that wrote it are trusted. An entry that is not an address ends the walk at the one before.
 
     Args:
-        peer: the address of who connected; None for a unix socket, which is trusted where 127.0.0.1 is.
+        peer: the address of the connection's other end; None for a unix socket, which is trusted where
+            127.0.0.1 is.
         forwarded_for: the values of X-Forwarded-For.
-        trusted: where the trusted proxies are, see `parse_network`. Empty: the header means nothing.
+        trusted: the networks of trusted proxies, see `parse_network`. If empty, the header is ignored.
 
     Returns:
-        The rightmost address that is not trusted, or the last good one if all are. IPv4 mapped into IPv6 is
-        IPv4. None for a unix socket, and for a peer that is no IP address.
+        The rightmost address that is not trusted, or the last valid one if all are. IPv4 mapped into IPv6 is
+        IPv4. None for a unix socket, and for a peer that is not an IP address.
     """
     client = None if peer is None else _hop(peer.partition("%")[0])
     if client is None and peer is not None:
@@ -88,13 +85,13 @@ def _hop(text: str) -> Address | None:
 
 
 def client_key(address: Address | None) -> str:
-    """Name what a client is counted as.
+    """Return the key under which a client is counted.
 
     Args:
         address: see `client_address`.
 
     Returns:
-        The IPv4 address; the IPv6 network of 64 bits, as whoever has one address of it can have any;
+        The IPv4 address; the IPv6 /64, because a client with one address of it can use all of them;
         ``local`` for a unix socket.
     """
     if address is None:

@@ -1,4 +1,4 @@
-"""Who comes in: everything about who asks is decided here, before any upgrade, ping or banner."""
+"""Admission of requests: origin, address and authentication, before any upgrade, ping or banner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,18 +14,17 @@ from portofcall.errors import Draining, InvalidHeader, Unauthorized, printable
 from portofcall.limits.admission import Admission, Lease
 from portofcall.target import Network, Target
 
-#: How long clients are told to wait while the gateway shuts down, in seconds.
+#: Retry-After while the gateway shuts down, in seconds.
 _RETRY_AFTER_DRAINING = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRules:
-    """What the operator said of who may ask.
+    """The operator's rules about pages and proxies.
 
     Attributes:
-        origins: the origins of pages that may ask besides the gateway's own, as `access.parse_origin` writes
-            them.
-        trusted: the networks of proxies whose X-Forwarded-For is believed.
+        origins: the allowed origins in addition to the gateway's own, as `parse_origin` returns them.
+        trusted: the networks of proxies whose X-Forwarded-For is trusted.
     """
 
     origins: frozenset[str] = field(default_factory=frozenset)
@@ -34,11 +33,11 @@ class AccessRules:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that was let in.
+    """A request that was admitted.
 
     Attributes:
-        client: what its client is counted as.
-        peer: its client's address, and the subject that proved itself, for the log.
+        client: the key under which its client is counted.
+        peer: the client's address, and its authenticated subject, for the log.
         lease: the client's place. Release it when the request, or its tunnel, is over.
     """
 
@@ -48,18 +47,18 @@ class Admitted:
 
 
 class Gatekeeper:
-    """Lets requests in, or says why not.
+    """Admits requests, or raises the reason why not.
 
-    In this order: is the gateway open; are the headers sound; is it a page that may ask; has the client a
-    place left; does it prove who it is.
+    It checks in this order: the gateway is not shutting down; the headers are valid; the origin is allowed;
+    the client is within its limits; the client is authenticated.
 
     Args:
-        rules: what the operator said.
+        rules: about origins and proxies.
         authenticator: authenticates clients.
         admission: counts clients.
 
     Attributes:
-        draining: set while the gateway shuts down; nobody comes in any more.
+        draining: set while the gateway shuts down; no request is admitted any more.
     """
 
     def __init__(self, rules: AccessRules, authenticator: Authenticator, admission: Admission) -> None:
@@ -69,19 +68,19 @@ class Gatekeeper:
         self._admission = admission
 
     async def admit(self, request: Request, target: Target | None) -> Admitted:
-        """Let a request in.
+        """Admit a request.
 
         Args:
-            request: as it came.
-            target: where it wants to go, for tickets that are good for one target only; None if it does not
-                name one that could be dialled.
+            request: any request, unchecked.
+            target: the requested target, for tickets that are good for one target only; None if the request
+                has no valid one.
 
         Raises:
             Draining: the gateway is shutting down.
-            InvalidHeader: a header is not what it must be.
-            OriginRefused: it comes from somebody else's page.
-            TooManyRequests: there are enough of this client, or of all.
-            Unauthorized: it did not prove who asks.
+            InvalidHeader: a header is malformed.
+            OriginRefused: the origin is not allowed.
+            TooManyRequests: this client, or all clients together, are at their limit.
+            Unauthorized: the client is not authenticated.
         """
         if self.draining:
             raise Draining("the gateway is shutting down", retry_after_seconds=_RETRY_AFTER_DRAINING)
@@ -116,7 +115,7 @@ class Gatekeeper:
         return Admitted(client, peer if subject == ANYBODY else f"{subject}@{peer}", lease)
 
     def _who(self, request: Request) -> tuple[str, str]:
-        """Name the client, for the log and for the counts."""
+        """Return the client's address for the log, and the key under which it is counted."""
         peer = request.getClientAddress()
         host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])

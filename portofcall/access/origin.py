@@ -1,4 +1,4 @@
-"""Who may ask, as far as headers and addresses tell: the Origin of a page, and whose address it is."""
+"""Checks that need no credentials: the Origin of a page, and the Host it reached the gateway by."""
 
 import re
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ _ORIGIN = re.compile(
 
 
 def parse_origin(text: str) -> str:
-    """Read an origin and give its one spelling.
+    """Parse an origin and return its canonical form.
 
     Args:
         text: ``scheme://host`` or ``scheme://host:port``, as browsers write it (RFC 6454 section 6.2).
 
     Returns:
-        The same with scheme and host in lower case, an IPv6 address compressed, and without the port that
-        http and https have anyway.
+        The same with scheme and host in lower case, an IPv6 address compressed, and without the default
+        port of http and https.
 
     Raises:
-        ValueError: the message tells what was expected; it does not repeat the text.
+        ValueError: the message says what was expected; it does not repeat the text.
     """
     match = _ORIGIN.fullmatch(text) if len(text) <= MAX_ORIGIN_BYTES else None
     try:
@@ -56,41 +56,41 @@ def parse_origin(text: str) -> str:
 def judge_origin(
     origins: Sequence[bytes], hosts: Sequence[bytes], *, scheme: str | None, allowed: frozenset[str]
 ) -> None:
-    """Refuse the pages of others. RFC 6455 section 10.2: without this every page could use the gateway.
+    """Refuse cross-origin pages. RFC 6455 section 10.2: without this every page could use the gateway.
 
-    A page may ask if its origin is one of ``allowed``, or the gateway's own: host and port are those of the
-    Host header, where the port that is left out is the one of the Origin's scheme. A client that sends no
-    Origin is no page and may ask. Any further proof is `portofcall.access.authenticator`' business.
+    An origin is allowed if it is one of ``allowed``, or the gateway's own: host and port are those of the
+    Host header, with the default port of the Origin's scheme. A client that sends no Origin is not a page and
+    is allowed. Authentication is a separate check, see `portofcall.access.authenticator`.
 
-    It does not tell whether the host is a name that the gateway should be called by.
+    Whether Host is a name of the gateway is checked by `judge_host`.
 
     Args:
         origins: the values of the Origin header.
         hosts: the values of the Host header.
-        scheme: ``http`` or ``https``, if it is known which of them the browser used; None where a proxy that
-            ends TLS may stand before the gateway.
-        allowed: further origins, each as `parse_origin` writes it. ``null``, which stands for any sandboxed
-            page and any local file, never is one.
+        scheme: ``http`` or ``https``, if it is known which of them the browser used; None where a proxy in
+            front may terminate TLS.
+        allowed: further origins, each as `parse_origin` returns it. ``null``, the origin of sandboxed pages
+            and local files, is never allowed.
 
     Raises:
-        InvalidHeader: a header is given twice, or is not what it must be.
-        OriginRefused: the page is somebody else's.
+        InvalidHeader: a header is repeated or malformed.
+        OriginRefused: the origin is not allowed.
     """
     if not origins:
         return
     text = _single("Origin", origins)
     if text == "null":
-        raise OriginRefused("a page without an origin of its own (null) may not use this gateway")
+        raise OriginRefused("origin null (a sandboxed page or local file) is not allowed to use this gateway")
     try:
         origin = parse_origin(text)
     except ValueError:
         raise InvalidHeader("Origin must be scheme://host or scheme://host:port") from None
     if origin not in allowed and not _own(origin, _single("Host", hosts), scheme):
-        raise OriginRefused(f"pages of {printable(origin)} may not use this gateway")
+        raise OriginRefused(f"origin {printable(origin)} is not allowed to use this gateway")
 
 
 def _own(origin: str, host: str, scheme: str | None) -> bool:
-    """Whether a page of ``origin`` came from ``host``."""
+    """Whether ``host`` has the origin ``origin``."""
     try:
         return origin in {
             parse_origin(f"{known}://{host}") for known in ([scheme] if scheme else _DEFAULT_PORTS)
@@ -102,22 +102,22 @@ def _own(origin: str, host: str, scheme: str | None) -> bool:
 def judge_host(
     hosts: Sequence[bytes], *, local: str | None, port: int | None, secure: bool, allowed: frozenset[str]
 ) -> None:
-    """Refuse a page whose name was bent to this machine (DNS rebinding).
+    """Refuse a page that rebinds its own name to 127.0.0.1 (DNS rebinding).
 
-    The name of such a page resolves to 127.0.0.1 when the browser asks again, so its Origin and its Host
-    agree. It gives itself away: it has to use the gateway's own port, on loopback, under a name that is not
-    this machine's. A proxy on the same machine has a port of its own, and passes on that one or none.
+    The name of such a page resolves to 127.0.0.1 the second time, so its Origin and its Host agree. What
+    shows is that it uses the gateway's own port, on loopback, with a name that is not known for this host. A
+    proxy on the same host has a port of its own, and forwards that one or none.
 
     Args:
         hosts: the values of the Host header of a request that has an Origin.
         local: the address that the connection was accepted on; None for a unix socket.
         port: its port.
         secure: whether it is over TLS.
-        allowed: further origins; the hosts of these are names of this machine.
+        allowed: further origins; the hosts of these are known names of this host.
 
     Raises:
-        InvalidHeader: Host is given twice, or is not what it must be.
-        OriginRefused: the page reached loopback by a name that is not this machine's.
+        InvalidHeader: Host is repeated or malformed.
+        OriginRefused: the page reached loopback by a name that is not known for this host.
     """
     host = _single("Host", hosts).lower()
     address = None if local is None else _hop(local.partition("%")[0])
@@ -129,13 +129,11 @@ def judge_host(
         return
     known = name == "localhost" or name.endswith(".localhost") or _hop(name) is not None
     if not known and not any(origin.partition("://")[2] in {host, name} for origin in allowed):
-        raise OriginRefused(
-            f"{printable(name)} is not a name of this machine; add it by --origin if it is meant to be"
-        )
+        raise OriginRefused(f"{printable(name)} is not a known name of this host; allow it with --origin")
 
 
 def _single(name: str, values: Sequence[bytes]) -> str:
-    """Take the one value of a header, of visible ASCII characters."""
+    """Return the single value of a header, which must be visible ASCII characters."""
     if len(values) != 1:
         raise InvalidHeader(f"{name} must be given once")
     if not values[0].isascii() or not (text := values[0].decode("ascii")).isprintable():

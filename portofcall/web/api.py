@@ -1,4 +1,4 @@
-"""The HTTP side: the resource tree with its JSON API."""
+"""The probes of the JSON API: ping and SSH banner."""
 
 import json
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from portofcall.limits.values import Limits
 from portofcall.target import Target
 from portofcall.web.responses import APIResource, json_response
 
-#: What ``timeout`` may ask for, in milliseconds.
+#: The range and the default of ``timeout``, in milliseconds.
 MIN_TIMEOUT_MS: Final = 1000
 MAX_TIMEOUT_MS: Final = 30000
 DEFAULT_TIMEOUT_MS: Final = 10000
 
 
 class Ping(APIResource):
-    """``POST /api/ping``: how long a TCP handshake with the target takes."""
+    """``POST /api/ping``: the time of a TCP handshake with the target."""
 
     allowed = ("POST",)
 
@@ -86,18 +86,18 @@ class SSHBanner(APIResource):
 
 
 def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
-    """Read the JSON object that is a request's body.
+    """Parse the body of a request as a JSON object.
 
     Args:
         request: its body has been read by `twisted.web`.
-        limits: how large it may be.
+        limits: the limit on its size.
 
     Returns:
         The object's fields.
 
     Raises:
-        BodyTooLarge: it is larger than that.
-        InvalidField: it is not a JSON object in UTF-8.
+        BodyTooLarge: the body is larger than that.
+        InvalidField: the body is not a JSON object in UTF-8.
     """
     assert request.content is not None, "twisted.web has read the body"
     body = request.content.read(limits.max_body_bytes + 1)
@@ -113,7 +113,7 @@ def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    """Refuse NaN and Infinity, which Python accepts and JSON does not have."""
     raise ValueError(name)
 
 

@@ -1,4 +1,4 @@
-"""HTTP answers: JSON, short texts and errors, each with the headers that every answer carries."""
+"""HTTP responses: JSON, short texts and errors, each with the headers that all responses have."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -14,24 +14,24 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, printable
 
-#: On every answer: no sniffing, no framing, no referrer.
+#: On every response: no sniffing, no framing, no referrer.
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
 
-#: On answers of the API besides: they are about this moment only.
+#: On responses of the API in addition: they are not to be stored.
 API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 
-#: What an answer with that status has to say (RFC 9110 §15.5.22, RFC 6455 §4.4).
+#: Headers that a status requires (RFC 9110 §15.5.22, RFC 6455 §4.4).
 _STATUS_HEADERS: Mapping[int, Headers] = {
     426: {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
 }
-#: On answers over TLS: come back over TLS only, for a year (RFC 6797).
+#: On responses over TLS: use TLS only, for a year (RFC 6797).
 _STRICT_TRANSPORT = "max-age=31536000"
 Handler = Callable[[Request], Coroutine[Deferred[Any], Any, bytes | None]]
 
@@ -39,28 +39,28 @@ Handler = Callable[[Request], Coroutine[Deferred[Any], Any, bytes | None]]
 def json_response(
     request: Request, payload: Mapping[str, Any], *, status: int = 200, headers: Headers = NO_HEADERS
 ) -> bytes:
-    """Answer with ``payload`` as JSON.
+    """Respond with ``payload`` as JSON.
 
     Args:
         request: gets the status and the headers.
-        payload: what `json.dumps` takes.
+        payload: anything that `json.dumps` takes.
         status: the HTTP status.
-        headers: headers besides `API_HEADERS`.
+        headers: headers in addition to `API_HEADERS`.
 
     Returns:
         The body.
     """
     body = json.dumps(payload).encode("ascii") + b"\n"
-    return _answer(request, "application/json", body, status, {**API_HEADERS, **headers})
+    return _respond(request, "application/json", body, status, {**API_HEADERS, **headers})
 
 
 def error_payload(error: GatewayError) -> dict[str, Any]:
-    """Put ``error`` into the form in which every part of the API tells of errors."""
+    """Return ``error`` in the form of all errors of the API."""
     return {"success": False, "error": error.sentence, "code": error.slug}
 
 
 def error_response(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
-    """Answer with ``error``, its status and the headers that belong to that, as JSON."""
+    """Respond with ``error`` as JSON, with its status and the headers that this requires."""
     if error.retry_after_seconds is not None:
         headers = {**headers, "Retry-After": str(error.retry_after_seconds)}
     headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers, **headers}
@@ -68,18 +68,18 @@ def error_response(request: Request, error: GatewayError, *, headers: Headers = 
 
 
 def text_response(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
-    """Answer with a plain text, and `SECURITY_HEADERS`."""
-    return _answer(
+    """Respond with plain text and `SECURITY_HEADERS`."""
+    return _respond(
         request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers}
     )
 
 
 def raw_response(error: GatewayError, *, secure: bool) -> bytes:
-    """Write a whole HTTP/1.1 answer with ``error``, for where there is no request to answer yet.
+    """Serialize an HTTP/1.1 response with ``error``, for use before there is a complete request.
 
     Args:
-        error: what is wrong.
-        secure: whether it goes over TLS.
+        error: its status and sentence are sent.
+        secure: whether the connection is over TLS.
     """
     status = HTTPStatus(error.http_status)
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
@@ -91,7 +91,7 @@ def raw_response(error: GatewayError, *, secure: bool) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
-def _answer(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
+def _respond(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
     # twisted.web knows no reason phrase for some statuses, 426 among them.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode())
     request.setHeader("Content-Type", kind)
@@ -109,7 +109,7 @@ class APIResource(Resource):
     It returns the body, or None if it has taken the connection over; it may raise a `GatewayError`.
 
     Attributes:
-        allowed: the methods it takes, for the Allow header (RFC 9110 §10.2.1).
+        allowed: the allowed methods, for the Allow header (RFC 9110 §10.2.1).
     """
 
     allowed: ClassVar[tuple[str, ...]] = ()
@@ -117,7 +117,7 @@ class APIResource(Resource):
     _log = Logger()
 
     def render(self, request: Request) -> bytes | int:
-        """Answer ``request``, now or later; give the work up when the client goes first."""
+        """Respond to ``request``, now or later; cancel the work if the client disconnects first."""
         if request.postpath:
             return error_response(request, NotFound("there is nothing here"))
         method = request.method.decode("ascii", "backslashreplace")
@@ -125,17 +125,17 @@ class APIResource(Resource):
             error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
             return error_response(request, error, headers={"Allow": ", ".join(self.allowed)})
         handler: Handler = getattr(self, f"respond_{method}")
-        answer = Deferred.fromCoroutine(handler(request))
-        request.notifyFinish().addErrback(lambda _: answer.cancel())
-        answer.addErrback(self._explain, request)
-        answer.addCallback(_send, request)
-        answer.addErrback(self._give_up, request)
+        response = Deferred.fromCoroutine(handler(request))
+        request.notifyFinish().addErrback(lambda _: response.cancel())
+        response.addErrback(self._explain, request)
+        response.addCallback(_send, request)
+        response.addErrback(self._give_up, request)
         return NOT_DONE_YET
 
     def _give_up(self, failure: Failure, request: Request) -> None:
-        """End the connection of a request that could not even be answered with an error."""
+        """Abort the connection of a request if even the error response failed."""
         if not failure.check(CancelledError):
-            self._log.failure("could not answer", failure)
+            self._log.failure("could not respond", failure)
             transport = cast(ITCPTransport | None, request.channel.transport)
             if transport is not None:
                 transport.abortConnection()

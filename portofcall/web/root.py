@@ -18,22 +18,22 @@ _FRONT = f"""\
 Port of Call {__version__}: a gateway from WebSocket to TCP.
 
   GET  /api/connect?host=HOST&port=PORT   a byte tunnel, by WebSocket upgrade
-  POST /api/ping         {{"host": HOST, "port": PORT}}   is the port open, and how far away
-  POST /api/ssh/connect  {{"host": HOST}}                 what the SSH server says of itself
+  POST /api/ping         {{"host": HOST, "port": PORT}}   is the port open, and what is the round trip
+  POST /api/ssh/connect  {{"host": HOST}}                 how the SSH server identifies itself
 
-How to use and embed it is told in docs/ of its source.
+Documentation: docs/ in the source.
 """
 
 
 class FrontPage(Resource):
-    """``/``: says what this is. Whatever has no resource of its own is a short 404 in plain text."""
+    """``/``: describes the service. Paths without a resource are a short 404 in plain text."""
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """Find ``/`` itself here, and nothing elsewhere."""
+        """Return ``/`` itself, and a 404 for everything else."""
         return cast(IResource, self if path == b"" and not request.postpath else _Nothing())
 
     def render(self, request: Request) -> bytes | int:
-        """Answer GET and HEAD; tell others that only these are allowed."""
+        """Respond to GET and HEAD; other methods are 405."""
         if request.method not in (b"GET", b"HEAD"):
             return text_response(
                 request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"}
@@ -51,7 +51,7 @@ class _Nothing(Resource):
 
 
 class _APIBranch(Resource):
-    """A part of the API's paths: whatever has no resource of its own is a 404 in JSON, at any depth."""
+    """A branch of the API: paths without a resource are a 404 in JSON, at any depth."""
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return cast(IResource, self)
@@ -67,13 +67,13 @@ def make_root(
 
     Args:
         tunnel: serves ``/api/connect``.
-        gatekeeper: lets clients in.
+        gatekeeper: admits clients.
         dialer: opens the connections of the probes.
-        limits: how large a body may be.
-        clock: keeps the time limits.
+        limits: the limit on bodies.
+        clock: for the time limits.
 
     Returns:
-        The root, for a `Site` or for a place in somebody's tree.
+        The root, for a `Site` or for a place in another resource tree.
     """
     root = FrontPage()
     api = _APIBranch()

@@ -14,7 +14,14 @@ from twisted.web.server import Request, Site
 from zope.interface import provider
 
 from portofcall.access.client_address import client_address, client_key
-from portofcall.errors import BodyTooLarge, HeadTooLarge, RequestError, RequestTimedOut, printable
+from portofcall.errors import (
+    BodyTooLarge,
+    HeadTooLarge,
+    InvalidHeader,
+    RequestError,
+    RequestTimedOut,
+    printable,
+)
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits, MiB
 from portofcall.web.responses import raw_response
@@ -82,6 +89,7 @@ class _BoundedChannel(HTTPChannel):
     site: GatewaySite
     _client = ""
     _served = False
+    _refused = False
     _dropped_bytes = 0
     _deadline: IDelayedCall | None = None
 
@@ -98,9 +106,22 @@ class _BoundedChannel(HTTPChannel):
         most = self.site.limits.max_head_bytes
         self.refuse(HeadTooLarge(f"the request's head must have at most {most} bytes"))
 
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            self._drop(data)
+        else:
+            super().dataReceived(data)
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        hosts = request.requestHeaders.getRawHeaders(b"host", [])
+        if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
+            self.refuse(InvalidHeader("Host must be given once"))
+        return cast(bool, super().checkPersistence(request, version))
+
     def allContentReceived(self) -> None:
-        self._stop_waiting()
-        super().allContentReceived()
+        if not self._refused:
+            self._stop_waiting()
+            super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
         self._served = True
@@ -117,9 +138,11 @@ class _BoundedChannel(HTTPChannel):
         What the client still sends is read and dropped for a while: to close over it would reset the
         connection, and the client would not get the answer (RFC 9112 §9.6).
         """
+        if self._refused:
+            return
+        self._refused = True
         cast(ITransport, self.transport).write(raw_response(error, secure=self.isSecure()))
         self.clearLineBuffer()
-        self.dataReceived = self._drop  # type: ignore[method-assign]
         self._wait(_DROP_SECONDS, self._close)
 
     def make_room(self) -> None:

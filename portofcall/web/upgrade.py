@@ -1,21 +1,18 @@
 """From an HTTP request to a tunnel: the WebSocket upgrade, in any `twisted.web` site."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
-from portofcall.access.gatekeeper import Gatekeeper, demand_plain_headers
+from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
-from portofcall.relay.direct_read import direct_transport
 from portofcall.sessions import Sessions
 from portofcall.target import Target
 from portofcall.web.responses import APIResource
-from portofcall.websocket.end import WebSocketEnd, WebSocketFactory
+from portofcall.web.takeover import Takeover
+from portofcall.websocket.end import WebSocketFactory
 from portofcall.websocket.protocol import SUBPROTOCOL, Handshake
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -41,20 +38,17 @@ class TunnelResource(APIResource):
         self._factory = factory
 
     async def respond_GET(self, request: Request) -> None:
-        """Hand the connection over to a `WebSocketEnd`, if the request is a sound upgrade and is let in."""
-        handshake = sound_handshake(request)
+        """Hand the connection over to a `WebSocketEnd`, if the request is a valid upgrade and is admitted."""
+        handshake = valid_handshake(request)
         target = query_target(cast("dict[bytes, list[bytes]]", request.args))
-        with holding_back(request) as early:
+        with Takeover(request) as takeover:
             admitted = await self._gatekeeper.admit(
                 request, None if isinstance(target, InvalidTarget) else target
             )
-        end = self._factory.build(
-            lambda client: self._sessions.open(client, target, admitted), admitted.lease.release
-        )
-        hand_over(request, end)
-        end.shake_hands(handshake)
-        for data in early:
-            end.dataReceived(data)
+            end = self._factory.build(
+                lambda client: self._sessions.open(client, target, admitted), admitted.lease.release
+            )
+            takeover.hand_over(end, handshake)
 
 
 def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Target | InvalidTarget:
@@ -64,8 +58,8 @@ def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Target | InvalidTarg
         query: as `twisted.web` parses it.
 
     Returns:
-        The target; or, where ``host`` or ``port`` is missing, given twice or not what it must be, the error,
-        which is reported after the upgrade.
+        The target; or, where ``host`` or ``port`` is missing, repeated or invalid, the error, which is
+        reported after the upgrade.
     """
     texts = []
     for name in ("host", "port"):
@@ -82,43 +76,22 @@ def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Target | InvalidTarg
         return error
 
 
-@contextmanager
-def holding_back(request: Request) -> Iterator[list[bytes]]:
-    """Hold back what a hasty client sends before it has our answer, and read no more of it meanwhile.
-
-    Yields:
-        What came. If the request is refused it goes on to HTTP, as the next request.
-    """
-    early: list[bytes] = []
-    channel = cast(Any, request.channel)
-    channel.transport.pauseProducing()
-    channel.rawDataReceived = early.append
-    try:
-        yield early
-    except BaseException:
-        del channel.rawDataReceived
-        for data in early:
-            channel.rawDataReceived(data)
-        raise
-
-
-def sound_handshake(request: Request) -> Handshake:
+def valid_handshake(request: Request) -> Handshake:
     """Check the upgrade.
 
-    Only what was checked goes on to Autobahn: the key, and the subprotocol if it was offered. So there is
-    nothing left in it for Autobahn to refuse, or to read otherwise than we do.
+    Only what was checked here is passed to Autobahn: the key, and the subprotocol if it was offered. This
+    leaves nothing that Autobahn could refuse, or parse differently.
 
     Args:
-        request: whatever a client sent.
+        request: any request.
 
     Returns:
-        What is left to be answered.
+        The parts that the response needs.
 
     Raises:
-        UpgradeRequired: this is not a WebSocket client, or not one of RFC 6455.
-        InvalidHeader: a header is not what it must be.
+        UpgradeRequired: the client does not speak WebSocket, or not the version of RFC 6455.
+        InvalidHeader: a header is missing, repeated or malformed.
     """
-    demand_plain_headers(request)
     upgrade = [token.lower() for token in _tokens(request, "upgrade")]
     connection = [token.lower() for token in _tokens(request, "connection")]
     wanted = "websocket" in upgrade and "upgrade" in connection
@@ -129,8 +102,6 @@ def sound_handshake(request: Request) -> Handshake:
     keys = request.requestHeaders.getRawHeaders(b"sec-websocket-key", [])
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
-    if len(request.requestHeaders.getRawHeaders(b"host", [])) != 1:
-        raise InvalidHeader("Host must be given once")
     protocol = SUBPROTOCOL if SUBPROTOCOL in _tokens(request, "sec-websocket-protocol") else None
     return Handshake(keys[0].decode("ascii"), protocol)
 
@@ -139,23 +110,3 @@ def _tokens(request: Request, header: str) -> list[str]:
     """Split a header that is a list of tokens (RFC 9110 §5.6.1)."""
     values = request.requestHeaders.getRawHeaders(header, [])
     return [token.strip() for value in values for token in value.split(",")]
-
-
-def hand_over(request: Request, end: WebSocketEnd) -> None:
-    """Detach the connection from HTTP and attach it to ``end``, as Autobahn's own resource does."""
-    channel = request.channel
-    transport: Any = channel.transport
-    channel.transport = None
-    # The channel is still registered as the transport's producer.
-    transport.unregisterProducer()
-    if isinstance(transport, ProtocolWrapper):  # TLS, or the PROXY protocol
-        transport.wrappedProtocol = end
-    else:
-        transport.protocol = end
-    # A client that sends frames before it has our answer is hasty, but its bytes count.
-    channel.rawDataReceived = end.dataReceived  # type: ignore[method-assign]
-    if isinstance(request.getClientAddress(), IPv4Address | IPv6Address):
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-    end.makeConnection(direct_transport(transport, end.factory.readiness, end.dataReceived))
-    end.resumeProducing()

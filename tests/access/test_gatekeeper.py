@@ -1,4 +1,4 @@
-"""Who comes in: pages, clients and credentials, judged before any upgrade, ping or banner."""
+"""Admission: origins, clients and credentials, checked before any upgrade, ping or banner."""
 
 import base64
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
-from twisted.internet.defer import Deferred
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.client_address import parse_network
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.access.ticket_key import TicketKey
 from portofcall.limits.values import Limits, Rate
-from portofcall.testing import PUBLIC, Response, WebSocketClient, World, lose, pack_frame, upgrade_request
+from portofcall.testing import PUBLIC, Response, WebSocketClient, World, lose, upgrade_request
+from tests.support import SlowChecker
 
 PING = b'{"host": "93.184.215.14", "port": 443}'
 NOW = 1_800_000_000.0
@@ -21,7 +21,7 @@ KEY = TicketKey.load(b"0123456789abcdef0123456789abcdef")
 
 
 def ping(world: World, *, query: str = "", **headers: str) -> Response:
-    """Ask for a ping; the answer of one that is let in comes only after the target's."""
+    """Request a ping; one that is admitted is answered only after the target has accepted."""
     lines = [f"POST /api/ping{query} HTTP/1.1", "Host: gateway", f"Content-Length: {len(PING)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     send, transport = world.connect()
@@ -33,7 +33,7 @@ def ping(world: World, *, query: str = "", **headers: str) -> Response:
 
 
 def upgrade(world: World, query: str = "", **headers: Any) -> WebSocketClient:
-    """Ask for a tunnel."""
+    """Request a tunnel."""
     return WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=22{query}", **headers))
 
 
@@ -69,8 +69,8 @@ def tickets() -> Credentials:
         ("http://gateway/path", 400),
     ],
 )
-def test_pages_of_others_are_refused(ask: Any, origin: str, status: int | None) -> None:
-    """The gateway's own and those of --origin may ask; so may who is no page."""
+def test_cross_origin_pages_are_refused(ask: Any, origin: str, status: int | None) -> None:
+    """The gateway's own origin and those of --origin are allowed."""
     world = World(rules=AccessRules(origins=frozenset({"https://pages.example"})))
     result = ask(world, Origin=origin)
     answer = result.answer if isinstance(result, WebSocketClient) else result
@@ -80,15 +80,15 @@ def test_pages_of_others_are_refused(ask: Any, origin: str, status: int | None) 
 
 
 def test_two_origins_are_400() -> None:
-    """One of them would be a lie."""
+    """Browsers send one."""
     raw = upgrade_request().replace(
         b"Host: gateway", b"Host: gateway\r\nOrigin: http://gateway\r\nOrigin: http://gateway"
     )
     assert WebSocketClient(World(), raw).answer.status == 400
 
 
-def test_page_that_bends_its_name_to_loopback_is_refused() -> None:
-    """DNS rebinding: Origin and Host agree, but the name is not this machine's."""
+def test_page_that_rebinds_its_name_to_loopback_is_refused() -> None:
+    """DNS rebinding: Origin and Host agree, but the name is not known for this host."""
     for host, status in [("evil.example:8080", 403), ("localhost:8080", 101), ("127.0.0.1:8080", 101)]:
         world = World()
         send, transport = world.connect(local="127.0.0.1")
@@ -96,8 +96,8 @@ def test_page_that_bends_its_name_to_loopback_is_refused() -> None:
         assert Response(transport.take()).status == status
 
 
-def test_proxy_on_the_same_machine_may_pass_on_its_name() -> None:
-    """It has a port of its own, which it passes on or leaves out."""
+def test_proxy_on_the_same_host_may_forward_its_name() -> None:
+    """It has a port of its own, which it forwards or leaves out."""
     world = World()
     send, transport = world.connect(local="127.0.0.1")
     send(upgrade_request(Host="gateway.example", Origin="https://gateway.example"))
@@ -106,7 +106,7 @@ def test_proxy_on_the_same_machine_may_pass_on_its_name() -> None:
 
 @pytest.mark.parametrize("ask", [ping, upgrade])
 def test_without_credentials_it_is_401(ask: Any) -> None:
-    """And the answer says what is asked for."""
+    """And the response names the scheme."""
     result = ask(World(credentials=passwords(ada="lovelace")))
     answer = result.answer if isinstance(result, WebSocketClient) else result
     assert answer.status == 401
@@ -114,8 +114,8 @@ def test_without_credentials_it_is_401(ask: Any) -> None:
     assert answer.json["code"] == "unauthorized"
 
 
-def test_password_opens_and_the_log_names_who_came(logged: list[str]) -> None:
-    """By name; the password is nowhere."""
+def test_password_is_accepted_and_the_log_names_the_user(logged: list[str]) -> None:
+    """The password is never logged."""
     world = World(credentials=passwords(ada="lovelace"))
     assert ping(world, Authorization=basic("ada:lovelace")).status == 200
     assert upgrade(world, Authorization=basic("ada:lovelace")).answer.status == 101
@@ -125,7 +125,7 @@ def test_password_opens_and_the_log_names_who_came(logged: list[str]) -> None:
 
 
 def test_ticket_opens_its_target_once(logged: list[str]) -> None:
-    """As pinned and for single use; and it is not in the log."""
+    """A single-use ticket for one target; it is never logged."""
     world = World(credentials=tickets())
     token = KEY.issue(now=NOW, ttl_seconds=60, host=PUBLIC, port=22, subject="page", once=True)
     elsewhere = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=23&ticket={token}"))
@@ -138,7 +138,7 @@ def test_ticket_opens_its_target_once(logged: list[str]) -> None:
 
 
 def test_ticket_without_a_sound_target_is_not_used_up() -> None:
-    """A slip of the pen must not cost the ticket."""
+    """A typing error does not cost the ticket."""
     world = World(credentials=tickets())
     token = KEY.issue(now=NOW, ttl_seconds=60, once=True)
     slip = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=0&ticket={token}"))
@@ -147,51 +147,16 @@ def test_ticket_without_a_sound_target_is_not_used_up() -> None:
     assert upgrade(world, f"&ticket={token}").answer.status == 101
 
 
-class SlowChecker(InMemoryUsernamePasswordDatabaseDontUse):
-    """Answers when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answer: Deferred[bytes] = Deferred()
-
-    def requestAvatarId(self, credentials: Any) -> Any:
-        return self.answer
-
-
 @pytest.fixture
 def slow() -> Iterator[tuple[World, SlowChecker]]:
-    """A world whose passwords take their time."""
+    """A world with a slow password checker."""
     checker = SlowChecker()
     credentials = Credentials(checkers=[checker])
     return World(credentials=credentials), checker  # type: ignore[return-value]
 
 
-def test_hasty_frames_wait_for_the_credentials(slow: tuple[World, SlowChecker]) -> None:
-    """What a client sends before it has our answer is kept, and no more is read of it."""
-    world, checker = slow
-    send, transport = world.connect()
-    send(upgrade_request(Authorization=basic("a:b")) + pack_frame(2, b"hasty"))
-    assert transport.take() == b""
-    assert transport.paused
-    checker.answer.callback(b"a")
-    assert transport.take().startswith(b"HTTP/1.1 101 ")
-    assert not transport.paused
-    assert world.accept().take() == b"hasty"
-
-
-def test_refused_upgrade_goes_on_as_http(slow: tuple[World, SlowChecker]) -> None:
-    """The connection serves the next request."""
-    world, checker = slow
-    send, transport = world.connect()
-    send(upgrade_request(Authorization=basic("a:b")) + b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
-    checker.answer.errback(ZeroDivisionError())
-    answers = transport.take()
-    assert answers.startswith(b"HTTP/1.1 401 ")
-    assert b"HTTP/1.1 200 " in answers
-
-
-def test_client_that_leaves_while_it_is_judged_leaves_its_place(slow: tuple[World, SlowChecker]) -> None:
-    """Nothing of it stays."""
+def test_client_that_leaves_during_authentication_frees_its_place(slow: tuple[World, SlowChecker]) -> None:
+    """Nothing stays counted."""
     world, _ = slow
     send, transport = world.connect()
     send(upgrade_request(Authorization=basic("a:b")))
@@ -201,7 +166,7 @@ def test_client_that_leaves_while_it_is_judged_leaves_its_place(slow: tuple[Worl
 
 
 def test_too_many_of_one_client_are_429_with_retry_after() -> None:
-    """Sessions and pings count alike, and a place is free again when a tunnel is closed."""
+    """Tunnels and pings count alike, and a closed tunnel frees its place."""
     world = World(limits=Limits(max_per_client=1))
     client = upgrade(world)
     for answer in (ping(world), upgrade(world).answer):
@@ -213,7 +178,7 @@ def test_too_many_of_one_client_are_429_with_retry_after() -> None:
 
 
 def test_too_fast_is_429_with_retry_after() -> None:
-    """Whether it asks for tunnels or for pings."""
+    """Tunnels and pings share one rate."""
     world = World(limits=Limits(rate_per_client=Rate(0.25, 2)))
     assert [ping(world).status for _ in range(2)] == [200, 200]
     answer = ping(world)
@@ -231,7 +196,7 @@ def test_busy_target_is_429_over_http() -> None:
 
 
 def test_forwarded_client_is_counted_if_the_proxy_is_trusted(logged: list[str]) -> None:
-    """And not if it is not: everybody could claim to be somebody else."""
+    """Otherwise the header is ignored, because any client can write it."""
     trusting = World(
         rules=AccessRules(trusted=(parse_network("192.0.2.0/24"),)), limits=Limits(max_per_client=1)
     )
@@ -244,8 +209,8 @@ def test_forwarded_client_is_counted_if_the_proxy_is_trusted(logged: list[str]) 
     assert upgrade(wary, X_Forwarded_For="198.51.100.2").answer.status == 429
 
 
-def test_nobody_comes_in_while_the_gateway_shuts_down() -> None:
-    """503, and when to try again."""
+def test_no_request_is_admitted_during_shutdown() -> None:
+    """503 with Retry-After."""
     world = World()
     world.gateway.shut_down()
     for answer in (ping(world), upgrade(world).answer):

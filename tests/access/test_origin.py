@@ -1,4 +1,4 @@
-"""Whose pages may ask, and whose address a request has."""
+"""Which origins are allowed, and which hosts."""
 
 from contextlib import suppress
 
@@ -73,7 +73,7 @@ def test_every_spelling_of_an_origin_becomes_one(text: str, origin: str) -> None
         "https://" + "a" * 600,
     ],
 )
-def test_what_is_no_origin_is_told_and_not_repeated(text: str) -> None:
+def test_invalid_origin_is_an_error_that_does_not_repeat_it(text: str) -> None:
     """An operator who pastes a URL with a password does not find it in the error."""
     with pytest.raises(ValueError, match="expected an origin") as caught:
         parse_origin(text)
@@ -100,7 +100,7 @@ def test_a_parsed_origin_parses_to_itself(host: str, port: int | None, scheme: s
         ("http://[::1]:8080", "[0:0::1]:8080", None),
     ],
 )
-def test_the_gateways_own_pages_may_ask(origin: str, host: str, scheme: str | None) -> None:
+def test_the_gateways_own_origin_is_allowed(origin: str, host: str, scheme: str | None) -> None:
     """Also behind a proxy that ends TLS, with nothing configured."""
     judge(origin, host, scheme=scheme)
 
@@ -122,14 +122,14 @@ def test_the_gateways_own_pages_may_ask(origin: str, host: str, scheme: str | No
         ("null", "null", None),
     ],
 )
-def test_the_pages_of_others_are_refused(origin: str, host: str, scheme: str | None) -> None:
+def test_cross_origin_pages_are_refused(origin: str, host: str, scheme: str | None) -> None:
     """Another host, port or known scheme is another origin, and so is a page that has none."""
     with pytest.raises(OriginRefused):
         judge(origin, host, scheme=scheme)
 
 
 def test_further_origins_are_allowed_exactly() -> None:
-    """A listed page may ask whatever the gateway is called; its neighbours may not."""
+    """A listed origin is allowed whatever the gateway's Host is; similar origins are not."""
     allowed = ("https://Pages.example:443", "http://localhost:3000", "chrome-extension://abc")
     for origin in ("https://pages.example", "https://PAGES.example:443", "chrome-extension://abc"):
         judge(origin, scheme="http", allowed=allowed)
@@ -139,13 +139,13 @@ def test_further_origins_are_allowed_exactly() -> None:
 
 
 def test_null_can_not_be_allowed() -> None:
-    """It stands for anybody's sandboxed page."""
+    """It is the origin of every sandboxed page."""
     with pytest.raises(OriginRefused):
         judge_origin([b"null"], [b"gw"], scheme=None, allowed=frozenset({"null"}))
 
 
-def test_a_client_that_is_no_page_may_ask() -> None:
-    """It sends no Origin, and no page can leave it out."""
+def test_a_client_that_is_not_a_page_is_allowed() -> None:
+    """It sends no Origin, which no page can leave out."""
     judge_origin([], [], scheme=None, allowed=frozenset())
 
 
@@ -172,7 +172,7 @@ def test_a_client_that_is_no_page_may_ask() -> None:
     ],
 )
 def test_broken_headers_are_named(origins: list[bytes], hosts: list[bytes], name: str) -> None:
-    """What no browser sends is a bad request, and the answer names the header."""
+    """A header that no browser sends is a bad request, and the error names it."""
     with pytest.raises(InvalidHeader, match=f"^{name} must "):
         judge_origin(origins, hosts, scheme=None, allowed=frozenset())
 
@@ -211,13 +211,13 @@ def test_no_option_breaks_the_parsers(text: str) -> None:
         ("gateway.example", None, None, False, False),
     ],
 )
-def test_name_that_was_bent_to_loopback_is_refused(
+def test_name_that_was_rebound_to_loopback_is_refused(
     host: str, local: str | None, port: int | None, secure: bool, refused: bool
 ) -> None:
-    """Unless it is this machine's, allowed, or a proxy's that has a port of its own."""
+    """Unless it is known for this host, allowed, or that of a proxy, which has a port of its own."""
     allowed = frozenset({"http://pages.example:8080"})
     if not refused:
         judge_host([host.encode()], local=local, port=port, secure=secure, allowed=allowed)
         return
-    with pytest.raises(OriginRefused, match="not a name of this machine"):
+    with pytest.raises(OriginRefused, match="not a known name of this host; allow it with --origin"):
         judge_host([host.encode()], local=local, port=port, secure=secure, allowed=allowed)

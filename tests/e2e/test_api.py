@@ -26,7 +26,7 @@ def ask(
 
 
 def test_ping_of_an_open_port(gateway: GatewayProcess) -> None:
-    """The time has at most two decimals, and stands in the message as well."""
+    """The time has at most two decimals, and is in the message as well."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         status, _, body = ask(gateway, "POST", "/api/ping", {"host": "127.0.0.1", "port": port})
@@ -40,7 +40,7 @@ def test_ping_of_an_open_port(gateway: GatewayProcess) -> None:
 
 
 def test_ping_closes_its_connection(gateway: GatewayProcess) -> None:
-    """The server sees the end of it at once."""
+    """The target sees EOF at once."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(DEADLINE)
         ask(gateway, "POST", "/api/ping", {"host": "127.0.0.1", "port": listener.getsockname()[1]})
@@ -78,7 +78,7 @@ def test_bad_fields_are_named(gateway: GatewayProcess, payload: Any, field: str)
 
 
 def test_large_body_is_413_before_it_is_read(gateway: GatewayProcess) -> None:
-    """The answer comes although the body does not."""
+    """The response comes although the body does not."""
     with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as connection:
         connection.sendall(b"POST /api/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
@@ -107,7 +107,7 @@ def test_silent_ssh_server_is_504(gateway: GatewayProcess) -> None:
         ("POST", "/api/ping", 400),
     ],
 )
-def test_every_answer_carries_the_security_headers(
+def test_every_response_has_the_security_headers(
     gateway: GatewayProcess, method: str, path: str, status: int
 ) -> None:
     """And those of the API are not stored."""

@@ -1,4 +1,4 @@
-"""A gateway that strangers can reach stays usable, and tells them nothing."""
+"""A gateway that is exposed to hostile clients stays usable, and leaks nothing."""
 
 import base64
 import http.client
@@ -111,7 +111,7 @@ def test_lorises_are_ended_after_ten_seconds(tmp_path: Path) -> None:
 
 
 def cpu_seconds(gateway: GatewayProcess) -> float:
-    """Tell how much processor time the gateway has used."""
+    """Return the processor time that the gateway has used."""
     fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
     return ticks / 100
@@ -119,7 +119,7 @@ def cpu_seconds(gateway: GatewayProcess) -> float:
 
 @pytest.mark.slow
 def test_few_file_descriptors_are_enough_under_a_flood(tmp_path: Path) -> None:
-    """500 connections to a process that may have 128 descriptors: no crash, no busy loop, others get in."""
+    """500 connections to a process with 128 descriptors: no crash, no busy loop, service goes on."""
     options = ("--listen", "tcp:0:interface=127.0.0.1:backlog=1024", *LOOPBACK)
     with gateway_process(tmp_path, *options, wrapper=[need("prlimit"), "--nofile=128"]) as gateway:
         with ExitStack() as stack:
@@ -138,7 +138,7 @@ def test_few_file_descriptors_are_enough_under_a_flood(tmp_path: Path) -> None:
 def ask(
     gateway: GatewayProcess, path: str = "/api/ping", **headers: str
 ) -> tuple[int, http.client.HTTPMessage, str]:
-    """Ask for a ping of a port that is blocked, so that nothing is dialled."""
+    """Request a ping of a port that is blocked, so that nothing is dialled."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)
     try:
         connection.request("POST", path, json.dumps({"host": "127.0.0.9", "port": 9}), headers)
@@ -148,7 +148,7 @@ def ask(
         connection.close()
 
 
-def test_limits_are_told_with_retry_after(tmp_path: Path) -> None:
+def test_limits_are_reported_with_retry_after(tmp_path: Path) -> None:
     """Per client over HTTP and before the upgrade, per target as Close 4429."""
     options = ("--max-per-client", "2", "--max-per-target", "1", "--rate-per-client", "1:6")
     with gateway_process(tmp_path, *LOOPBACK, *options) as gateway, backend(echo) as server:
@@ -166,29 +166,29 @@ def test_limits_are_told_with_retry_after(tmp_path: Path) -> None:
                 second.close()
             until(lambda: "closed: target-busy" in gateway.log)
             statuses = [ask(gateway)[0] for _ in range(6)]
-            assert statuses[0] == 403, "it was let in, and blocked"
-            assert statuses[-1] == 429, "it came too often"
+            assert statuses[0] == 403, "it was admitted, and blocked"
+            assert statuses[-1] == 429, "too many requests"
             first.close()
             first.receive()
 
 
-def test_pages_of_others_are_refused(tmp_path: Path) -> None:
-    """By Origin, and by a Host that is none of this machine's names."""
+def test_cross_origin_pages_are_refused(tmp_path: Path) -> None:
+    """By Origin, and by a Host that is not a known name of this host."""
     with gateway_process(tmp_path, *LOOPBACK, "--origin", "https://pages.example") as gateway:
         own = f"http://127.0.0.1:{gateway.port}"
-        bent = f"evil.example:{gateway.port}"
+        rebound = f"evil.example:{gateway.port}"
         assert ask(gateway, Origin=own)[2] == "blocked"
         assert ask(gateway, Origin="https://pages.example")[2] == "blocked"
         assert ask(gateway, Origin="http://evil.example")[0::2] == (403, "origin-refused")
         assert ask(gateway, Origin="null")[0::2] == (403, "origin-refused")
-        assert ask(gateway, Origin=f"http://{bent}", Host=bent)[0::2] == (403, "origin-refused")
+        assert ask(gateway, Origin=f"http://{rebound}", Host=rebound)[0::2] == (403, "origin-refused")
         with pytest.raises(UpgradeRefusedError) as refused:
             WebSocketClient(gateway.port, "host=127.0.0.9&port=9", headers=("Origin: http://evil.example",))
         assert refused.value.status == 403
 
 
-def test_passwords_open_and_stay_secret(tmp_path: Path) -> None:
-    """Wrong ones are slowed down, and none is in the log."""
+def test_passwords_are_accepted_and_never_logged(tmp_path: Path) -> None:
+    """Wrong ones are slowed down."""
     with gateway_process(tmp_path, *LOOPBACK, "--auth", "memory:ada:lovelace-secret") as gateway:
         status, headers, _ = ask(gateway)
         assert status == 401
@@ -213,8 +213,8 @@ def test_passwords_open_and_stay_secret(tmp_path: Path) -> None:
         assert "tunnel ada@127.0.0.2:" in gateway.log
 
 
-def test_tickets_open_once_and_stay_secret(tmp_path: Path) -> None:
-    """As made by the command, for one target and one use; none is in the log."""
+def test_single_use_tickets_are_accepted_once_and_never_logged(tmp_path: Path) -> None:
+    """Made by `portofcall ticket`, for one target."""
     key = tmp_path / "key"
     key.write_text("an-example-secret-of-more-than-32-bytes")
     with gateway_process(tmp_path, *LOOPBACK, "--ticket-key", str(key)) as gateway, backend(echo) as server:

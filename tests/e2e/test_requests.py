@@ -28,7 +28,7 @@ def test_body_of_4_kib_is_the_largest(gateway: GatewayProcess, length: int, stat
 
 
 def test_endless_chunked_body_is_cut_off(gateway: GatewayProcess) -> None:
-    """A body that does not tell its size is not read for ever."""
+    """A body without a length is counted."""
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as connection:
         connection.sendall(b"POST /api/ping HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -58,8 +58,8 @@ def test_each_field_has_its_type(gateway: GatewayProcess, path: str, change: Any
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"null", b'"x"', b"[" * 4000])
-def test_what_is_no_json_object_is_400(gateway: GatewayProcess, text: bytes) -> None:
-    """And the answer says that an object was expected."""
+def test_body_that_is_not_a_json_object_is_400(gateway: GatewayProcess, text: bytes) -> None:
+    """And the error says that an object was expected."""
     status, _, body = ask(gateway, "POST", "/api/ping", text)
     assert status == 400
     assert "object" in json.loads(body)["error"]
@@ -148,7 +148,7 @@ def test_banner_is_read_whole(gateway: GatewayProcess, pieces: list[bytes]) -> N
     ("pieces", "code"),
     [([b"HTTP/1.1 400 Bad\r\n" * 51], "not-ssh"), ([b"x" * 300], "not-ssh"), ([], "closed-early")],
 )
-def test_server_that_is_no_ssh_server_is_502(gateway: GatewayProcess, pieces: list[bytes], code: str) -> None:
+def test_server_without_ssh_is_502(gateway: GatewayProcess, pieces: list[bytes], code: str) -> None:
     """With a code of its own."""
     with ssh_like(*pieces) as port:
         status, _, body = ask(gateway, "POST", "/api/ssh/connect", {"host": "127.0.0.1", "port": port})
@@ -156,7 +156,7 @@ def test_server_that_is_no_ssh_server_is_502(gateway: GatewayProcess, pieces: li
 
 
 def test_help_shows_default_and_unit_of_every_option(tmp_path: Path) -> None:
-    """As documentation has it."""
+    """The same as the docs."""
     shown = " ".join(twistd(tmp_path, "portofcall", "--help").stdout.split())
     for option, default in [
         ("listen=ENDPOINT", "tcp:8080:interface=127.0.0.1"), ("allow=RULE", "public"), ("deny=RULE", "none"),

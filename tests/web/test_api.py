@@ -1,4 +1,4 @@
-"""The JSON API answers as documented, and its errors name what is wrong."""
+"""The JSON API responds as documented, and its errors name the field."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from portofcall.testing import PUBLIC, Response, World, lose, request
 from tests.support import Post
 
 
-def test_ping_tells_the_time() -> None:
+def test_ping_returns_the_round_trip_time() -> None:
     """Host, port, and the time with at most two decimals, in the form that programs know."""
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
@@ -28,8 +28,8 @@ def test_ping_tells_the_time() -> None:
     }
 
 
-def test_banner_tells_what_the_server_says() -> None:
-    """Port 22 goes without saying."""
+def test_banner_is_returned_in_parts() -> None:
+    """The default port is 22."""
     world = World()
     post = Post(world, "/api/ssh/connect", {"host": PUBLIC})
     assert world.dialed == [(PUBLIC, 22)]
@@ -96,7 +96,7 @@ def test_ping_needs_a_port() -> None:
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(1, 1), (1000, 1), (2500, 2.5), (99999, 30), (None, 10)])
 def test_timeout_is_in_milliseconds_and_clamped(timeout: int | None, seconds: float) -> None:
-    """From 1000 to 30000, 10000 if nothing is said."""
+    """From 1000 to 30000, with a default of 10000."""
     world = World()
     payload = {"host": PUBLIC, "port": 443} | ({} if timeout is None else {"timeout": timeout})
     post = Post(world, "/api/ping", payload)
@@ -127,7 +127,7 @@ def test_failed_dial_has_its_status(problem: Exception, status: int, code: str) 
 
 
 def test_blocked_target_is_403() -> None:
-    """The reason is told."""
+    """The error names the address."""
     answer = request(World(), "POST", "/api/ping", b'{"host": "10.1.2.3", "port": 22}')
     assert (answer.status, answer.json["code"]) == (403, "blocked")
     assert "10.1.2.3" in answer.json["error"]
@@ -145,7 +145,7 @@ def test_unknown_name_is_502_and_slow_dns_504() -> None:
 
 
 def test_silent_ssh_server_is_504_and_others_are_502() -> None:
-    """Each way not to be an SSH server has a slug of its own."""
+    """Each of these failures has a slug of its own."""
     world = World()
     codes = []
     for happen in (
@@ -160,16 +160,16 @@ def test_silent_ssh_server_is_504_and_others_are_502() -> None:
     assert codes == [(504, "banner-timeout"), (502, "not-ssh"), (502, "closed-early")]
 
 
-def test_client_that_hangs_up_ends_the_probe() -> None:
-    """Nobody waits for an answer that nobody reads."""
+def test_client_that_disconnects_cancels_the_probe() -> None:
+    """The connection attempt is given up."""
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
     lose(post.transport)
     assert world.given_up == [(PUBLIC, 443)]
 
 
-def test_unforeseen_error_is_500_and_logged(logged: list[str]) -> None:
-    """The client learns nothing of our inside, the operator everything."""
+def test_unexpected_error_is_500_and_logged(logged: list[str]) -> None:
+    """The details are in the log only."""
     world = World()
     world.resolver.names["a.example.com"] = ["not an address"]
     answer = request(world, "POST", "/api/ping", b'{"host": "a.example.com", "port": 22}')
@@ -178,10 +178,10 @@ def test_unforeseen_error_is_500_and_logged(logged: list[str]) -> None:
     assert any("/api/ping" in line for line in logged)
 
 
-def test_answer_that_fails_is_logged_and_ends_the_connection(
+def test_response_that_fails_is_logged_and_aborts_the_connection(
     logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rather than leaving the client to wait for ever."""
+    """The client does not wait for ever."""
 
     def broken(*_: object, **__: object) -> bytes:
         raise ZeroDivisionError
@@ -190,7 +190,7 @@ def test_answer_that_fails_is_logged_and_ends_the_connection(
     send, transport = World().connect()
     send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
     assert transport.log == ["reset"]
-    assert any("could not answer" in line for line in logged)
+    assert any("could not respond" in line for line in logged)
 
 
 @pytest.mark.parametrize("path", ["/api/ping", "/api/ssh/connect"])
@@ -203,7 +203,7 @@ def test_wrong_method_is_405_with_allow(path: str) -> None:
 
 
 def test_large_body_is_refused_before_it_is_read() -> None:
-    """The answer comes after the headers already, and the connection is closed."""
+    """The response comes right after the headers, and the connection is closed."""
     send, transport = World().connect()
     send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4097\r\n\r\n")
     answer = Response(transport.take())
@@ -224,7 +224,7 @@ def test_large_chunked_body_is_refused_when_it_gets_too_large() -> None:
 
 
 def test_client_that_was_refused_may_finish_sending() -> None:
-    """Its bytes are dropped, so that it gets the answer; but not for ever."""
+    """Its bytes are dropped so that it gets the response, for a limited time and amount."""
     world = World()
     for end in (lambda send: world.reactor.advance(2.1), lambda send: send(bytes(8 * MiB))):
         send, transport = world.connect()
@@ -244,8 +244,8 @@ def test_largest_allowed_body_is_read() -> None:
     assert request(World(), "POST", "/api/ping", body).status == 403
 
 
-def test_large_body_in_a_foreign_site_is_refused_too() -> None:
-    """In somebody's own Site the body is read before us, but never parsed."""
+def test_large_body_in_an_embedding_site_is_refused_too() -> None:
+    """Another Site has read the body by then, but it is not parsed."""
     from twisted.web.server import Site
 
     world = World(limits=Limits(max_body_bytes=64))
@@ -256,7 +256,7 @@ def test_large_body_in_a_foreign_site_is_refused_too() -> None:
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/ssh", "/api/ssh/x", "/api/ping/x"])
 def test_unknown_api_paths_are_404_in_json(path: str) -> None:
-    """Programs get what programs read."""
+    """The API's errors are JSON at any depth."""
     answer = request(World(), "GET", path)
     assert answer.status == 404
     assert answer.json == {"success": False, "error": "there is nothing here", "code": "not-found"}
@@ -264,15 +264,15 @@ def test_unknown_api_paths_are_404_in_json(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/nothing", "/a/b/c", "//", "/index.html"])
 def test_unknown_paths_elsewhere_are_404_in_text(path: str) -> None:
-    """People get what people read."""
+    """Errors elsewhere are plain text."""
     answer = request(World(), "GET", path)
     assert answer.status == 404
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(answer.body) < 100
 
 
-def test_front_page_says_what_this_is() -> None:
-    """A visitor learns what answers here."""
+def test_front_page_describes_the_service() -> None:
+    """It lists the paths, to GET and HEAD only."""
     answer = request(World(), "GET", "/")
     assert answer.status == 200
     assert b"/api/connect" in answer.body
@@ -285,8 +285,8 @@ def test_front_page_says_what_this_is() -> None:
     ("method", "path"),
     [("GET", "/"), ("GET", "/x"), ("GET", "/api/x"), ("GET", "/api/ping"), ("GET", "/api/connect")],
 )
-def test_every_answer_carries_the_security_headers(method: str, path: str) -> None:
-    """Also the errors."""
+def test_every_response_has_the_security_headers(method: str, path: str) -> None:
+    """Errors as well."""
     headers = request(World(), method, path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"

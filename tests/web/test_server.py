@@ -131,7 +131,7 @@ def test_large_head_is_400(large: bytes) -> None:
 def test_hundred_header_lines_are_allowed() -> None:
     """One less is not too many."""
     send, transport = World().connect()
-    send(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100 + b"\r\n")
+    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n" + b"A: b\r\n" * 99 + b"\r\n")
     assert Response(transport.take()).status == 200
 
 

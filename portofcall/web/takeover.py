@@ -1,0 +1,73 @@
+"""Take a connection away from HTTP, in any `twisted.web` site: hold back, then give back or hand over."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.web.server import Request
+
+from portofcall.relay.direct_read import direct_transport
+from portofcall.websocket.end import WebSocketEnd
+from portofcall.websocket.protocol import Handshake
+
+
+class Takeover:
+    """What a client sends behind its upgrade, before it has the response, until it is known who gets it.
+
+    A context manager: on entry the connection is read no further, and what has been read waits. Inside it
+    `hand_over` may be called once. Without that, all of it goes back to HTTP as the next request.
+
+    It uses that `HTTPChannel` is a `LineReceiver`: one that is ``paused`` keeps what it gets, and
+    ``clearLineBuffer`` returns that.
+
+    Args:
+        request: an upgrade that is complete and has no body.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._channel: Any = request.channel
+        self._has_ports = isinstance(request.getClientAddress(), IPv4Address | IPv6Address)
+
+    def __enter__(self) -> Self:
+        self._channel.transport.pauseProducing()
+        self._channel.paused = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._channel is not None:
+            self._give_back()
+
+    def hand_over(self, end: WebSocketEnd, handshake: Handshake) -> None:
+        """Attach the connection to ``end``, as Autobahn's own resource does, and send the 101 response.
+
+        Args:
+            end: not connected yet. It gets everything that was held back.
+            handshake: to be answered.
+        """
+        channel, self._channel = self._channel, None
+        early = channel.clearLineBuffer()
+        transport: Any = channel.transport
+        channel.transport = None
+        # The channel is still registered as the transport's producer.
+        transport.unregisterProducer()
+        if isinstance(transport, ProtocolWrapper):  # TLS, or the PROXY protocol
+            transport.wrappedProtocol = end
+        else:
+            transport.protocol = end
+        if self._has_ports:
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
+        end.makeConnection(direct_transport(transport, end.factory.readiness, end.dataReceived))
+        end.resumeProducing()
+        end.shake_hands(handshake)
+        if early:
+            end.dataReceived(early)
+
+    def _give_back(self) -> None:
+        early = self._channel.clearLineBuffer()
+        self._channel.paused = False
+        if early:
+            self._channel.dataReceived(early)

@@ -1,0 +1,79 @@
+"""A connection is taken over from HTTP without losing a byte, or goes back to it without losing one."""
+
+from typing import Any
+
+import pytest
+from twisted.cred.error import UnauthorizedLogin
+from twisted.web.server import Site
+
+from portofcall.access.authenticator import Credentials
+from portofcall.testing import Response, World, pack_frame, upgrade_request
+from tests.support import SlowChecker, chunks
+
+FRAMES = pack_frame(2, b"hasty") + pack_frame(2, b" and more")
+NEXT = b"GET /next HTTP/1.1\r\nHost: gateway\r\n\r\n"
+UPGRADE = upgrade_request(Authorization="Basic YTpi")
+
+
+@pytest.fixture(params=["gateway's site", "plain Site"])
+def slow(request: pytest.FixtureRequest) -> tuple[World, SlowChecker]:
+    """A world with a slow password checker, in our own site and in an embedding one."""
+    checker = SlowChecker()
+    world = World(credentials=Credentials(checkers=[checker]))
+    if request.param == "plain Site":
+        world.site = Site(world.gateway.resource(), reactor=world.reactor)
+    return world, checker
+
+
+#: Where the bytes that follow the head are cut, into how many reads.
+CUTS = [[], [len(UPGRADE)], [len(UPGRADE) + 3], [len(UPGRADE) - 1, len(UPGRADE), len(UPGRADE) + 7]]
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("decided", ["before", "after"])
+def test_frames_right_behind_the_upgrade_reach_the_target(
+    slow: tuple[World, SlowChecker], cuts: list[int], decided: str
+) -> None:
+    """In whatever reads they come, and whether the client is authenticated at once or later."""
+    world, checker = slow
+    send, transport = world.connect()
+    if decided == "before":
+        checker.decision.callback(b"a")
+    for piece in chunks(UPGRADE + FRAMES, cuts):
+        send(piece)
+    if decided == "after":
+        assert transport.take() == b""
+        assert transport.paused
+        checker.decision.callback(b"a")
+    assert transport.take().startswith(b"HTTP/1.1 101 ")
+    assert not transport.paused
+    assert world.accept().take() == b"hasty and more"
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("decided", ["before", "after"])
+def test_request_right_behind_a_refused_upgrade_is_served(
+    slow: tuple[World, SlowChecker], cuts: list[int], decided: str
+) -> None:
+    """What was held back goes back to HTTP, whole and once."""
+    world, checker = slow
+    send, transport = world.connect()
+    if decided == "before":
+        checker.decision.errback(UnauthorizedLogin())
+    for piece in chunks(UPGRADE + NEXT, cuts):
+        send(piece)
+    if decided == "after":
+        checker.decision.errback(UnauthorizedLogin())
+    responses = transport.take().split(b"HTTP/1.1 ")[1:]
+    assert [Response(b"HTTP/1.1 " + response).status for response in responses] == [401, 404]
+
+
+def test_no_method_of_the_channel_is_replaced(slow: tuple[World, SlowChecker]) -> None:
+    """What Twisted calls is what its classes define."""
+    world, _ = slow
+    send, transport = world.connect()
+    channel: Any = transport.protocol  # type: ignore[attr-defined]
+    channel = getattr(channel, "_channel", channel)
+    before = {name for name in vars(channel) if callable(getattr(channel, name))}
+    send(UPGRADE + FRAMES)
+    assert {name for name in vars(channel) if callable(getattr(channel, name))} <= before
