@@ -1,4 +1,4 @@
-"""Backends to try a gateway with, when there is nothing else: echo, discard and chargen, on loopback."""
+"""Servers on loopback to try a gateway with: echo, discard and chargen."""
 
 from typing import Any, cast
 
@@ -18,12 +18,12 @@ LOOPBACK = "127.0.0.1"
 
 
 class DemoBackends(Service):
-    """Serves echo, discard and chargen on free ports of 127.0.0.1, and lets the gateway go there only.
+    """Serves echo, discard and chargen on free ports of 127.0.0.1, and allows the gateway nothing else.
 
     Args:
         reactor: listens.
-        gateway: its policy is replaced while these backends run.
-        listener: where the gateway can be reached, for the log. Has to be started before.
+        gateway: its policy is replaced at the start.
+        listener: has the gateway's URL, for the log. Start it before.
     """
 
     _log = Logger()
@@ -35,7 +35,7 @@ class DemoBackends(Service):
         self._ports: dict[str, IListeningPort] = {}
 
     def startService(self) -> None:
-        """Listen, allow these three, and say what to try."""
+        """Listen, allow these three, and log what to try."""
         super().startService()
         for protocol in (Echo, Discard, Chargen):
             factory = Factory.forProtocol(protocol)
@@ -44,7 +44,8 @@ class DemoBackends(Service):
             self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
         numbers = {name: cast(IPv4Address, port.getHost()).port for name, port in self._ports.items()}
         self._gateway.policy = Policy.parse(allow=[f"{LOOPBACK}/32:{number}" for number in numbers.values()])
-        base = self._listener.url.replace("http", "ws", 1)
+        url = self._listener.url
+        base = url.replace("http", "ws", 1) if url.startswith("http") else "ws://GATEWAY"
         for name, number in numbers.items():
             self._log.info(
                 "demo {name} on {host}:{number}, try {base}/api/connect?host={host}&port={number}",

@@ -1,18 +1,20 @@
-"""A service that listens, fails at once if it can't, and says where it can be reached."""
+"""A service that listens on one endpoint, and refuses to be open to other machines by accident."""
 
-from collections.abc import Callable
-from ipaddress import ip_address
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.egress.loop_guard import LoopGuard
+from portofcall.errors import printable
+from portofcall.service.exposure import why_exposed
+from portofcall.target import Network
 
 
 class NotListening(Exception):
@@ -22,18 +24,21 @@ class NotListening(Exception):
 class Listener(Service):
     """Listens on one endpoint while it runs.
 
-    Twisted's own service for that goes on without a listener when the port is taken, unless a private
-    attribute is set; and it does not tell which port it got.
+    `twisted.application.internet.StreamServerEndpointService` goes on without a listener when the port is
+    taken, unless a private attribute is set, and does not report the port that it got.
 
     Args:
         description: the endpoint as the operator wrote it, for the log.
         endpoint: where to listen.
-        factory: what to listen with.
-        loop_guard: learns where it listens.
-        open_to_all: whether it may listen where others than this machine can connect.
+        factory: serves the connections.
+        loop_guard: gets the address while it listens.
+        may_be_exposed: whether clients on other machines may reach it.
+        trusted: the networks of proxies that are trusted with X-Forwarded-For.
+        failed: is called with the problem when an endpoint that takes its time could not, or must not,
+            listen. A problem that is known at once is raised by `privilegedStartService` instead.
 
     Attributes:
-        url: where it can be reached, such as ``http://127.0.0.1:8080``; for an endpoint that is not TCP, its
+        url: its address for clients, such as ``http://127.0.0.1:8080``; for an endpoint that is not TCP, its
             description. Empty while it does not listen.
     """
 
@@ -46,64 +51,81 @@ class Listener(Service):
         factory: IProtocolFactory,
         *,
         loop_guard: LoopGuard,
-        open_to_all: bool,
+        may_be_exposed: bool,
+        trusted: Sequence[Network],
+        failed: Callable[[NotListening], None],
     ) -> None:
         self.url = ""
         self._description = description
         self._endpoint = endpoint
         self._factory = factory
         self._loop_guard = loop_guard
-        self._open_to_all = open_to_all
+        self._may_be_exposed = may_be_exposed
+        self._trusted = trusted
+        self._failed = failed
         self._port: IListeningPort | None = None
+        #: Stands for one start of the service; None while it is stopped.
+        self._start: object | None = None
 
     def privilegedStartService(self) -> None:
         """Listen, while there are privileges for low ports.
 
         Raises:
-            NotListening: the address is taken, or not ours, or others can reach it and must not.
+            NotListening: the address is taken or not local, or clients on other machines could reach it.
         """
         super().privilegedStartService()
-        problems: list[Failure] = []
+        start = self._start = object()
+        failures: list[Failure] = []
         listening: Deferred[IListeningPort] = maybeDeferred(self._endpoint.listen, self._factory)
-        listening.addCallbacks(self._listens, problems.append)
-        if problems:
-            self._fail(problems[0])
-        if self._port is not None and not self._open_to_all and not _private(self._port.getHost()):
-            self.stopService()
-            raise NotListening(
-                f"--listen {self._description}: others than this machine can connect there, and nothing "
-                "proves who they are; give --auth or --ticket-key, or --no-auth if that is meant"
-            )
-        if self._port is not None:
-            self._log.info("listening on {url}", url=self.url)
+        listening.addCallback(self._listens, start).addErrback(failures.append)
+        if failures:
+            self._start = None
+            raise self._problem(failures[0]) from failures[0].value
+        listening.addCallback(lambda _: failures and self._failed(self._problem(failures[0])))
 
     def startService(self) -> None:
-        """Listen, unless `privilegedStartService` has seen to it."""
+        """Listen, unless `privilegedStartService` did."""
         super().startService()
-        if self._port is None:
+        if self._start is None:
             self.privilegedStartService()
 
     def stopService(self) -> Deferred[None]:
-        """Stop listening; connections that are open stay open."""
+        """Stop listening; open connections stay open."""
         super().stopService()
         port, self._port = self._port, None
+        self._start = None
         self.url = ""
         if port is None:
             return succeed(None)
         host = port.getHost()
         if isinstance(host, IPv4Address | IPv6Address):
             self._loop_guard.discard(host.host, host.port)
-        return maybeDeferred(cast("Callable[[], None]", port.stopListening))
+        return _stop(port)
 
-    def _fail(self, problem: Failure) -> None:
-        if problem.check(CannotListenError):
-            error = cast(CannotListenError, problem.value)
-            raise NotListening(f"--listen {self._description}: {error.socketError}") from None
-        problem.raiseException()
+    def _problem(self, failure: Failure) -> NotListening:
+        error = failure.value
+        if isinstance(error, NotListening):
+            return error
+        if isinstance(error, CannotListenError):
+            reason = str(error.socketError)
+        else:
+            # An endpoint plugin raises what it likes.
+            reason = f"{type(error).__name__}: {error}"
+        return NotListening(f"--listen {self._description}: {printable(reason)}")
 
-    def _listens(self, port: IListeningPort) -> None:
-        self._port = port
+    def _listens(self, port: IListeningPort, start: object) -> None:
+        if start is not self._start:
+            _stop(port)
+            return
         host = port.getHost()
+        reason = None if self._may_be_exposed else why_exposed(self._description, host, self._trusted)
+        if reason is not None:
+            _stop(port)
+            raise NotListening(
+                f"--listen {self._description}: {reason}, but no authentication is configured; "
+                "add --auth or --ticket-key, or --no-auth to allow this"
+            )
+        self._port = port
         if isinstance(host, IPv4Address | IPv6Address):
             scheme = "https" if "ssl:" in self._description else "http"
             name = f"[{host.host}]" if isinstance(host, IPv6Address) else host.host
@@ -111,10 +133,8 @@ class Listener(Service):
             self._loop_guard.add(host.host, host.port)
         else:
             self.url = self._description
+        self._log.info("listening on {url}", url=self.url)
 
 
-def _private(host: IAddress) -> bool:
-    """Whether only this machine can connect there: by loopback, or by a Unix socket."""
-    if isinstance(host, IPv4Address | IPv6Address):
-        return ip_address(host.host.partition("%")[0]).is_loopback
-    return True
+def _stop(port: IListeningPort) -> Deferred[None]:
+    return maybeDeferred(cast("Callable[[], None]", port.stopListening))

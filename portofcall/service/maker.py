@@ -2,11 +2,13 @@
 
 import dataclasses
 import resource
+from collections.abc import Mapping
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
@@ -19,7 +21,7 @@ from portofcall.service.policy_reload import PolicyReload
 
 __all__ = ["Options", "makeService"]
 
-#: Of the file descriptors: a tunnel takes two, a connection that waits takes one, and some are left.
+#: Shares of the file descriptors. A tunnel takes two, a waiting connection one, and some are left.
 _TUNNELS_PER_DESCRIPTOR = 0.4
 _WAITING_PER_DESCRIPTOR = 0.15
 
@@ -29,29 +31,29 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
     Args:
         options: parsed.
-        reactor: None means the global one.
+        reactor: None means the global reactor.
 
     Returns:
-        A service that listens, and that drains its tunnels when it is stopped. To start it raises
-        `portofcall.service.listener.NotListening` where it can't listen; under ``twistd -n`` that is one
-        line, and the end.
+        A service that listens, and that drains its tunnels when it is stopped. Its start raises
+        `portofcall.service.listener.NotListening` when it can't listen; under ``twistd -n`` the process exits
+        with that one line. If an endpoint reports that later, the log has the line, and twistd stops.
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install one
     limits = options.limits()
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors != resource.RLIM_INFINITY:
-        limits = _bearable(limits, descriptors)
+        limits = _affordable(limits, descriptors)
+    trusted = tuple(options["trust-forwarded"])
     credentials = Credentials(checkers=options["credCheckers"], ticket_key=options["ticket-key"])
     gateway = Gateway(
         reactor,
         policy=options.policy,
         limits=limits,
-        rules=AccessRules(origins=frozenset(options["origin"]), trusted=tuple(options["trust-forwarded"])),
+        rules=AccessRules(origins=frozenset(options["origin"]), trusted=trusted),
         credentials=credentials,
     )
-    # A twistd in the background waits for its child to tell what is wrong, and an exit tells nothing.
-    service = _Root(exits=bool(options.parent and options.parent.get("nodaemon")))
+    service = _Root(reactor, options.parent)
     _Drain(gateway).setServiceParent(service)
     listeners = [
         Listener(
@@ -59,7 +61,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             serverFromString(reactor, description),
             gateway.site(),
             loop_guard=gateway.loop_guard,
-            open_to_all=bool(options["no-auth"]) or credentials.required,
+            may_be_exposed=bool(options["no-auth"]) or credentials.required,
+            trusted=trusted,
+            failed=service.give_up,
         )
         for description in options["listen"]
     ]
@@ -78,27 +82,44 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     return cast(IService, service)
 
 
-def _bearable(limits: Limits, descriptors: int) -> Limits:
-    """Bound what takes file descriptors by how many there are."""
+def _affordable(limits: Limits, descriptors: int) -> Limits:
+    """Reduce the limits to what the file descriptors allow."""
     waiting = max(1, min(limits.max_waiting, int(descriptors * _WAITING_PER_DESCRIPTOR)))
     tunnels = min(limits.max_tunnels, int(descriptors * _TUNNELS_PER_DESCRIPTOR))
     return dataclasses.replace(limits, max_waiting=waiting, max_tunnels=tunnels)
 
 
 class _Root(MultiService):
-    """The services together; if told so, ends the process with one line where one of them can't listen."""
+    """The services together. Under twistd, one that can't listen ends the process with one line.
 
-    def __init__(self, *, exits: bool) -> None:
+    Args:
+        reactor: is stopped when that is known later only.
+        twistd: the options of twistd itself; None where the service runs in some other process.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, twistd: Mapping[str, Any] | None) -> None:
         super().__init__()
-        self._exits = exits
+        self._reactor = reactor
+        self._twistd = twistd
+        self._given_up = False
 
     def privilegedStartService(self) -> None:
         try:
             super().privilegedStartService()
         except NotListening as problem:
-            if not self._exits:
+            # In the background, twistd reports an exception of its child to the terminal, but no exit.
+            if self._twistd is None or not self._twistd.get("nodaemon"):
                 raise
             raise SystemExit(f"twistd portofcall: {problem}") from None
+
+    def give_up(self, problem: NotListening) -> None:
+        """Log the problem and stop the process, if it is twistd's."""
+        self._log.critical("{problem}", problem=problem)
+        if self._twistd is not None and not self._given_up:
+            self._given_up = True
+            self._reactor.callWhenRunning(self._reactor.stop)
 
 
 class _Drain(Service):

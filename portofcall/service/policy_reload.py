@@ -1,8 +1,8 @@
-"""A gateway's policy from a file, read again on SIGHUP."""
+"""Reloading the gateway's policy on SIGHUP."""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -10,18 +10,19 @@ from twisted.logger import Logger
 
 from portofcall.egress.policy import Policy
 from portofcall.egress.policy_file import PolicyFileError
+from portofcall.egress.rules import Rule
 
 
 class PolicyReload(Service):
-    """Reads the policy again whenever the process gets SIGHUP, while it runs.
+    """Reloads the policy when the process gets SIGHUP, while the service runs.
 
-    A file that has become unreadable changes nothing: the policy stays as it is, and the log has the line.
+    If it can't be read, the previous policy stays in force, and the log has the reason.
 
     Args:
-        reactor: reads the file in its own thread, not in the signal's handler.
+        reactor: reads the file in its own thread, not in the signal handler.
         read: reads the policy.
-        use: is given each policy that was read.
-        description: what is read, for the log.
+        use: is called with each policy that was read.
+        description: names the file, for the log.
     """
 
     _log = Logger()
@@ -36,34 +37,39 @@ class PolicyReload(Service):
         self._before: Any = None
 
     def startService(self) -> None:
-        """Listen for SIGHUP. Python can do that in the main thread only."""
+        """Install the signal handler. Python can do that in the main thread only."""
         super().startService()
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGHUP, self._hang_up)
 
     def stopService(self) -> None:
-        """Leave SIGHUP to whoever had it before."""
+        """Restore the previous signal handler."""
         super().stopService()
         before, self._before = self._before, None
         if before is not None:
             signal.signal(signal.SIGHUP, before)
 
     def reload(self) -> None:
-        """Read the policy again."""
+        """Read the policy now."""
         try:
             policy = self._read()
         except PolicyFileError as error:
             self._log.error(
-                "{what}: {error}; the policy stays as it was", what=self._description, error=error
+                "policy not reloaded, the previous one stays in force: {file}: {error}",
+                file=self._description,
+                error=error,
             )
             return
         self._use(policy)
         self._log.info(
-            "{what}: {allow} rules allow, {deny} deny",
-            what=self._description,
-            allow=len(policy.allow),
-            deny=len(policy.deny),
+            "policy reloaded: {allow}, {deny}",
+            allow=_count(policy.allow, "allow"),
+            deny=_count(policy.deny, "deny"),
         )
 
     def _hang_up(self, _number: int, _frame: object) -> None:
         self._reactor.callFromThread(self.reload)
+
+
+def _count(rules: Sequence[Rule], effect: str) -> str:
+    return f"{len(rules)} {effect} rule{'' if len(rules) == 1 else 's'}"

@@ -1,5 +1,6 @@
 """The command line tells what it can do, and what it can't make sense of."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -68,3 +69,53 @@ def test_start_without_nvx_is_refused_unless_the_operator_insists(
             assert client.read(4) == b"slow"
             client.close()
             client.receive()
+
+
+def test_exposed_endpoint_that_listens_later_stops_the_gateway(tmp_path: Path) -> None:
+    """A plugin's endpoint reports its port when the reactor runs; by then the start has succeeded."""
+    plugins = tmp_path / "twisted" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "later_endpoint.py").write_text(LATER_ENDPOINT)
+    command = [str(TWISTD), "-n", "--pidfile=", "portofcall", "--listen", "later:8080"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert output.count("--listen later:8080: this address is reachable from other machines, but no ") == 1
+    assert "listening on" not in output
+    assert "Traceback" not in output
+
+
+LATER_ENDPOINT = """
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
+from twisted.internet.task import deferLater
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+
+@implementer(IStreamServerEndpoint)
+class Later:
+    def __init__(self, reactor):
+        self.reactor = reactor
+
+    def listen(self, factory):
+        return deferLater(self.reactor, 0, TCP4ServerEndpoint(self.reactor, 0).listen, factory)
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class Parser:
+    prefix = "later"
+
+    def parseStreamServer(self, reactor, *arguments):
+        return Later(reactor)
+
+
+parser = Parser()
+"""

@@ -1,4 +1,4 @@
-"""A running gateway reads its policy again when it is told to."""
+"""A running gateway reloads its policy on SIGHUP."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from portofcall.service.policy_reload import PolicyReload
 
 
 class Rig:
-    """A source that reads a file, and the policies that it gave."""
+    """A reload service for one file, and the policies that it read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,63 +23,69 @@ class Rig:
         self.calls: list[object] = []
         self.reactor.callFromThread = self.calls.append
         self.used: list[Policy] = []
-        self.source = PolicyReload(
-            self.reactor, lambda: read_policy(path), self.used.append, description="the policy"
+        self.service = PolicyReload(
+            self.reactor, lambda: read_policy(path), self.used.append, description="/the/policy"
         )
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
-    """A source with a file of one rule."""
+    """A service for a file of one rule."""
     path = tmp_path / "policy"
     path.write_text("allow 10.0.0.0/8\n")
     return Rig(path)
 
 
-def test_sound_file_is_used(rig: Rig, logged: list[str]) -> None:
-    """And the log has how many rules there are."""
-    rig.source.reload()
+def test_valid_file_is_used(rig: Rig, logged: list[str]) -> None:
+    """The log has the number of rules."""
+    rig.service.reload()
     (policy,) = rig.used
     assert [rule.text for rule in policy.allow] == ["10.0.0.0/8"]
-    assert "the policy: 1 rules allow, 0 deny" in logged
+    rig.path.write_text("allow public\nallow 10.0.0.0/8\ndeny 10.1.0.0/16\n")
+    rig.service.reload()
+    assert logged == [
+        "policy reloaded: 1 allow rule, 0 deny rules",
+        "policy reloaded: 2 allow rules, 1 deny rule",
+    ]
 
 
 def test_broken_file_changes_nothing(rig: Rig, logged: list[str]) -> None:
-    """And the log has the line's number."""
+    """The log has the file and the number of the line."""
     rig.path.write_text("allow public\nnonsense\n")
-    rig.source.reload()
+    rig.service.reload()
     assert rig.used == []
-    assert any("line 2" in line and "stays as it was" in line for line in logged)
+    (line,) = logged
+    assert line.startswith("policy not reloaded, the previous one stays in force: /the/policy: line 2: ")
 
 
 def test_missing_file_changes_nothing(rig: Rig, logged: list[str]) -> None:
     """An editor may be writing it just now."""
     rig.path.unlink()
-    rig.source.reload()
+    rig.service.reload()
     assert rig.used == []
     assert any("No such file" in line for line in logged)
 
 
 def test_sighup_reads_it_again_while_the_service_runs(rig: Rig) -> None:
-    """In the reactor's thread; and whoever had the signal before gets it back."""
+    """In the reactor's thread; stopping it restores the previous handler."""
     before = signal.getsignal(signal.SIGHUP)
-    rig.source.startService()
+    rig.service.startService()
     os.kill(os.getpid(), signal.SIGHUP)
-    assert rig.calls == [rig.source.reload]
-    rig.source.stopService()
+    assert rig.calls == [rig.service.reload]
+    rig.service.stopService()
     assert signal.getsignal(signal.SIGHUP) is before
 
 
-def test_another_thread_than_the_main_one_leaves_signals_alone(rig: Rig) -> None:
-    """Python has no signals there; the service starts all the same, and can be told to read."""
+def test_signals_are_left_alone_outside_the_main_thread(rig: Rig) -> None:
+    """Python has no signals there; the service starts, and `reload` works."""
     before = signal.getsignal(signal.SIGHUP)
     problems: list[BaseException] = []
 
     def start_and_stop() -> None:
         try:
-            rig.source.startService()
-            rig.source.reload()
-            rig.source.stopService()
+            rig.service.startService()
+            rig.service.reload()
+            rig.service.stopService()
         except BaseException as problem:  # noqa: BLE001 - of another thread, shown below
             problems.append(problem)
 

@@ -1,0 +1,173 @@
+"""``twistd portofcall`` becomes a service that listens, drains, and ends with one line when it can't."""
+
+import resource
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import pytest_twisted
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.testing import MemoryReactorClock
+from zope.interface.verify import verifyObject
+
+from portofcall.gateway import Gateway
+from portofcall.limits.values import Limits
+from portofcall.service.listener import NotListening
+from portofcall.service.maker import makeService
+from tests.loopback import echo_server, echo_through
+from tests.service.support import parse, stop
+
+
+class StoppableReactor(MemoryReactorClock):
+    """A reactor in memory that counts how often it was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stops = 0
+
+    def stop(self) -> None:
+        """Count."""
+        self.stops += 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_service_of_an_application(tmp_path: Path) -> None:
+    """It listens while it runs, and drains when it stops."""
+    path = tmp_path / "socket"
+    async with echo_server() as echo:
+        service = makeService(parse("--listen", f"unix:{path}", "--allow", f"127.0.0.1/32:{echo}"))
+        assert verifyObject(IService, service)
+        service.privilegedStartService()
+        service.startService()
+        await echo_through(f"unix:{path}", "/api/connect", echo)
+        await stop(service)
+        assert not path.exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_port_that_is_taken_ends_the_start() -> None:
+    """A gateway that does not listen must not look as if it ran."""
+    async with echo_server() as taken:
+        service = makeService(parse("--listen", f"tcp:{taken}:interface=127.0.0.1"))
+        with pytest.raises(NotListening, match="in use"):
+            service.privilegedStartService()
+        await stop(service)
+
+
+@pytest.mark.parametrize(
+    "exposing",
+    [
+        ["--listen=tcp:0"],
+        ["--listen=haproxy:tcp:0:interface=127.0.0.1"],
+        ["--listen=tcp:0:interface=127.0.0.1", "--trust-forwarded=127.0.0.1"],
+    ],
+)
+@pytest.mark.parametrize("authentication", [[], ["--no-auth"], ["--auth", "memory:ada:lovelace"]])
+@pytest_twisted.ensureDeferred
+async def test_exposed_listener_needs_authentication_or_no_auth(
+    exposing: list[str], authentication: list[str]
+) -> None:
+    """The same for each way in which other machines can reach it."""
+    service = makeService(parse(*exposing, *authentication))
+    if authentication:
+        service.privilegedStartService()
+    else:
+        with pytest.raises(NotListening, match="--no-auth"):
+            service.privilegedStartService()
+    await stop(service)
+
+
+@pytest_twisted.ensureDeferred
+async def test_private_listeners_need_no_authentication(tmp_path: Path) -> None:
+    """Loopback and UNIX sockets."""
+    endpoints = ["tcp:0:interface=127.0.0.1", "tcp6:0:interface=\\:\\:1", f"unix:{tmp_path / 'socket'}"]
+    service = makeService(parse(*(f"--listen={endpoint}" for endpoint in endpoints)))
+    service.privilegedStartService()
+    await stop(service)
+
+
+def test_under_twistd_a_failed_start_is_one_line() -> None:
+    """No traceback for a port that is taken or must not be exposed; in the background, twistd needs one."""
+    with pytest.raises(SystemExit, match="twistd portofcall: --listen tcp:0: this address is reachable"):
+        makeService(parse("--listen", "tcp:0", twistd={"nodaemon": True})).privilegedStartService()
+    with pytest.raises(NotListening):
+        makeService(parse("--listen", "tcp:0", twistd={"nodaemon": False})).privilegedStartService()
+
+
+@pytest.mark.parametrize(("twistd", "stops"), [({"nodaemon": True}, 1), ({"nodaemon": False}, 1), (None, 0)])
+def test_listener_that_fails_later_stops_twistd(
+    monkeypatch: pytest.MonkeyPatch, logged: list[str], twistd: dict[str, bool] | None, stops: int
+) -> None:
+    """With one line a listener, and one stop; the process of somebody else is left running."""
+    attempts: list[Deferred[Any]] = []
+
+    def listen(_endpoint: TCP4ServerEndpoint, _factory: object) -> Deferred[Any]:
+        attempts.append(Deferred())
+        return attempts[-1]
+
+    monkeypatch.setattr(TCP4ServerEndpoint, "listen", listen)
+    memory = StoppableReactor()
+    service = makeService(parse("--listen=tcp:1", "--listen=tcp:2", twistd=twistd), memory)
+    service.privilegedStartService()
+    service.startService()
+    for attempt in attempts:
+        attempt.errback(RuntimeError("too late"))
+    lines = [line for line in logged if "--listen" in line]
+    assert lines == [f"--listen tcp:{number}: RuntimeError: too late" for number in (1, 2)]
+    for when_running, arguments, more in memory.whenRunningHooks:
+        when_running(*arguments, **more)
+    assert memory.stops == stops
+
+
+def test_policy_file_is_reloaded_into_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    """With the rules of the command line, as at the start."""
+    gateways: list[Gateway] = []
+
+    class Spy(Gateway):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            gateways.append(self)
+
+    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
+    path = tmp_path / "policy"
+    path.write_text("allow 10.0.0.0/8\n")
+    service = makeService(parse("--policy", str(path), "--deny=10.1.0.0/16"), MemoryReactorClock())
+    (gateway,) = gateways
+    assert [rule.text for rule in gateway.policy.allow] == ["10.0.0.0/8"]
+    path.write_text("allow public\n")
+    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    reload.reload()
+    assert [rule.text for rule in gateway.policy.allow] == ["public"]
+    assert "policy reloaded: 1 allow rule, 1 deny rule" in logged
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "options", "tunnels", "waiting"),
+    [
+        (1000, [], 400, 150),
+        (100_000, [], 10_000, 2000),
+        (1000, ["--max-tunnels=0"], 0, 150),
+        (1000, ["--max-tunnels=7"], 7, 150),
+        (resource.RLIM_INFINITY, [], 10_000, 2000),
+    ],
+)
+def test_tunnels_are_bounded_by_the_file_descriptors(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, options: list[str], tunnels: int, waiting: int
+) -> None:
+    """40 % of them, and 15 % for connections that wait."""
+    made: list[Limits] = []
+
+    class Spy(Gateway):
+        def __init__(self, reactor: Any, *, limits: Limits, **more: Any) -> None:
+            made.append(limits)
+            super().__init__(reactor, limits=limits, **more)
+
+    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    makeService(parse(*options), MemoryReactorClock())
+    (limits,) = made
+    assert (limits.max_tunnels, limits.max_waiting) == (tunnels, waiting)

@@ -1,0 +1,134 @@
+"""The command line becomes values, or one line that says what was expected."""
+
+import base64
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.python import usage
+
+from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.egress.policy_file import PolicyFileError
+from portofcall.errors import Unauthorized
+from portofcall.limits.values import Limits, MiB, Rate
+from portofcall.service.option_values import DEFAULT_LISTEN
+from tests.service.support import parse
+
+
+def test_defaults_are_those_of_the_help() -> None:
+    """What --help shows without options is what happens without options."""
+    options = parse()
+    assert options["listen"] == [DEFAULT_LISTEN]
+    assert (options["high-water"], options["max-message"]) == (MiB, MiB)
+    assert (options["connect-timeout"], options["dns-timeout"]) == (10, 5)
+    assert (options["allow"], options["deny"], options["demo"]) == ([], [], 0)
+    assert options.limits() == Limits()
+
+
+def test_options_are_read_with_their_units() -> None:
+    """Sizes, times, rates, and lists where an option is repeatable."""
+    options = parse(
+        "--high-water=512K", "--max-message", "64K", "--connect-timeout=2.5", "--dns-timeout=1",
+        "--allow=public:443", "--allow=10.0.0.0/8:22", "--deny=10.1.0.0/16",
+        "--listen=tcp:1", "--listen=unix:/run/x",
+        "--origin=HTTPS://Pages.example:443", "--trust-forwarded=10.0.0.0/8",
+        "--max-tunnels=7", "--max-per-client=0", "--rate-per-client=3", "--rate-per-target=2.5:9",
+    )  # fmt: skip
+    assert options["origin"] == ["https://pages.example"]
+    assert [str(network) for network in options["trust-forwarded"]] == ["10.0.0.0/8"]
+    limits = options.limits()
+    assert (limits.max_tunnels, limits.max_per_client, limits.max_per_target) == (7, 0, 256)
+    assert (limits.rate_per_client, limits.rate_per_target) == (Rate(3, 12), Rate(2.5, 9))
+    assert (options["high-water"], options["max-message"]) == (512 * 1024, 64 * 1024)
+    assert (options["connect-timeout"], options["dns-timeout"]) == (2.5, 1)
+    assert options["allow"] == ["public:443", "10.0.0.0/8:22"]
+    assert options["deny"] == ["10.1.0.0/16"]
+    assert options["listen"] == ["tcp:1", "unix:/run/x"]
+
+
+def test_policy_file_is_read_at_the_start_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one method, and from the same place after twistd has changed its directory."""
+    path = tmp_path / "policy"
+    path.write_text("allow 10.0.0.0/8\n")
+    monkeypatch.chdir(tmp_path)
+    options = parse("--policy=policy", "--deny=10.1.0.0/16")
+    assert [rule.text for rule in (*options.policy.allow, *options.policy.deny)] == [
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+    ]
+    monkeypatch.chdir("/")
+    path.write_text("allow public\n")
+    policy = options.read_policy()
+    assert [rule.text for rule in (*policy.allow, *policy.deny)] == ["public", "10.1.0.0/16"]
+    path.unlink()
+    with pytest.raises(PolicyFileError, match="No such file"):
+        options.read_policy()
+
+
+INVALID = [
+    (["--listen", "nonsense:1"], "--listen"),
+    (["--listen", "tcp:banana"], "--listen"),
+    (["--listen", "ssl:1:privateKey=/nonexistent"], "--listen"),
+    (["--allow", "10.0.0.1/8"], "--allow"),
+    (["--allow", "example.com:0"], "--allow"),
+    (["--deny", "10.0.0.0/33"], "--deny"),
+    (["--high-water", "banana"], "--high-water"),
+    (["--max-message", "0"], "--max-message"),
+    (["--connect-timeout", "-1"], "--connect-timeout"),
+    (["--dns-timeout", "inf"], "--dns-timeout"),
+    (["--max-tunnels", "many"], "--max-tunnels"),
+    (["--rate-per-client", "1:0"], "--rate-per-client"),
+    (["--origin", "pages.example"], "--origin"),
+    (["--origin", "null"], "--origin"),
+    (["--trust-forwarded", "10.0.0.1/8"], "--trust-forwarded"),
+    (["--auth", "nonsense:secret"], "--auth"),
+    (["--ticket-key", "/nonexistent"], "--ticket-key"),
+    (["--no-auth", "--auth", "memory:a:b"], "--no-auth"),
+    (["--demo", "--allow", "public"], "--demo"),
+    (["--demo", "--deny", "public"], "--demo"),
+    (["--policy", "/nonexistent"], "--policy"),
+    (["--policy", "/dev/null", "--policy", "/dev/null"], "--policy: expected once"),
+    (["--max-tunnels", "1", "--max-tunnels", "1"], "--max-tunnels: expected once"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "option"), INVALID)
+def test_invalid_option_is_named_in_one_line(arguments: list[str], option: str) -> None:
+    """The line says what was expected, and quotes no password."""
+    with pytest.raises(usage.UsageError) as caught:
+        parse(*arguments)
+    assert option in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("arguments", "option"), INVALID)
+def test_under_twistd_that_line_is_all(arguments: list[str], option: str) -> None:
+    """twistd would print the whole help before it."""
+    with pytest.raises(SystemExit) as caught:
+        parse(*arguments, twistd={})
+    assert str(caught.value.code).startswith("twistd portofcall: ")
+    assert option in str(caught.value.code)
+
+
+def test_ticket_key_is_expected_once(tmp_path: Path) -> None:
+    """Two keys would leave open which of them counts."""
+    path = tmp_path / "key"
+    path.write_bytes(b"0123456789abcdef" * 2)
+    with pytest.raises(usage.UsageError, match="--ticket-key: expected once"):
+        parse("--ticket-key", str(path), "--ticket-key", str(path))
+
+
+@pytest_twisted.ensureDeferred
+async def test_methods_of_auth_check_users_and_passwords(tmp_path: Path) -> None:
+    """As the command line has them: users in a file, users in memory."""
+    path = tmp_path / "passwd"
+    path.write_text("ada:lovelace\n")
+    for method in (f"file:{path}", "memory:ada:lovelace"):
+        credentials = Credentials(checkers=parse("--auth", method)["credCheckers"])
+        authenticator = Authenticator(credentials, wall_clock=lambda: 0, monotonic=lambda: 0)
+        right = [b"Basic " + base64.b64encode(b"ada:lovelace")]
+        assert await authenticator.check(authorization=right, tickets=[], client="a", target=None) == "ada"
+        wrong = [b"Basic " + base64.b64encode(b"ada:babbage")]
+        with pytest.raises(Unauthorized):
+            await authenticator.check(authorization=wrong, tickets=[], client="a", target=None)

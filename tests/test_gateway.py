@@ -1,0 +1,128 @@
+"""A gateway can be embedded in every documented way."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import pytest_twisted
+from twisted.internet import ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from portofcall.limits.values import Limits
+from portofcall.testing import World, upgrade_request
+from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
+
+
+def tls_client(certificate: Path, port: int) -> str:
+    """Return the client endpoint for a server on loopback with that certificate."""
+    return f"tls:localhost:{port}:trustRoots={certificate.parent}:endpoint=tcp\\:127.0.0.1\\:{port}"
+
+
+@pytest_twisted.ensureDeferred
+async def test_factory_for_an_endpoint() -> None:
+    """``endpoint.listen(gateway.site())``."""
+    gateway = loopback_gateway()
+    async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", gateway.site()) as port:
+        await echo_through(f"tcp:127.0.0.1:{port}", "/api/connect", echo)
+        await settle(gateway)
+
+
+@pytest_twisted.ensureDeferred
+async def test_whole_api_in_an_existing_site() -> None:
+    """``root.putChild(b"gateway", gateway.resource())``."""
+    gateway = loopback_gateway()
+    root = Resource()
+    root.putChild(b"gateway", gateway.resource())
+    async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", Site(root)) as port:
+        await echo_through(f"tcp:127.0.0.1:{port}", "/gateway/api/connect", echo)
+        await settle(gateway)
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_the_tunnel_in_an_existing_site() -> None:
+    """``root.putChild(b"tcp", gateway.tunnel_resource())``."""
+    gateway = loopback_gateway()
+    root = Resource()
+    root.putChild(b"tcp", gateway.tunnel_resource())
+    async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", Site(root)) as port:
+        await echo_through(f"tcp:127.0.0.1:{port}", "/tcp", echo)
+        await settle(gateway)
+
+
+@pytest_twisted.ensureDeferred
+async def test_over_tls(certificate: Path) -> None:
+    """``ssl:`` endpoints carry tunnels as ``tcp:`` endpoints do."""
+    gateway = loopback_gateway()
+    endpoint = f"ssl:0:interface=127.0.0.1:privateKey={certificate}"
+    async with echo_server() as echo, listening(endpoint, gateway.site()) as port:
+        await echo_through(tls_client(certificate, port), "/api/connect", echo)
+        await settle(gateway)
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("scheme", ["tcp", "ssl"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"POST /api/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4097\r\n\r\n",
+    ],
+)
+async def test_only_responses_over_tls_have_hsts(certificate: Path, scheme: str, words: bytes) -> None:
+    """RFC 6797 §7.2: never over plain HTTP."""
+    key = f":privateKey={certificate}" if scheme == "ssl" else ""
+    async with listening(f"{scheme}:0:interface=127.0.0.1{key}", loopback_gateway().site()) as port:
+        client = tls_client(certificate, port) if key else f"tcp:127.0.0.1:{port}"
+        response = await exchange(client, words)
+        assert (b"\r\nStrict-Transport-Security: max-age=" in response) is bool(key)
+
+
+@pytest_twisted.ensureDeferred
+async def test_over_a_unix_socket(tmp_path: Path) -> None:
+    """``unix:`` endpoints are for a web server in front."""
+    gateway = loopback_gateway()
+    path = tmp_path / "socket"
+    async with echo_server() as echo, listening(f"unix:{path}", gateway.site()):
+        await echo_through(f"unix:{path}", "/api/connect", echo)
+        await settle(gateway)
+
+
+@pytest_twisted.ensureDeferred
+async def test_behind_a_proxy_that_sends_the_proxy_protocol(logged: list[str]) -> None:
+    """``haproxy:`` endpoints take the client's address from it."""
+    gateway = loopback_gateway()
+    preface = b"PROXY TCP4 192.0.2.55 127.0.0.1 5555 8080\r\n"
+    async with echo_server() as echo, listening("haproxy:tcp:0:interface=127.0.0.1", gateway.site()) as port:
+        await echo_through(f"tcp:127.0.0.1:{port}", "/api/connect", echo, preface)
+        await settle(gateway)
+    assert any(line.startswith("tunnel 192.0.2.55:5555 ->") for line in logged)
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_clients_with_certificates(certificate: Path) -> None:
+    """Mutual TLS, through an endpoint with a trust root of its own."""
+    pem = certificate.read_bytes()
+    own = ssl.PrivateCertificate.loadPEM(pem)
+    options = own.options(ssl.Certificate.loadPEM(pem))
+    gateway = loopback_gateway()
+    port = await SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(gateway.site())
+    client = tls_client(certificate, cast(Any, port.getHost()).port)
+    async with echo_server() as echo:
+        with_certificate = f"{client}:certificate={certificate}:privateKey={certificate}"
+        await echo_through(with_certificate, "/api/connect", echo)
+        with pytest.raises(Exception, match="certificate required"):
+            await echo_through(client, "/api/connect", echo)
+        await settle(gateway)
+    await cast("Deferred[None]", port.stopListening())
+
+
+def test_limit_that_is_reached_is_one_line_in_the_log(logged: list[str]) -> None:
+    """It names the option, however many requests are refused."""
+    world = World(limits=Limits(max_per_client=1), names={"db.example": None})
+    for _ in range(5):
+        world.request(upgrade_request("host=db.example&port=5432"))
+    (line,) = [line for line in logged if line.startswith("limit reached")]
+    assert line.endswith(": --max-per-client 1")
