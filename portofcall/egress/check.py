@@ -69,7 +69,9 @@ def check(policy: Policy, host: str, port: str, *, resolve: Resolve | None = Non
         except (OSError, UnicodeError):
             addresses = ()
         if not addresses:
-            reason = f"{printable(target.host)} has no address"
+            reason = (
+                f"{printable(target.host)} has no address (search domains are not applied: use the full name)"
+            )
             return Finding("blocked", NameNotFound.slug, reason, target.host, target.port)
         verdict = verdict.resolved_to(addresses)
     word, slug = ("allowed", "allowed") if verdict.allowed else ("blocked", Blocked.slug)

@@ -15,10 +15,13 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from portofcall.egress.hosts_file import HostsFile
 from portofcall.target import Address
 
 #: How many addresses of one family are used. A name can have thousands, and to judge them all takes long.
 MAX_PER_FAMILY: Final = 8
+
+_ETC_HOSTS = HostsFile()
 
 Answer = Deferred[Sequence[Address]]
 
@@ -100,14 +103,24 @@ class ThreadedResolver:
             cast(Any, answer.callback)(result)
 
 
-def look_up(name: str) -> Sequence[Address]:
-    """Ask the operating system for the addresses of ``name``, and wait for its answer.
+def look_up(name: str, *, hosts: HostsFile = _ETC_HOSTS) -> Sequence[Address]:
+    """Ask the operating system for the addresses of ``name``, and wait for them.
+
+    The name that was judged is the name that is resolved: with a trailing dot getaddrinfo does not apply the
+    ``search`` and ``ndots`` of resolv.conf. With it glibc does not look into /etc/hosts either, so that is
+    done here, first.
+
+    Args:
+        name: the full name, without a trailing dot.
+        hosts: names that are not asked for.
 
     Raises:
-        OSError: there are none, or nobody could tell.
-        UnicodeError: it is no name that could be asked for.
+        OSError: there are none, or the look-up failed.
+        UnicodeError: the name can't be asked for.
     """
-    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    if listed := hosts.addresses(name):
+        return interleave(listed)
+    answers = socket.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)
     return interleave(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers)
 
 

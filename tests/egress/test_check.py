@@ -75,6 +75,9 @@ def test_name_without_address_is_blocked_as_not_found(names: dict[str, list[str]
     """Whether the resolver fails or returns nothing."""
     finding = check(DEFAULT, "no.example.com", "22", resolve=answering(names))
     assert (finding.verdict, finding.slug, finding.addresses) == ("blocked", "name-not-found", ())
+    assert (
+        finding.reason == "no.example.com has no address (search domains are not applied: use the full name)"
+    )
 
 
 def test_refused_name_is_not_resolved() -> None:

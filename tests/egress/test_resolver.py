@@ -3,13 +3,15 @@
 import socket
 import threading
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, gatherResults
 
-from portofcall.egress.resolver import ThreadedResolver, interleave
+from portofcall.egress.hosts_file import HostsFile
+from portofcall.egress.resolver import ThreadedResolver, interleave, look_up
 
 
 @pytest_twisted.ensureDeferred
@@ -63,7 +65,7 @@ async def test_stuck_names_of_one_client_do_not_delay_another(monkeypatch: pytes
     resolver = ThreadedResolver(reactor, threads=5, per_client=4)
     stuck = [resolver.resolve(f"stuck{number}", client="a") for number in range(50)]
     assert [str(address) for address in await resolver.resolve("quick", client="b")] == ["192.0.2.7"]
-    assert set(slow.asked) <= {"quick", "stuck0", "stuck1", "stuck2", "stuck3"}
+    assert set(slow.asked) <= {"quick.", "stuck0.", "stuck1.", "stuck2.", "stuck3."}
     resolver.stop()
     assert not any(deferred.called for deferred in stuck)
     slow.release.set()
@@ -87,7 +89,7 @@ async def test_look_ups_that_nobody_waits_for_are_not_made(monkeypatch: pytest.M
     last = resolver.resolve("last", client="a")
     slow.release.set()
     assert len(await last) == 1
-    assert slow.asked == ["stuck0", "last"]
+    assert slow.asked == ["stuck0.", "last."]
     resolver.stop()
 
 
@@ -109,3 +111,31 @@ def test_families_alternate_and_have_eight_addresses_each(answer: str, used: str
         return [ip_address(f"192.0.2.{ord(x)}" if x.islower() else f"2001:db8::{x}") for x in letters.split()]
 
     assert interleave(addresses(answer)) == addresses(used)
+
+
+def test_name_is_resolved_absolutely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a trailing dot, so that resolv.conf's search list does not make another name of it."""
+    asked: list[str] = []
+
+    def answer(name: str, *_: Any, **__: Any) -> Any:
+        asked.append(name)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("10.0.0.5 db.example.com\n")
+    assert [str(address) for address in look_up("www.example.com", hosts=HostsFile(hosts))] == ["192.0.2.7"]
+    assert asked == ["www.example.com."]
+
+
+def test_name_in_the_hosts_file_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """glibc would skip the file for a name with a trailing dot."""
+
+    def answer(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("10.0.0.5 db.example.com\n::1 db.example.com\n10.0.0.5 db.example.com\n")
+    found = look_up("db.example.com", hosts=HostsFile(hosts))
+    assert [str(address) for address in found] == ["10.0.0.5", "::1"]
