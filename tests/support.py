@@ -10,13 +10,17 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from portofcall.egress.policy import Policy, Undecided, Verdict
+from portofcall.limits.values import KiB, Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IStreamTransport
+from portofcall.relay.states import Phase
+from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Address, Target
-from portofcall.testing import FakeTransport, Response, World
+from portofcall.testing import FakeClient, FakeTransport, Response, World
 
 
 def open_backend(transport: FakeTransport) -> BackendEnd:
@@ -24,6 +28,37 @@ def open_backend(transport: FakeTransport) -> BackendEnd:
     backend = BackendEnd(Readiness(None))
     backend.makeConnection(cast(IStreamTransport, transport))
     return backend
+
+
+TUNNEL_LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seconds=5)
+
+
+class TunnelRig:
+    """A tunnel between a fake client and a fake backend, with a clock that is turned by hand."""
+
+    def __init__(self, *, dialed: bool = True, limits: Limits = TUNNEL_LIMITS) -> None:
+        self.clock = Clock()
+        self.client = FakeClient()
+        self.transport = FakeTransport()
+        self.backend = open_backend(self.transport)
+        self.closed: list[Tunnel] = []
+        self.tunnel = Tunnel(self.client, limits=limits, clock=self.clock, on_closed=self.closed.append)
+        self.ends = self.tunnel._ends
+        self.dialing: Deferred[BackendEnd] = Deferred()
+        self.tunnel.dial(self.dialing)
+        if dialed:
+            self.dialing.callback(self.backend)
+
+    def client_leaves(self) -> None:
+        """Let the client's connection end after its closing handshake."""
+        self.tunnel.client_closed()
+        self.tunnel.client_lost()
+
+    def assert_closed(self) -> None:
+        """Both ends are gone, this was reported once, and no timer is left."""
+        assert self.tunnel.phase is Phase.CLOSED
+        assert self.closed == [self.tunnel]
+        assert self.clock.getDelayedCalls() == []
 
 
 class Post:

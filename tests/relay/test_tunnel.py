@@ -5,50 +5,19 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from portofcall.errors import Refused
 from portofcall.limits.values import KiB, Limits
-from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.interfaces import IClientEnd
-from portofcall.relay.tunnel import State, Tunnel
-from portofcall.testing import FakeClient, FakeTransport
-from tests.support import open_backend
+from portofcall.relay.states import Phase
+from portofcall.testing import FakeClient
+from tests.support import TunnelRig
 
-LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seconds=5)
 DONE = Failure(ConnectionDone())
 LOST = Failure(ConnectionLost())
-
-
-class Rig:
-    """A tunnel between a fake client and a fake backend, with a clock that is turned by hand."""
-
-    def __init__(self, *, dialed: bool = True, limits: Limits = LIMITS) -> None:
-        self.clock = Clock()
-        self.client = FakeClient()
-        self.transport = FakeTransport()
-        self.backend = open_backend(self.transport)
-        self.closed: list[Tunnel] = []
-        self.tunnel = Tunnel(self.client, limits=limits, clock=self.clock, on_closed=self.closed.append)
-        self.dialing: Deferred[BackendEnd] = Deferred()
-        self.tunnel.dial(self.dialing)
-        if dialed:
-            self.dialing.callback(self.backend)
-
-    def client_leaves(self) -> None:
-        """Let the client's connection end after its closing handshake."""
-        self.tunnel.client_closed()
-        self.tunnel.client_lost()
-
-    def assert_closed(self) -> None:
-        """Both ends are gone, this was told once, and no timer is left."""
-        assert self.tunnel.state is State.CLOSED
-        assert self.closed == [self.tunnel]
-        assert self.clock.getDelayedCalls() == []
 
 
 def test_fakes_are_like_the_real_ends() -> None:
@@ -58,25 +27,25 @@ def test_fakes_are_like_the_real_ends() -> None:
 
 def test_bytes_go_both_ways() -> None:
     """What the one sends reaches the other, in order."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.tunnel.client_sent(b"hello ")
     rig.tunnel.client_sent(b"backend")
     rig.backend.dataReceived(b"hello client")
     assert rig.transport.buffer == b"hello backend"
     assert rig.client.buffer == b"hello client"
-    assert rig.tunnel.state is State.OPEN
+    assert rig.tunnel.phase is Phase.OPEN
 
 
 def test_backend_gets_no_delay_and_keepalive() -> None:
     """Keystrokes are not held back, and a dead peer is noticed."""
-    assert Rig().transport.log == ["nodelay=True", "keepalive=True"]
+    assert TunnelRig().transport.log == ["nodelay=True", "keepalive=True"]
 
 
 def test_bytes_sent_during_the_dial_arrive_first() -> None:
     """A client need not wait for the backend to answer."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.tunnel.client_sent(b"early ")
-    assert rig.tunnel.state is State.DIALING
+    assert rig.tunnel.phase is Phase.DIALING
     rig.dialing.callback(rig.backend)
     rig.tunnel.client_sent(b"late")
     assert rig.transport.buffer == b"early late"
@@ -84,7 +53,7 @@ def test_bytes_sent_during_the_dial_arrive_first() -> None:
 
 def test_client_is_paused_while_the_dial_takes_long() -> None:
     """No more than the high-water mark waits for a backend that does not answer yet."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.tunnel.client_sent(bytes(256 * KiB))
     assert not rig.client.paused
     rig.tunnel.client_sent(b"1")
@@ -97,7 +66,7 @@ def test_client_is_paused_while_the_dial_takes_long() -> None:
 
 def test_slow_client_pauses_the_backend_past_the_high_water_mark() -> None:
     """Reading from TCP stops when too much waits for the WebSocket, and goes on after the drain."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(64 * KiB + 1))
     assert rig.client.producer_paused, "the WebSocket's transport is backed up"
     for _ in range(4):
@@ -113,7 +82,7 @@ def test_slow_client_pauses_the_backend_past_the_high_water_mark() -> None:
 
 def test_slow_backend_pauses_the_client_past_the_high_water_mark() -> None:
     """A client is never cut off for being fast: it is paused, and goes on after the drain."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.tunnel.client_sent(bytes(64 * KiB + 1))
     rig.tunnel.client_sent(bytes(256 * KiB))
     assert not rig.client.paused
@@ -127,7 +96,7 @@ def test_slow_backend_pauses_the_client_past_the_high_water_mark() -> None:
 
 def test_client_that_closes_leaves_all_it_sent() -> None:
     """FIN goes to the backend after everything else, and only then."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.tunnel.client_sent(bytes(70 * KiB))
     rig.tunnel.client_sent(b"the end")
     rig.client_leaves()
@@ -145,7 +114,7 @@ def test_client_that_closes_leaves_all_it_sent() -> None:
 
 def test_what_a_backend_sends_to_a_closed_client_is_read_and_dropped() -> None:
     """A backend that blocks on writing its answer would never read the rest of what is queued."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(bytes(300 * KiB))
     assert rig.transport.paused
@@ -158,7 +127,7 @@ def test_what_a_backend_sends_to_a_closed_client_is_read_and_dropped() -> None:
 
 def test_client_that_sends_and_closes_during_the_dial_is_still_served() -> None:
     """What was accepted is delivered once the backend answers."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.tunnel.client_sent(b"fire and forget")
     rig.client_leaves()
     rig.dialing.callback(rig.backend)
@@ -166,10 +135,10 @@ def test_client_that_sends_and_closes_during_the_dial_is_still_served() -> None:
     assert rig.transport.log[-1] == "fin"
 
 
-@pytest.mark.parametrize("leave", [Rig.client_leaves, lambda rig: rig.tunnel.client_lost()])
-def test_client_that_leaves_during_the_dial_ends_the_dial(leave: Callable[[Rig], None]) -> None:
+@pytest.mark.parametrize("leave", [TunnelRig.client_leaves, lambda rig: rig.tunnel.client_lost()])
+def test_client_that_leaves_during_the_dial_ends_the_dial(leave: Callable[[TunnelRig], None]) -> None:
     """Nobody dials for a client that is gone and has sent nothing."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     leave(rig)
     rig.assert_closed()
     assert rig.dialing.called, "it was cancelled"
@@ -177,7 +146,7 @@ def test_client_that_leaves_during_the_dial_ends_the_dial(leave: Callable[[Rig],
 
 def test_backend_that_closes_leaves_all_it_sent() -> None:
     """Close 1000 goes to the client after everything else, and only then."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(b"the end")
     rig.backend.readConnectionLost()
@@ -195,7 +164,7 @@ def test_backend_that_closes_leaves_all_it_sent() -> None:
 
 def test_client_may_go_on_sending_to_a_backend_that_has_only_half_closed() -> None:
     """What the client sends before it answers the Close frame still reaches the backend."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.readConnectionLost()
     assert rig.client.log == ["1000"]
     rig.tunnel.client_sent(b"one more thing")
@@ -206,7 +175,7 @@ def test_client_may_go_on_sending_to_a_backend_that_has_only_half_closed() -> No
 
 def test_backend_that_resets_gives_a_prefix_and_1011_without_waiting() -> None:
     """The client gets what arrived before the reset, then the bad news, however slow it is."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(b"last words")
     rig.backend.connectionLost(LOST)
@@ -218,18 +187,18 @@ def test_backend_that_resets_gives_a_prefix_and_1011_without_waiting() -> None:
 
 def test_client_that_vanishes_resets_the_backend() -> None:
     """Without a Close frame the stream may be cut short, and the backend must be able to tell."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.tunnel.client_sent(bytes(100 * KiB))
     rig.tunnel.client_lost()
     assert rig.transport.log[-1] == "reset"
     rig.backend.connectionLost(DONE)
     rig.assert_closed()
-    assert rig.tunnel.outcome == "the client vanished"
+    assert rig.tunnel.outcome == "client disconnected without a Close frame"
 
 
 def test_client_that_breaks_the_protocol_resets_the_backend() -> None:
     """Its end has told it why; nothing more is delivered on either side."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.tunnel.client_failed("unmasked frame")
     assert rig.transport.log[-1] == "reset"
     rig.backend.dataReceived(b"x")
@@ -242,7 +211,7 @@ def test_client_that_breaks_the_protocol_resets_the_backend() -> None:
 
 def test_failed_dial_closes_with_its_code_and_reason() -> None:
     """Page JavaScript can read why there is no tunnel."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.tunnel.client_sent(b"never delivered")
     rig.dialing.errback(Refused("127.0.0.1:1 refused the connection"))
     assert rig.client.log == ["4502 refused: 127.0.0.1:1 refused the connection"]
@@ -253,7 +222,7 @@ def test_failed_dial_closes_with_its_code_and_reason() -> None:
 
 def test_unforeseen_error_of_a_dial_closes_with_1011_and_is_logged(logged: list[str]) -> None:
     """Nothing is swallowed: the client gets a code, the operator a traceback."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.dialing.errback(ZeroDivisionError("who would have thought"))
     assert rig.client.log == ["1011 internal-error: see the gateway's log"]
     assert any("could not dial" in line for line in logged)
@@ -261,7 +230,7 @@ def test_unforeseen_error_of_a_dial_closes_with_1011_and_is_logged(logged: list[
 
 def test_unforeseen_error_of_a_write_resets_both_ends(logged: list[str]) -> None:
     """An end that can't write any more can't be drained."""
-    rig = Rig()
+    rig = TunnelRig()
 
     def fail(data: bytes) -> None:
         raise ZeroDivisionError
@@ -277,7 +246,7 @@ def test_unforeseen_error_of_a_write_resets_both_ends(logged: list[str]) -> None
 
 def test_shut_down_drains_and_says_1001() -> None:
     """A gateway that stops delivers what is queued, and stops reading."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(b"queued")
     rig.tunnel.client_sent(b"queued too")
@@ -293,7 +262,7 @@ def test_shut_down_drains_and_says_1001() -> None:
 
 def test_shut_down_leaves_a_closing_tunnel_to_its_end() -> None:
     """A backend that is about to answer our FIN must still be heard."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.client_leaves()
     rig.tunnel.shut_down()
     assert not rig.transport.paused
@@ -304,7 +273,7 @@ def test_shut_down_leaves_a_closing_tunnel_to_its_end() -> None:
 
 def test_shut_down_during_the_dial_ends_it() -> None:
     """There is nothing to drain yet."""
-    rig = Rig(dialed=False)
+    rig = TunnelRig(dialed=False)
     rig.tunnel.shut_down()
     assert rig.client.log == ["1001 the gateway is shutting down"]
     rig.client_leaves()
@@ -313,7 +282,7 @@ def test_shut_down_during_the_dial_ends_it() -> None:
 
 def test_slow_client_of_a_closed_backend_is_waited_for_while_it_moves() -> None:
     """StallTimer starts anew with every byte."""
-    rig = Rig()
+    rig = TunnelRig()
     for _ in range(5):
         rig.backend.dataReceived(bytes(65 * KiB))
     rig.backend.readConnectionLost()
@@ -326,7 +295,7 @@ def test_slow_client_of_a_closed_backend_is_waited_for_while_it_moves() -> None:
 
 def test_client_that_does_not_read_is_given_up() -> None:
     """A closing tunnel that moves nothing for stall_seconds is reset."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.dataReceived(bytes(65 * KiB))
     rig.backend.dataReceived(b"stuck")
     rig.backend.readConnectionLost()
@@ -335,12 +304,12 @@ def test_client_that_does_not_read_is_given_up() -> None:
     rig.clock.advance(0.2)
     assert rig.client.log == ["reset"]
     assert rig.transport.log[-1] == "reset"
-    assert "gave up" in rig.tunnel.outcome
+    assert rig.tunnel.outcome.endswith("; timed out: peer stopped reading")
 
 
 def test_client_that_does_not_answer_a_close_frame_is_dropped_then_reset() -> None:
     """First politely, so that what the kernel still holds is delivered."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.backend.readConnectionLost()
     rig.clock.advance(30)
     assert rig.client.log == ["1000", "close"]
@@ -350,7 +319,7 @@ def test_client_that_does_not_answer_a_close_frame_is_dropped_then_reset() -> No
 
 def test_backend_that_does_not_answer_fin_is_dropped_after_linger_seconds() -> None:
     """Nobody reads what it sends, so it has a short time to notice."""
-    rig = Rig()
+    rig = TunnelRig()
     rig.client_leaves()
     assert rig.transport.log[-1] == "fin"
     rig.clock.advance(4.9)
@@ -370,7 +339,7 @@ def test_every_byte_arrives_whoever_closes(
     pieces: list[tuple[str, bytes]], open_after: int, closer: str
 ) -> None:
     """Under any interleaving, all that was sent before the close is delivered before the close."""
-    rig = Rig(dialed=False, limits=Limits(high_water_bytes=50))
+    rig = TunnelRig(dialed=False, limits=Limits(high_water_bytes=50))
     rig.client.buffer_size = rig.transport.buffer_size = 30
     sent = {"u": b"", "d": b""}
     for step, (way, data) in enumerate(pieces):

@@ -1,0 +1,208 @@
+"""The states of a tunnel's two ends, and the table of how they change.
+
+Theory of operation
+===================
+A tunnel has two ends, the client's WebSocket and the backend's TCP connection, and each is in one of the
+states of `End`. Both use the same states, as the protocols are alike here: one direction of an end is over
+when it has sent its last (a Close frame, a FIN), the other when it has been sent ours.
+
+    DIALING -> OPEN -> ENDED ---> CLOSED -> GONE       it ended first
+                 \\-> FINISHED -> CLOSED -> GONE       we ended first
+                  \\------------> DROPPED -> GONE      nothing more is expected of it
+
+Everything that can happen is an `Event`. Its row in `ROWS` says, for the states that both ends are in, which
+states follow and what is done, in that order. The tunnel itself has no other state:
+
+- Each direction is a `WriteChain`, which holds what is still to be delivered. "The end has all" (`*_HAS_ALL`)
+  is the event that follows once nothing is left of what it was to be sent.
+- The tunnel is live while both ends are OPEN, or the backend still DIALING; it is over when both are GONE; in
+  between it is closing, and `patience` says how long it may go without progress.
+
+Two rules keep the table short. The first row that matches counts, and an event without a row changes nothing,
+as it comes too late. And an end that has no connection, because it is still DIALING or already GONE, stays as
+it is, except that DIALED opens it, and that it is GONE once it is lost or could not be reached.
+
+What is done may cause further events at once, before the rest of a row is done; they find the new states.
+"""
+
+from collections.abc import Collection
+from enum import Enum
+from typing import NamedTuple
+
+
+class End(Enum):
+    """What one end of a tunnel is in the middle of."""
+
+    DIALING = "dialing"
+    OPEN = "open"
+    #: It has sent its last, and may still be sent something.
+    ENDED = "ended"
+    #: It has been sent our last, and may still send something.
+    FINISHED = "finished"
+    #: Both; its connection is being closed.
+    CLOSED = "closed"
+    #: Its connection is being closed or reset, whatever is missing.
+    DROPPED = "dropped"
+    GONE = "gone"
+
+
+class Event(Enum):
+    """What can happen to a tunnel; the values are those of docs/protocol.md."""
+
+    DIALED = "the dial succeeds"
+    DIAL_FAILED = "the dial fails"
+    DIAL_CANCELLED = "the dial is cancelled"
+    CLIENT_CLOSED = "the client sends a Close frame"
+    CLIENT_FAILED = "the client breaks the protocol"
+    CLIENT_LOST = "the client's connection ends without a Close frame"
+    CLIENT_HAS_ALL = "all that was meant for the client has been sent"
+    BACKEND_ENDED = "the backend sends FIN"
+    BACKEND_LOST = "the backend resets the connection"
+    BACKEND_HAS_ALL = "all that was meant for the backend has been sent"
+    SHUT_DOWN = "the gateway shuts down"
+    STUCK = "a peer stops reading for 30 seconds while the tunnel closes"
+    SILENT = "a peer does not close its side in time"
+    BROKEN = "a write fails unexpectedly"
+
+
+class Do(Enum):
+    """What is done about it; the values are those of docs/protocol.md."""
+
+    CONNECT = "bytes go both ways"
+    FINISH_BACKEND = "what the client sent before is delivered, then the backend gets FIN"
+    SEND_FIN = "the backend gets FIN"
+    DISCARD_FOR_BACKEND = "what is still queued for the backend is discarded"
+    DISCARD_FOR_CLIENT = "what the backend still sends is read and discarded"
+    CANCEL_DIAL = "a dial under way is cancelled"
+    CANCEL_IDLE_DIAL = "a dial under way is cancelled if the client has sent nothing"
+    PAUSE_BACKEND = "nothing more is read from the backend"
+    CLOSE_BACKEND = "the backend's connection is closed"
+    RESET_BACKEND = "the backend's connection is reset, because the stream may have been cut short"
+    END_CLIENT_1000 = "what it sent before is delivered, then the client gets Close 1000"
+    END_CLIENT_1001 = "what is queued for the client is delivered, then it gets Close 1001"
+    END_CLIENT_1011 = "what had arrived is sent at once, and Close 1011 after it"
+    END_CLIENT_WITH_ERROR = "the client gets the Close code of the error"
+    SEND_CLOSE = "the client gets its Close frame"
+    CLOSE_BOTH = "both connections are closed"
+    RESET_BOTH = "both connections are reset"
+
+
+class Row(NamedTuple):
+    """One transition.
+
+    Attributes:
+        event: what happens,
+        client: while the client's end is in one of these states
+        backend: and the backend's in one of these.
+        client_after: the state that the client's end is in then; None if that does not change.
+        backend_after: the same for the backend's.
+        does: what is done, in this order.
+    """
+
+    event: Event
+    client: Collection[End]
+    backend: Collection[End]
+    client_after: End | None
+    backend_after: End | None
+    does: tuple[Do, ...] = ()
+
+
+_ANY = tuple(End)
+_DIALING, _OPEN, _ENDED, _FINISHED = (End.DIALING,), (End.OPEN,), (End.ENDED,), (End.FINISHED,)
+_LIVE = (End.DIALING, End.OPEN)
+_DIALED = tuple(end for end in End if end is not End.DIALING)
+#: The client has not sent its Close frame.
+_TALKS = (End.OPEN, End.FINISHED)
+#: All that could be done was done.
+_AWAY = (End.DIALING, End.DROPPED, End.GONE)
+
+# fmt: off
+ROWS = (
+    #   event                   client   backend     client after   backend after  what is done
+    Row(Event.DIALED,           _ANY,    _DIALING,   None,          End.OPEN,      (Do.CONNECT,)),
+    Row(Event.DIAL_FAILED,      _ANY,    _DIALING,   None,          End.GONE,
+        (Do.DISCARD_FOR_BACKEND, Do.END_CLIENT_WITH_ERROR)),
+    Row(Event.DIAL_CANCELLED,   _ANY,    _DIALING,   None,          End.GONE,      (Do.DISCARD_FOR_BACKEND,)),
+    Row(Event.CLIENT_CLOSED,    _TALKS,  _ANY,       End.CLOSED,    None,
+        (Do.DISCARD_FOR_CLIENT, Do.CANCEL_IDLE_DIAL, Do.FINISH_BACKEND)),
+    Row(Event.CLIENT_FAILED,    _TALKS,  _ANY,       End.CLOSED,    End.DROPPED,
+        (Do.CANCEL_DIAL, Do.RESET_BACKEND)),
+    Row(Event.CLIENT_LOST,      _TALKS,  _ANY,       End.GONE,      End.DROPPED,
+        (Do.CANCEL_DIAL, Do.RESET_BACKEND)),
+    Row(Event.CLIENT_LOST,      _ANY,    _ANY,       End.GONE,      None,          (Do.DISCARD_FOR_CLIENT,)),
+    Row(Event.CLIENT_HAS_ALL,   _OPEN,   _ANY,       End.FINISHED,  None,          (Do.SEND_CLOSE,)),
+    Row(Event.BACKEND_ENDED,    _OPEN,   _OPEN,      None,          End.ENDED,     (Do.END_CLIENT_1000,)),
+    Row(Event.BACKEND_ENDED,    _ANY,    _OPEN,      None,          End.ENDED),
+    Row(Event.BACKEND_ENDED,    _ANY,    _FINISHED,  None,          End.CLOSED,    (Do.CLOSE_BACKEND,)),
+    Row(Event.BACKEND_HAS_ALL,  _ANY,    _OPEN,      None,          End.FINISHED,  (Do.SEND_FIN,)),
+    Row(Event.BACKEND_HAS_ALL,  _ANY,    _ENDED,     None,          End.CLOSED,    (Do.CLOSE_BACKEND,)),
+    Row(Event.BACKEND_LOST,     _OPEN,   _OPEN,      End.FINISHED,  End.GONE,
+        (Do.DISCARD_FOR_BACKEND, Do.END_CLIENT_1011)),
+    Row(Event.BACKEND_LOST,     _ANY,    _DIALED,   None,          End.GONE,      (Do.DISCARD_FOR_BACKEND,)),
+    Row(Event.SHUT_DOWN,        _OPEN,   _LIVE,      None,          End.ENDED,
+        (Do.PAUSE_BACKEND, Do.END_CLIENT_1001, Do.CANCEL_DIAL)),
+    Row(Event.STUCK,            _ANY,    _ANY,       End.DROPPED,   End.DROPPED,   (Do.RESET_BOTH,)),
+    Row(Event.SILENT,           _AWAY,   _AWAY,      None,          None,          (Do.RESET_BOTH,)),
+    Row(Event.SILENT,           _ANY,    _ANY,       End.DROPPED,   End.DROPPED,   (Do.CLOSE_BOTH,)),
+    Row(Event.BROKEN,           _ANY,    _ANY,       End.DROPPED,   End.DROPPED,   (Do.RESET_BOTH,)),
+)
+# fmt: on
+
+
+def find(event: Event, client: End, backend: End) -> Row | None:
+    """Return the row of an event while the ends are in these states; None if it changes nothing then."""
+    for row in ROWS:
+        if row.event is event and client in row.client and backend in row.backend:
+            return row
+    return None
+
+
+def step(event: Event, client: End, backend: End) -> tuple[End, End, tuple[Do, ...]]:
+    """Return the states that follow on an event, of the client's and the backend's end, and what is done."""
+    row = find(event, client, backend)
+    if row is None:
+        return client, backend, ()
+    return _after(client, row.client_after), _after(backend, row.backend_after), row.does
+
+
+def _after(before: End, after: End | None) -> End:
+    if after is None:
+        return before
+    here = before not in (End.DIALING, End.GONE)
+    return after if here or after in (End.OPEN, End.GONE) else before
+
+
+class Patience(Enum):
+    """How long an end may go without progress."""
+
+    #: As long as it likes: the tunnel is live, or over.
+    UNLIMITED = "unlimited"
+    #: ``stall_seconds``: bytes are under way, or an answer to a Close frame.
+    STALL = "stall"
+    #: ``linger_seconds``: only the backend's FIN is missing.
+    LINGER = "linger"
+
+
+def patience(client: End, backend: End) -> Patience:
+    """Return how long to wait for a tunnel whose ends are in these states."""
+    if phase(client, backend) is not Phase.CLOSING:
+        return Patience.UNLIMITED
+    if client in (End.CLOSED, End.GONE) and backend in (End.FINISHED, End.CLOSED, End.GONE):
+        return Patience.LINGER
+    return Patience.STALL
+
+
+class Phase(Enum):
+    """The life of a tunnel, in order."""
+
+    DIALING = "dialing"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+def phase(client: End, backend: End) -> Phase:
+    """Return how far a tunnel is whose ends are in these states."""
+    if client is End.OPEN and backend in (End.DIALING, End.OPEN):
+        return Phase.OPEN if backend is End.OPEN else Phase.DIALING
+    return Phase.CLOSED if client is backend is End.GONE else Phase.CLOSING
