@@ -80,8 +80,8 @@ class Listener(Service):
         listening.addCallback(self._listens, start).addErrback(failures.append)
         if failures:
             self._start = None
-            raise self._problem(failures[0]) from failures[0].value
-        listening.addCallback(lambda _: failures and self._failed(self._problem(failures[0])))
+            raise self._problem(failures[0])
+        listening.addCallback(lambda _: self._report(failures, start))
 
     def startService(self) -> None:
         """Listen, unless `privilegedStartService` did."""
@@ -102,16 +102,21 @@ class Listener(Service):
             self._loop_guard.discard(host.host, host.port)
         return _stop(port)
 
+    def _report(self, failures: Sequence[Failure], start: object) -> None:
+        if failures and start is self._start:
+            self._failed(self._problem(failures[0]))
+
     def _problem(self, failure: Failure) -> NotListening:
         error = failure.value
         if isinstance(error, NotListening):
             return error
         if isinstance(error, CannotListenError):
-            reason = str(error.socketError)
-        else:
-            # An endpoint plugin raises what it likes.
-            reason = f"{type(error).__name__}: {error}"
-        return NotListening(f"--listen {self._description}: {printable(reason)}")
+            return NotListening(f"--listen {self._description}: {printable(str(error.socketError))}")
+        # An endpoint plugin raises what it likes.
+        reason = printable(f"{type(error).__name__}: {error}")
+        problem = NotListening(f"--listen {self._description}: {reason}")
+        problem.__cause__ = error
+        return problem
 
     def _listens(self, port: IListeningPort, start: object) -> None:
         if start is not self._start:

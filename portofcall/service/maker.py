@@ -109,10 +109,13 @@ class _Root(MultiService):
         try:
             super().privilegedStartService()
         except NotListening as problem:
-            # In the background, twistd reports an exception of its child to the terminal, but no exit.
-            if self._twistd is None or not self._twistd.get("nodaemon"):
+            if self._twistd is None:
                 raise
-            raise SystemExit(f"twistd portofcall: {problem}") from None
+            if self._twistd.get("nodaemon"):
+                raise SystemExit(f"twistd portofcall: {problem}") from None
+            # In the background, twistd shows the first 100 bytes of an exception, and nothing of an exit.
+            self._log.critical("{problem}", problem=problem)
+            raise
 
     def give_up(self, problem: NotListening) -> None:
         """Log the problem and stop the process, if it is twistd's."""

@@ -192,10 +192,11 @@ TAKEN = CannotListenError("127.0.0.1", 8080, OSError(98, "Address already in use
     ],
 )
 def test_endpoint_that_fails_is_one_line(error: Exception, line: str) -> None:
-    """Raised when that is known at once, else reported."""
+    """Raised when that is known at once, else reported; the cause is kept where the line can't say it all."""
     with pytest.raises(NotListening) as caught:
         Rig(QuickEndpoint(error)).listener.privilegedStartService()
     assert str(caught.value) == line
+    assert caught.value.__cause__ is (None if error is TAKEN else error)
     endpoint = FakeEndpoint()
     rig = Rig(endpoint)
     rig.start()
@@ -211,14 +212,18 @@ def test_start_after_a_failed_one_tries_again() -> None:
             start()
 
 
-def test_port_that_comes_after_the_stop_is_closed() -> None:
-    """And a problem that comes after it is nobody's."""
-    endpoint, port = FakeEndpoint(), FakePort(LOOPBACK)
+@pytest.mark.parametrize("outcome", [FakePort(LOOPBACK), FakePort(PUBLIC), RuntimeError("too late")])
+def test_what_comes_after_the_stop_is_dropped(outcome: FakePort | Exception) -> None:
+    """A port is closed, a problem is not reported."""
+    endpoint = FakeEndpoint()
     rig = Rig(endpoint)
     rig.start()
     rig.listener.stopService()
-    endpoint.attempts[0].callback(port)
-    assert (port.stopped, rig.listener.url, rig.guards()) == (1, "", False)
+    endpoint.attempts[0].callback(outcome) if isinstance(outcome, FakePort) else endpoint.attempts[0].errback(
+        outcome
+    )
+    assert (rig.listener.url, rig.guards(), rig.problems) == ("", False, [])
+    assert getattr(outcome, "stopped", 1) == 1
 
 
 def test_port_of_an_earlier_start_is_closed() -> None:
