@@ -38,7 +38,7 @@ PURE = {
     *("errors", "target"),
     *("egress.address_table", "egress.check", "egress.name_table"),
     *("egress.policy", "egress.policy_file", "egress.rules"),
-    *("access.client_address", "access.origin", "access.ticket", "access.ticket_key"),
+    *("access.client_address", "access.key_formats", "access.origin", "access.ticket", "access.ticket_key"),
     *(module for module in MODULES if module.startswith("limits.")),
     "websocket.frames",
 }

@@ -1,30 +1,26 @@
-"""``portofcall ticket``: makes a signed ticket and prints it."""
+"""``portofcall ticket``: print a signed ticket."""
 
 import argparse
 import sys
 import time
 from pathlib import Path
 
-from portofcall.access.ticket_key import MAX_KEY_BYTES, MAX_LIFETIME_SECONDS, TicketKey
+from portofcall.access.ticket_key import MAX_LIFETIME_SECONDS, TicketKey
 from portofcall.errors import printable
 
 DEFAULT_TTL_SECONDS = 60
 
 _DESCRIPTION = """\
-Make a signed ticket and print it. Whoever has it may open a tunnel:
+Print a signed ticket. Its bearer may open a tunnel:
 wss://GATEWAY/api/connect?host=HOST&port=PORT&ticket=TICKET
 """
 
 
 def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command ``ticket``; its ``run`` is `run`.
-
-    Args:
-        subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
-    """
+    """Add the command to those of ``portofcall``."""
     parser = subparsers.add_parser(
         "ticket",
-        help="make a signed ticket",
+        help="print a signed ticket",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,19 +30,17 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         required=True,
         help="the key: a secret of at least 32 bytes (HS256), or an Ed25519 private key in PEM (EdDSA)",
     )
-    parser.add_argument("--host", help="the only host that the ticket admits [default: any]")
-    parser.add_argument("--port", type=_whole, help="the only port that it admits [default: any]")
-    parser.add_argument(
-        "--subject", help="who it is for, as the gateway's log will show it [default: nobody]"
-    )
+    parser.add_argument("--host", help="the only host that the ticket is good for [default: any]")
+    parser.add_argument("--port", type=_whole, help="the only port that it is good for [default: any]")
+    parser.add_argument("--subject", help="the user's name in the gateway's log [default: none]")
     parser.add_argument(
         "--ttl",
         metavar="SECONDS",
         type=_whole,
         default=DEFAULT_TTL_SECONDS,
-        help=f"how long it lives, up to {MAX_LIFETIME_SECONDS} [default: {DEFAULT_TTL_SECONDS} seconds]",
+        help=f"lifetime, up to {MAX_LIFETIME_SECONDS} [default: {DEFAULT_TTL_SECONDS} seconds]",
     )
-    parser.add_argument("--once", action="store_true", help="it admits one connection only [default: off]")
+    parser.add_argument("--once", action="store_true", help="good for one connection [default: off]")
     parser.set_defaults(run=run)
 
 
@@ -54,11 +48,10 @@ def run(args: argparse.Namespace) -> int:
     """Print a ticket.
 
     Args:
-        args: parsed by the arguments of `add_arguments`.
+        args: parsed.
 
     Returns:
-        The exit status: 0, or 2 after one line on standard error where the key or a value is not what it must
-        be.
+        The exit status: 0, or 2 after one line on standard error if the key or a value is invalid.
     """
     try:
         token = _key(args.key).issue(
@@ -78,10 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _key(path: str) -> TicketKey:
     try:
-        with Path(path).open("rb") as file:
-            return TicketKey.load(file.read(MAX_KEY_BYTES + 1))
-    except OSError as problem:
-        raise ValueError(f"--key {printable(path)}: {problem.strerror}") from None
+        return TicketKey.read(Path(path))
     except ValueError as problem:
         raise ValueError(f"--key {printable(path)}: {problem}") from None
 

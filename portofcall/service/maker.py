@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-from collections.abc import Mapping
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
@@ -10,12 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
-from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
 from portofcall.service.listener import Listener, NotListening
+from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.policy_reload import PolicyReload
 
@@ -45,15 +44,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if descriptors != resource.RLIM_INFINITY:
         limits = _affordable(limits, descriptors)
     trusted = tuple(options["trust-forwarded"])
-    credentials = Credentials(checkers=options["credCheckers"], ticket_key=options["ticket-key"])
     gateway = Gateway(
         reactor,
         policy=options.policy,
         limits=limits,
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=trusted),
-        credentials=credentials,
+        credentials=options.credentials,
     )
-    service = _Root(reactor, options.parent)
+    service = _Root(reactor, options)
     _Drain(gateway).setServiceParent(service)
     listeners = [
         Listener(
@@ -61,7 +59,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             serverFromString(reactor, description),
             gateway.site(),
             loop_guard=gateway.loop_guard,
-            may_be_exposed=bool(options["no-auth"]) or credentials.required,
+            may_be_exposed=bool(options["no-auth"]) or options.credentials.required,
             trusted=trusted,
             failed=service.give_up,
         )
@@ -94,24 +92,26 @@ class _Root(MultiService):
 
     Args:
         reactor: is stopped when that is known later only.
-        twistd: the options of twistd itself; None where the service runs in some other process.
+        options: parsed; their ``parent`` is twistd's, or None where some other process runs the service.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, twistd: Mapping[str, Any] | None) -> None:
+    def __init__(self, reactor: Any, options: Options) -> None:
         super().__init__()
         self._reactor = reactor
-        self._twistd = twistd
+        self._options = options
         self._given_up = False
 
     def privilegedStartService(self) -> None:
+        for line in option_warnings(self._options):
+            self._log.warn("{line}", line=line)
         try:
             super().privilegedStartService()
         except NotListening as problem:
-            if self._twistd is None:
+            if self._options.parent is None:
                 raise
-            if self._twistd.get("nodaemon"):
+            if self._options.parent.get("nodaemon"):
                 raise SystemExit(f"twistd portofcall: {problem}") from None
             # In the background, twistd shows the first 100 bytes of an exception, and nothing of an exit.
             self._log.critical("{problem}", problem=problem)
@@ -120,7 +120,7 @@ class _Root(MultiService):
     def give_up(self, problem: NotListening) -> None:
         """Log the problem and stop the process, if it is twistd's."""
         self._log.critical("{problem}", problem=problem)
-        if self._twistd is not None and not self._given_up:
+        if self._options.parent is not None and not self._given_up:
             self._given_up = True
             self._reactor.callWhenRunning(self._reactor.stop)
 

@@ -19,7 +19,6 @@ from portofcall.service.option_values import (
     parse_rate,
     parse_seconds,
     parse_size,
-    parse_ticket_key,
 )
 
 #: Every option, in the order of ``--help``.
@@ -46,7 +45,7 @@ OPTIONS: Final = (
         name="ticket-key",
         group=Group.ACCESS,
         metavar="FILE",
-        parser=parse_ticket_key,
+        parser=parse_path,
         help="accept tickets signed with this key; `portofcall ticket` makes them",
         default="none",
     ),

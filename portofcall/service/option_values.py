@@ -1,4 +1,4 @@
-"""Parsers for the values of options: sizes, times, counts, rates, endpoints, rules and files.
+"""Parsers for the values of options: sizes, times, counts, rates, endpoints, rules and paths.
 
 Each takes the text of one value and raises `ValueError` with what was expected, as a phrase that `Options`
 completes with the option's name and the text.
@@ -10,7 +10,6 @@ from typing import Final
 
 from twisted.internet.endpoints import serverFromString
 
-from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.rules import Effect, parse_rule
 from portofcall.errors import printable
 from portofcall.limits.values import GiB, KiB, MiB, Rate
@@ -142,15 +141,3 @@ def parse_deny(text: str) -> str:
 def parse_path(text: str) -> Path:
     """Make a path absolute, because twistd may change its directory later (``--rundir``)."""
     return Path(text).absolute()
-
-
-def parse_ticket_key(path: str) -> TicketKey:
-    """Load a ticket key from a file.
-
-    Raises:
-        ValueError: the file can't be read, or has no key that `TicketKey.load` accepts.
-    """
-    try:
-        return TicketKey.load(Path(path).read_bytes())
-    except OSError as problem:
-        raise ValueError(f"expected a file with a key ({problem.strerror})") from None

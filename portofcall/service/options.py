@@ -13,6 +13,8 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
 
 from portofcall import __version__
+from portofcall.access.authenticator import Credentials
+from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.policy import Policy, RuleError
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.errors import printable
@@ -39,6 +41,7 @@ class Options(usage.Options, AuthOptionMixin):
     Attributes:
         policy: the rules, those of the policy file included, as read by `read_policy` when the command line
             was parsed.
+        credentials: what authenticates clients: the checkers and the key of the command line.
     """
 
     supportedInterfaces = (IUsernamePassword,)
@@ -48,6 +51,7 @@ class Options(usage.Options, AuthOptionMixin):
     ]
 
     policy: Policy
+    credentials: Credentials
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,6 +115,11 @@ class Options(usage.Options, AuthOptionMixin):
             raise usage.UsageError("--demo: allows only its own servers; leave out --allow, --deny, --policy")
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
+        try:
+            key = self["ticket-key"] and TicketKey.read(self["ticket-key"])
+        except ValueError as problem:
+            raise usage.UsageError(f"--ticket-key {printable(str(self['ticket-key']))}: {problem}") from None
+        self.credentials = Credentials(checkers=self["credCheckers"], ticket_key=key)
         try:
             self.policy = self.read_policy()
         except PolicyFileError as problem:

@@ -115,8 +115,8 @@ def test_a_key_that_can_not_be_used_is_told_in_one_line(
     short.write_bytes(b"Swordfish")
     for path, told in (
         (short, "expected a secret of at least 32 bytes, or an Ed25519 key in PEM"),
-        (tmp_path / "missing", "No such file or directory"),
-        (tmp_path, "Is a directory"),
+        (tmp_path / "missing", "expected a readable file (No such file or directory)"),
+        (tmp_path, "expected a readable file (Is a directory)"),
     ):
         assert call("--key", str(path)) == 2
         printed = capsys.readouterr()

@@ -1,0 +1,39 @@
+"""Options that are accepted, but seldom meant or risky: one line for the log about each."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from twisted.cred.checkers import FilePasswordDB
+
+from portofcall.errors import printable
+from portofcall.service.options import Options
+
+
+def option_warnings(options: Options) -> Iterator[str]:
+    """Yield a line about each risky option.
+
+    Args:
+        options: parsed.
+    """
+    for network in options["trust-forwarded"]:
+        if network.prefixlen == 0:
+            yield (
+                f"--trust-forwarded {network}: every client is trusted as a proxy and can claim any address "
+                "in X-Forwarded-For, for its limits, its failed logins and the log"
+            )
+    for option, path in _secret_files(options):
+        # The file may have been removed since; reading it has its own errors.
+        with suppress(OSError):
+            if path.stat().st_mode & stat.S_IROTH:
+                yield f"{option}{printable(str(path))}: readable by every user of this host; chmod o-r it"
+
+
+def _secret_files(options: Options) -> Iterator[tuple[str, Path]]:
+    key = options.credentials.ticket_key
+    if key is not None and key.can_issue:
+        yield "--ticket-key ", options["ticket-key"]
+    for checker in options["credCheckers"]:
+        if isinstance(checker, FilePasswordDB):
+            yield "--auth file:", Path(checker.filename)

@@ -1,0 +1,81 @@
+"""An option that is risky, or seldom meant, is a line in the log."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from twisted.internet.testing import MemoryReactorClock
+
+from portofcall.service.maker import makeService
+from portofcall.service.option_warnings import option_warnings
+from tests.service.support import parse
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file that is a ticket key and a password file, readable by its owner only."""
+    path = tmp_path / "secret"
+    path.write_text("ada:0123456789abcdef0123456789abcdef\n")
+    path.chmod(0o640)
+    return path
+
+
+def warnings(*options: str) -> list[str]:
+    """Return the lines about a command line."""
+    return list(option_warnings(parse(*options)))
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_trusting_everybody_is_a_warning(network: str) -> None:
+    """One that is named, whatever other networks are trusted."""
+    (line,) = warnings("--trust-forwarded=10.0.0.0/8", f"--trust-forwarded={network}")
+    assert line.startswith(f"--trust-forwarded {network}: every client is trusted as a proxy")
+
+
+def test_mapped_spelling_of_everybody_is_a_warning() -> None:
+    """It is the same network."""
+    (line,) = warnings("--trust-forwarded=::ffff:0.0.0.0/96")
+    assert line.startswith("--trust-forwarded 0.0.0.0/0: ")
+
+
+@pytest.mark.parametrize("option", ["--ticket-key=", "--auth=file:"])
+def test_secret_that_every_user_can_read_is_a_warning(option: str, secret: Path) -> None:
+    """With the file's name and nothing of its content."""
+    assert warnings(f"{option}{secret}") == []
+    secret.chmod(0o644)
+    shown = f"{option.replace('=', ' ')}{secret}"
+    assert warnings(f"{option}{secret}") == [f"{shown}: readable by every user of this host; chmod o-r it"]
+
+
+def test_public_key_may_be_read_by_everybody(tmp_path: Path) -> None:
+    """It can only verify."""
+    path = tmp_path / "public.pem"
+    path.write_bytes(
+        Ed25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    path.chmod(0o644)
+    assert warnings("--ticket-key", str(path)) == []
+
+
+def test_usual_command_line_has_no_warning() -> None:
+    """Users in memory have no file."""
+    assert warnings("--auth=memory:ada:lovelace", "--trust-forwarded=10.0.0.0/8") == []
+
+
+def test_password_file_that_is_gone_is_no_warning(secret: Path) -> None:
+    """The checker reports that at the next login."""
+    secret.chmod(0o644)
+    options = parse("--auth", f"file:{secret}")
+    secret.unlink()
+    assert list(option_warnings(options)) == []
+
+
+def test_warnings_are_logged_at_the_start(logged: list[str]) -> None:
+    """Not while the service is made: twistd has no log by then."""
+    service = makeService(parse("--trust-forwarded=0.0.0.0/0", "--no-auth"), MemoryReactorClock())
+    assert logged == []
+    service.privilegedStartService()
+    assert [line for line in logged if line.startswith("--trust-forwarded 0.0.0.0/0: ")] != []
