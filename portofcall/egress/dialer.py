@@ -7,12 +7,13 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol
 
+from portofcall.egress.address_table import locate
 from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Race
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver, interleave
 from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
-from portofcall.limits.admission import Admission
+from portofcall.limits.admission import Admission, Lease
 from portofcall.limits.values import Limits
 from portofcall.target import Address, Target
 
@@ -85,7 +86,7 @@ class Dialer:
             self._reactor,
             judged=frozenset(addresses),
             port=target.port,
-            enter=lambda address: self._admission.enter_target(str(Target(str(address), target.port))),
+            enter=lambda address: self._enter(address, target.port, client),
             build=build,
             monotonic=self._monotonic,
         )
@@ -99,6 +100,12 @@ class Dialer:
         except error.ConnectError as problem:
             detail = problem.osError if problem.osError else problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
+
+    def _enter(self, address: Address, port: int, client: str) -> Lease:
+        """Take a place of the address that a connection to ``address`` reaches."""
+        place = locate(address)
+        reached = place.carried[0].address if place.address.is_unspecified else place.address
+        return self._admission.enter_target(str(Target(str(reached), port)), client=client)
 
     async def _judged_addresses(
         self, target: Target, client: str, timeout_seconds: float | None

@@ -1,10 +1,11 @@
-"""From a host name to addresses, by the operating system, in threads of our own."""
+"""Resolve host names with the operating system, in threads of our own."""
 
 import socket
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from itertools import zip_longest
 from threading import Thread
 from typing import Any, Final, cast
@@ -30,23 +31,35 @@ class Resolver(Structure):
     """Turns a host name into addresses."""
 
     def resolve(self, name: str, *, client: str) -> Answer:
-        """Look ``name`` up once.
+        """Look up ``name`` once.
 
         Args:
             name: in A-labels.
-            client: who asks, so that the stuck look-ups of one do not delay another's.
+            client: the client's key, as counted, so that the stuck look-ups of one do not delay another's.
 
         Returns:
             A Deferred of its addresses, the preferred ones first; it fails with `OSError` if there are none.
         """
 
 
+@dataclass(slots=True)
+class _Client:
+    """The look-ups of one client: how many run, and the names that wait, oldest first."""
+
+    running: int = 0
+    waiting: OrderedDict[Answer, str] = field(default_factory=OrderedDict)
+
+
 class ThreadedResolver:
     """Asks the operating system (getaddrinfo), in threads of its own.
 
-    The reactor's thread pool is left alone: ten names that nobody answers for would fill it. Nothing can
-    end a look-up that hangs, so the threads are daemons, and a client's look-up counts until its thread is
-    free again, whoever still waits for it.
+    The reactor's thread pool is left alone: ten names that no server answers for would fill it. Nothing can
+    end a look-up that hangs, so the threads are daemons, and a look-up counts until its thread is free again,
+    even if its answer is no longer wanted.
+
+    Half of the threads are kept for clients that have no look-up in flight, so look-ups that hang delay other
+    clients only if they are those of many: with the defaults, 4 clients with four each, and 16 with one each.
+    IPv6 clients are counted by /48, which is what one site may have (RFC 6177).
 
     Args:
         reactor: delivers the answers.
@@ -58,15 +71,22 @@ class ThreadedResolver:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="portofcall-dns")
         self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+        self._threads = threads
+        self._unreserved = threads - threads // 2
         self._per_client = per_client
-        self._running: dict[str, int] = {}
-        self._waiting: dict[str, deque[tuple[str, Answer]]] = {}
+        self._running = 0
+        self._clients: dict[str, _Client] = {}
+        #: The clients that wait for their first look-up, and those that wait for a further one.
+        self._first: OrderedDict[str, None] = OrderedDict()
+        self._further: OrderedDict[str, None] = OrderedDict()
 
     def resolve(self, name: str, *, client: str) -> Answer:
-        """See `Resolver.resolve`."""
-        answer: Answer = Deferred()
-        self._waiting.setdefault(client, deque()).append((name, answer))
-        self._start_next(client)
+        """See `Resolver.resolve`. Cancelling takes a name that waits out of the queue."""
+        site = _site(client)
+        answer: Answer = Deferred(lambda answer: self._forget(site, answer))
+        self._clients.setdefault(site, _Client()).waiting[answer] = name
+        self._queue(site)
+        self._start()
         return answer
 
     def stop(self) -> None:
@@ -74,33 +94,55 @@ class ThreadedResolver:
         if self._pool.started and not self._running:
             self._pool.stop()
 
-    def _start_next(self, client: str) -> None:
-        """Start the client's next look-up that somebody still waits for, if it may have one more."""
-        waiting, running = self._waiting[client], self._running.get(client, 0)
-        while waiting and not (self._per_client and running >= self._per_client):
-            name, answer = waiting.popleft()
-            if answer.called:
-                continue
+    def _queue(self, site: str) -> None:
+        """Let a client wait in the queue that it belongs to now, if in any."""
+        client = self._clients[site]
+        may_start = bool(client.waiting) and not 0 < self._per_client <= client.running
+        for queue, fits in ((self._first, not client.running), (self._further, client.running > 0)):
+            if may_start and fits:
+                queue.setdefault(site)
+            else:
+                queue.pop(site, None)
+        if not (client.waiting or client.running):
+            del self._clients[site]
+
+    def _start(self) -> None:
+        """Start what may start: each client's first look-up before any client's further ones."""
+        while self._running < self._threads:
+            if self._first:
+                site, _ = self._first.popitem(last=False)
+            elif self._further and self._running < self._unreserved:
+                site, _ = self._further.popitem(last=False)
+            else:
+                return
+            client = self._clients[site]
+            answer, name = client.waiting.popitem(last=False)
+            client.running += 1
+            self._running += 1
+            self._queue(site)
             if not self._pool.started:
                 self._pool.start()
-            running += 1
-            self._running[client] = running
             found = deferToThreadPool(self._reactor, self._pool, look_up, name)
-            found.addBoth(self._finish, client, answer)
-        if not waiting:
-            del self._waiting[client]
+            found.addBoth(self._finish, site, answer)
 
-    def _finish(self, result: Sequence[Address] | Failure, client: str, answer: Answer) -> None:
-        running = self._running[client] - 1
-        if running:
-            self._running[client] = running
-        else:
-            del self._running[client]
-        if client in self._waiting:
-            self._start_next(client)
-        # Its waiter may have been cancelled meanwhile.
+    def _finish(self, result: Sequence[Address] | Failure, site: str, answer: Answer) -> None:
+        self._clients[site].running -= 1
+        self._running -= 1
+        self._queue(site)
+        self._start()
+        # It may have been cancelled meanwhile.
         if not answer.called:
             cast(Any, answer.callback)(result)
+
+    def _forget(self, site: str, answer: Answer) -> None:
+        """Drop a name that waits. One that is looked up counts until its thread is free."""
+        self._clients[site].waiting.pop(answer, None)
+        self._queue(site)
+
+
+def _site(client: str) -> str:
+    """Return what the look-ups of a client are counted by: of an IPv6 network, the /48 around it."""
+    return str(IPv6Network(client).supernet(new_prefix=48)) if ":" in client else client
 
 
 def look_up(name: str, *, hosts: HostsFile = _ETC_HOSTS) -> Sequence[Address]:
@@ -114,9 +156,12 @@ def look_up(name: str, *, hosts: HostsFile = _ETC_HOSTS) -> Sequence[Address]:
         name: the full name, without a trailing dot.
         hosts: names that are not asked for.
 
+    Returns:
+        The addresses that may be used, see `interleave`.
+
     Raises:
-        OSError: there are none, or the look-up failed.
-        UnicodeError: the name can't be asked for.
+        OSError: it has none, or the look-up failed.
+        UnicodeError: it can't be encoded as a host name.
     """
     if listed := hosts.addresses(name):
         return interleave(listed)

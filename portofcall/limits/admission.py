@@ -55,6 +55,7 @@ class Admission:
         self._all = UseLimit(limits.max_tunnels)
         self._clients = UseLimit(limits.max_per_client)
         self._targets = UseLimit(limits.max_per_target)
+        self._client_targets = UseLimit(limits.max_per_client_target)
         self._client_rate = RateLimit(limits.rate_per_client, now=now)
         self._target_rate = RateLimit(limits.rate_per_target, now=now)
 
@@ -92,21 +93,37 @@ class Admission:
 
         return Lease(leave)
 
-    def enter_target(self, target: str) -> Lease:
-        """Take a place for a connection to a target. A refusal takes nothing, neither place nor rate.
+    def enter_target(self, target: str, *, client: str) -> Lease:
+        """Take a place for one connection attempt, and for the connection that comes of it.
+
+        A refusal takes nothing, neither a place nor rate.
 
         Args:
-            target: its address and port.
+            target: the address and port.
+            client: as for `enter_client`.
 
         Raises:
-            TargetBusy: it was dialled too often, or has too many connections.
+            TargetBusy: the client has too many connections to the target, or the target has too many from all
+                clients, or gets new ones too fast.
         """
+        pair = (client, target)
+        if not self._client_targets.enter(pair):
+            self._reached("max_per_client_target", f"{client} to {target}")
+            raise TargetBusy(
+                f"too many connections from this address to {target}", retry_after_seconds=_RETRY_SECONDS
+            )
         if not self._targets.enter(target):
+            self._client_targets.leave(pair)
             self._reached("max_per_target", target)
             raise TargetBusy(f"{target} has too many connections", retry_after_seconds=_RETRY_SECONDS)
+
+        def leave() -> None:
+            self._targets.leave(target)
+            self._client_targets.leave(pair)
+
         wait = self._target_rate.take(target)
         if wait:
-            self._targets.leave(target)
+            leave()
             self._reached("rate_per_target", target)
             raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
-        return Lease(lambda: self._targets.leave(target))
+        return Lease(leave)

@@ -1,12 +1,14 @@
-"""Two ways to count per key: a token bucket, and a number in use at a time. They know no clock."""
+"""Two limits per key: a rate (token bucket), and a number in use at a time."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Final
 
 from portofcall.limits.values import Rate
 
-#: How many buckets are kept before the full ones are swept out: they are as good as new ones.
-_SWEEP_AT = 10_000
+#: Buckets that are full again are removed at most this often.
+_SWEEP_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -18,19 +20,25 @@ class _Bucket:
 
 
 class RateLimit:
-    """So many per second for each key, with bursts.
+    """A rate per key, with bursts (token bucket).
 
     Args:
-        rate: how fast tokens come back, and how many there are at most.
-        now: tells the time, in seconds.
+        rate: how fast tokens are refilled, and the most that a bucket holds.
+        now: returns monotonic time, in seconds.
     """
 
     def __init__(self, rate: Rate, *, now: Callable[[], float]) -> None:
         self._per_second, self._burst = rate
         self._now = now
-        self._buckets: dict[str, _Bucket] = {}
+        #: By last use, the oldest first, so that a sweep ends at the first bucket that it keeps.
+        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._sweep_at = 0.0
 
-    def take(self, key: str) -> float:
+    def __len__(self) -> int:
+        """The number of keys that are remembered."""
+        return len(self._buckets)
+
+    def take(self, key: Hashable) -> float:
         """Take a token.
 
         Returns:
@@ -43,6 +51,8 @@ class RateLimit:
         if bucket is None:
             self._sweep(now)
             bucket = self._buckets[key] = _Bucket(self._burst, now)
+        else:
+            self._buckets.move_to_end(key)
         bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
         bucket.at = now
         if bucket.tokens < 1:
@@ -51,31 +61,35 @@ class RateLimit:
         return 0.0
 
     def _sweep(self, now: float) -> None:
-        if len(self._buckets) >= _SWEEP_AT:
-            full_after = self._burst / self._per_second
-            self._buckets = {key: b for key, b in self._buckets.items() if now - b.at < full_after}
+        """Remove the buckets that are full again: they are as good as new ones."""
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        full_since = now - self._burst / self._per_second
+        while self._buckets and next(iter(self._buckets.values())).at <= full_since:
+            self._buckets.popitem(last=False)
 
 
 class UseLimit:
-    """So many at a time for each key.
+    """A number in use at a time, per key.
 
     Args:
-        most: how many; 0 means no limit.
+        most: the limit for each key; 0 means no limit.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._used: dict[str, int] = {}
+        self._used: dict[Hashable, int] = {}
 
-    def enter(self, key: str) -> bool:
-        """Count one more, unless there are as many as may be."""
+    def enter(self, key: Hashable) -> bool:
+        """Count one more and return True, or return False at the limit."""
         used = self._used.get(key, 0)
         if self._most and used >= self._most:
             return False
         self._used[key] = used + 1
         return True
 
-    def leave(self, key: str) -> None:
+    def leave(self, key: Hashable) -> None:
         """Count one less."""
         used = self._used[key] - 1
         if used:
@@ -83,6 +97,6 @@ class UseLimit:
         else:
             del self._used[key]
 
-    def used(self, key: str) -> int:
-        """Tell how many there are."""
+    def used(self, key: Hashable) -> int:
+        """Return the number in use."""
         return self._used.get(key, 0)

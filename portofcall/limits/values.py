@@ -52,6 +52,7 @@ class Limits:
         max_tunnels: the most tunnels, pings and banners at a time.
         max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
         max_per_target: the most connections to one address and port.
+        max_per_client_target: the most connections of one client to one address and port.
         rate_per_client: how many of them one client may start per second, and at once.
         rate_per_target: how many connections to one address and port may be opened, likewise.
         look_ups_per_client: the most host names of one client that are looked up at a time; others wait.
@@ -73,6 +74,7 @@ class Limits:
     max_tunnels: int = 10_000
     max_per_client: int = 256
     max_per_target: int = 256
+    max_per_client_target: int = 64
     rate_per_client: Rate = _DEFAULT_RATE
     rate_per_target: Rate = _DEFAULT_RATE
     look_ups_per_client: int = 4

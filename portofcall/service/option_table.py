@@ -158,6 +158,14 @@ OPTIONS: Final = (
         help="most connections to one address and port",
     ),
     Option(
+        name="max-per-client-target",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_per_client_target",
+        help="most connections of one client to one address and port",
+    ),
+    Option(
         name="rate-per-client",
         group=Group.LIMITS,
         metavar="RATE",

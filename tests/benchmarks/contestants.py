@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.e2e.backends import closed_port
@@ -20,7 +21,14 @@ from tests.e2e.backends import closed_port
 Command = Callable[[int, int], Sequence[str | Path]]
 
 _START_SECONDS = 20
-_UNLIMITED = ("max-tunnels", "max-per-client", "max-per-target", "rate-per-client", "rate-per-target")
+_UNLIMITED = (
+    "max-tunnels",
+    "max-per-client",
+    "max-per-target",
+    "max-per-client-target",
+    "rate-per-client",
+    "rate-per-target",
+)
 _BIN = Path(sys.executable).parent
 
 _TWISTD: Sequence[str | Path] = (_BIN / "twistd",)
@@ -33,11 +41,19 @@ _TWISTD_ON_UVLOOP: Sequence[str | Path] = (
 )
 
 
+@cache
+def _options(twistd: tuple[str | Path, ...]) -> frozenset[str]:
+    """Return the names of the options that the installed revision has; an older one has fewer."""
+    command = [*twistd, "portofcall", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_START_SECONDS).stdout
+    return frozenset(re.findall(r"--([a-z-]+)", shown))
+
+
 def _gateway_command(twistd: Sequence[str | Path]) -> Command:
     """Run the gateway as people run it: policy and limits are in the path, but no limit stops the load."""
 
     def command(port: int, backend: int) -> Sequence[str | Path]:
-        limits = [f"--{name}=0" for name in _UNLIMITED]
+        limits = [f"--{name}=0" for name in _UNLIMITED if name in _options(tuple(twistd))]
         listen = f"--listen=tcp:{port}:interface=127.0.0.1:backlog=1024"
         return [*twistd, "-n", "--pidfile=", "portofcall", listen, f"--allow=127.0.0.1:{backend}", *limits]
 

@@ -129,6 +129,19 @@ def test_address_that_is_only_listed_costs_nothing() -> None:
     assert dial.taken == Counter([FIRST])
 
 
+def test_dial_takes_as_many_places_as_attempts_run() -> None:
+    """One at a time where each fails at once, so a name with many addresses is no way to fill its targets."""
+    dial = Dial(FIRST, SECOND, THIRD)
+    for running in (FIRST, SECOND, THIRD):
+        assert +dial.leases == Counter([running])
+        dial.world.refuse(ConnectionRefusedError())
+    assert +dial.leases == Counter()
+    dial = Dial(FIRST, SECOND, THIRD)
+    for count in (1, 2, 3):
+        assert dial.leases.total() == len(dial.dialled) == count
+        dial.world.reactor.advance(0.25)
+
+
 def test_busy_address_is_skipped() -> None:
     """It counts as a failed attempt: the next one starts at once."""
     dial = Dial(FIRST, SECOND, busy=(FIRST,))

@@ -1,5 +1,6 @@
 """A dial resolves once, judges every answer, and connects to a judged address only."""
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from twisted.internet.protocol import Protocol
 
 from portofcall.egress.connector import Dialed
 from portofcall.egress.dialer import Dialer
+from portofcall.egress.policy import Undecided
 from portofcall.errors import (
     Blocked,
     ConnectTimedOut,
@@ -38,9 +40,10 @@ class Dial:
         *,
         timeout_seconds: float | None = None,
         dialer: Dialer | None = None,
+        client: str = "192.0.2.1",
     ) -> None:
         coroutine = (dialer or world.dialer()).dial(
-            Target.parse(host, port), Protocol, client="192.0.2.1", timeout_seconds=timeout_seconds
+            Target.parse(host, port), Protocol, client=client, timeout_seconds=timeout_seconds
         )
         self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
         self.results: list[Any] = []
@@ -221,6 +224,90 @@ def test_lease_of_the_winner_is_that_of_the_connection() -> None:
     first.dialed.lease.release()
     Dial(world, PUBLIC, dialer=dialer)
     assert world.dialed == [(PUBLIC, 443)] * 2
+
+
+def test_one_client_can_not_lock_a_target() -> None:
+    """Its own limit refuses it, and the next client still gets in."""
+    world = World(limits=Limits(max_per_client_target=2, max_per_target=3))
+    dialer = world.dialer()
+    dials = [Dial(world, PUBLIC, dialer=dialer) for _ in range(3)]
+    assert isinstance(dials[2].error, TargetBusy)
+    assert dials[2].error.close_reason == (
+        "target-busy: too many connections from this address to 93.184.215.14:443"
+    )
+    Dial(world, PUBLIC, dialer=dialer, client="192.0.2.9")
+    assert world.dialed == [(PUBLIC, 443)] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (PUBLIC, f"::ffff:{PUBLIC}"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("127.0.0.1", "::ffff:0.0.0.0"),
+        ("::1", "::"),
+    ],
+)
+def test_spellings_of_one_address_are_counted_together(one: str, other: str) -> None:
+    """IPv4-mapped is IPv4, and unspecified is the loopback address that a connection to it reaches."""
+    world = World(allow=["public", one, other], limits=Limits(max_per_target=1))
+    dialer = world.dialer()
+    Dial(world, one, dialer=dialer)
+    busy = Dial(world, other, dialer=dialer).error
+    assert isinstance(busy, TargetBusy)
+    assert busy.sentence == f"{Target.parse(one, 443)} has too many connections"
+
+
+def many_addresses(count: int) -> list[str]:
+    """Return this many public addresses."""
+    return [str(ip_address("93.184.0.1") + number) for number in range(count)]
+
+
+def test_name_with_thousands_of_addresses_is_judged_and_dialled_at_eight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The owner of a name decides how many addresses it has, and not what a dial costs."""
+    judged: list[int] = []
+    resolved_to = Undecided.resolved_to
+
+    def record(undecided: Undecided, addresses: Any) -> Any:
+        judged.append(len(addresses))
+        return resolved_to(undecided, addresses)
+
+    monkeypatch.setattr(Undecided, "resolved_to", record)
+    world = World(names={"many.example.com": many_addresses(3000)})
+    dial = Dial(world, "many.example.com")
+    world.reactor.pump([0.1] * 200)
+    assert judged == [8]
+    assert world.dialed == [(address, 443) for address in many_addresses(8)]
+    assert isinstance(dial.error, ConnectTimedOut)
+    assert len(world.given_up) == 8
+
+
+def test_dial_makes_eight_attempts_at_most() -> None:
+    """Also where both families have eight addresses; as many of each are tried."""
+    v6 = [f"2606:2800:220:1::{number}" for number in range(1, 10)]
+    world = World(names={"many.example.com": [*v6, *many_addresses(9)]})
+    Dial(world, "many.example.com")
+    for _ in range(8):
+        world.refuse(error.ConnectionRefusedError())
+    expected = [address for pair in zip(v6[:4], many_addresses(4), strict=True) for address in pair]
+    assert world.dialed == [(address, 443) for address in expected]
+
+
+@pytest.mark.parametrize("place", [1, 7, 8])
+def test_one_bad_answer_among_those_that_may_be_used_refuses_the_target(place: int) -> None:
+    """Beyond the eighth of its family an address is never dialled, so it is not judged either."""
+    answers = many_addresses(20)
+    answers[place] = "127.0.0.1"
+    world = World(names={"many.example.com": answers})
+    dial = Dial(world, "many.example.com")
+    if place < 8:
+        assert isinstance(dial.error, Blocked)
+        assert world.dialed == []
+    else:
+        world.reactor.pump([0.1] * 200)
+        assert world.dialed == [(address, 443) for address in many_addresses(8)]
 
 
 def test_cancelled_dial_is_given_up() -> None:

@@ -12,7 +12,14 @@ from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.support import Post, corpus
 
 FREE = Rate(0, 0)
-LIMITS = Limits(max_tunnels=0, max_per_client=0, max_per_target=0, rate_per_client=FREE, rate_per_target=FREE)
+LIMITS = Limits(
+    max_tunnels=0,
+    max_per_client=0,
+    max_per_target=0,
+    max_per_client_target=0,
+    rate_per_client=FREE,
+    rate_per_target=FREE,
+)
 #: What a name resolves to where the corpus does not say.
 ANSWER = "93.184.215.14"
 

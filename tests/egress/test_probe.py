@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 
 from portofcall.egress.probe import MAX_LINES_BEFORE, Banner, BannerReader, ping, read_banner
-from portofcall.errors import BannerTimedOut, Blocked, ClosedEarly, NotSSH, Refused
+from portofcall.errors import BannerTimedOut, Blocked, ClosedEarly, ConnectTimedOut, NotSSH, Refused
 from portofcall.target import Target
 from portofcall.testing import World, lose
 
@@ -121,6 +121,20 @@ def test_ping_gives_the_time_and_closes() -> None:
     probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
     assert probe.results == [0.0]
     assert probe.closed
+
+
+def test_ping_of_a_name_with_many_addresses_makes_eight_attempts() -> None:
+    """A small request is no amplifier."""
+    world = World(
+        names={"many.example.com": [f"93.184.{number // 250}.{number % 250}" for number in range(3000)]}
+    )
+    target = Target.parse("many.example.com", 22)
+    probe = ping(world.dialer(), target, client="a", timeout_seconds=30)
+    results: list[Any] = []
+    Deferred.fromCoroutine(probe).addErrback(results.append)
+    world.reactor.pump([0.25] * 121)
+    assert len(world.dialed) == len(world.given_up) == 8
+    assert results[0].check(ConnectTimedOut)
 
 
 def test_blocked_ping_dials_nothing() -> None:

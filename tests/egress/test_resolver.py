@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.python.threadpool import ThreadPool
 
+from portofcall.egress import resolver as resolver_module
 from portofcall.egress.hosts_file import HostsFile
 from portofcall.egress.resolver import ThreadedResolver, interleave, look_up
 
@@ -139,3 +141,135 @@ def test_name_in_the_hosts_file_is_not_asked_for(monkeypatch: pytest.MonkeyPatch
     hosts.write_text("10.0.0.5 db.example.com\n::1 db.example.com\n10.0.0.5 db.example.com\n")
     found = look_up("db.example.com", hosts=HostsFile(hosts))
     assert [str(address) for address in found] == ["10.0.0.5", "::1"]
+
+
+class Threads:
+    """Stands in for the thread pool: what is looked up stays so until `finish`.
+
+    Attributes:
+        running: the names that are looked up now, in the order of their start.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._found: dict[str, Deferred[Any]] = {}
+        monkeypatch.setattr(resolver_module, "deferToThreadPool", self._defer)
+        monkeypatch.setattr(ThreadPool, "start", lambda pool: setattr(pool, "started", True))
+
+    @property
+    def running(self) -> list[str]:
+        return list(self._found)
+
+    def finish(self, name: str) -> None:
+        """Let one look-up end."""
+        self._found.pop(name).callback([ip_address("192.0.2.7")])
+
+    def _defer(self, reactor: Any, pool: Any, call: Any, name: str) -> Deferred[Any]:
+        self._found[name] = Deferred()
+        return self._found[name]
+
+
+def ask(resolver: ThreadedResolver, clients: range | list[str], names: int) -> list[Any]:
+    """Look up so many names for each client, one client after the other."""
+    return [
+        resolver.resolve(f"{name} of {client}", client=str(client))
+        for client in clients
+        for name in range(names)
+    ]
+
+
+def test_eight_clients_with_stuck_names_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they ask for and in whatever order, 12 of the 32 threads are left for other clients."""
+    for ask_all in (
+        lambda resolver: ask(resolver, range(8), names=100),
+        lambda resolver: [ask(resolver, range(8), names=1) for _ in range(100)],
+    ):
+        threads = Threads(monkeypatch)
+        resolver = ThreadedResolver(None)
+        ask_all(resolver)
+        assert len(threads.running) <= 20
+        for number in range(12):
+            ask(resolver, [f"other {number}"], names=1)
+            assert threads.running[-1] == f"0 of other {number}"
+
+
+def test_it_takes_twenty_clients_to_hold_up_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nineteen are not enough. After twenty the next one gets the first thread that is free."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None)
+    ask(resolver, range(19), names=10)
+    assert len(threads.running) == 31
+    ask(resolver, ["first", "second"], names=1)
+    assert threads.running[31:] == ["0 of first"]
+    threads.finish("0 of 0")
+    assert threads.running[31:] == ["0 of second"]
+
+
+def test_first_look_ups_come_before_further_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is free again goes to a client that has none, however long others have waited."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None, threads=2, per_client=2)
+    ask(resolver, ["a"], names=3)
+    assert threads.running == ["0 of a"]
+    ask(resolver, ["b", "c"], names=1)
+    assert threads.running == ["0 of a", "0 of b"]
+    threads.finish("0 of a")
+    assert threads.running == ["0 of b", "0 of c"]
+    threads.finish("0 of b")
+    assert threads.running == ["0 of c", "1 of a"]
+    threads.finish("1 of a")
+    threads.finish("0 of c")
+    assert threads.running == ["2 of a"]
+
+
+def test_client_has_at_most_four_look_ups_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its others wait, and start in order."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None)
+    ask(resolver, ["a"], names=6)
+    assert threads.running == [f"{number} of a" for number in range(4)]
+    threads.finish("2 of a")
+    assert threads.running[3:] == ["4 of a"]
+
+
+def test_zero_means_no_limit_per_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the threads that are kept for others."""
+    threads = Threads(monkeypatch)
+    ask(ThreadedResolver(None, per_client=0), ["a"], names=100)
+    assert len(threads.running) == 16
+
+
+def test_ipv6_clients_are_counted_by_48_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One site has 65,536 networks of 64 bits, and is one client here."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None)
+    ask(resolver, [f"2001:db8:1:{number:x}::/64" for number in range(100)], names=1)
+    assert len(threads.running) == 4
+    ask(resolver, ["2001:db8:2::/64", "192.0.2.1", "local"], names=1)
+    assert threads.running[4:] == ["0 of 2001:db8:2::/64", "0 of 192.0.2.1", "0 of local"]
+
+
+def test_nothing_is_kept_of_look_ups_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of those that were answered nor of those that were cancelled, waiting or under way."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None)
+    answers = ask(resolver, range(40), names=10)
+    for answer in answers[::2]:
+        answer.addErrback(lambda failure: failure.trap(CancelledError))
+        answer.cancel()
+    while threads.running:
+        threads.finish(threads.running[0])
+    assert all(answer.called for answer in answers)
+    assert (resolver._clients, resolver._first, resolver._further, resolver._running) == ({}, {}, {}, 0)
+
+
+def test_cancelled_names_are_dropped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one look-up hangs, a client that gives up and asks again a million times fills no memory."""
+    threads = Threads(monkeypatch)
+    resolver = ThreadedResolver(None, per_client=1)
+    ask(resolver, ["a"], names=1)
+    for _ in range(1000):
+        (answer,) = ask(resolver, ["a"], names=1)
+        answer.addErrback(lambda failure: failure.trap(CancelledError))
+        answer.cancel()
+    assert threads.running == ["0 of a"]
+    assert len(resolver._clients["a"].waiting) == 0

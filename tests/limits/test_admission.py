@@ -42,28 +42,56 @@ def test_gateway_may_have_as_many_as_allowed() -> None:
 def test_target_may_have_as_many_as_allowed() -> None:
     """Each address and port for itself."""
     admission, _ = make(max_per_target=1)
-    place = admission.enter_target("192.0.2.1:22")
+    place = admission.enter_target("192.0.2.1:22", client="a")
     with pytest.raises(TargetBusy, match="too many connections"):
-        admission.enter_target("192.0.2.1:22")
-    admission.enter_target("192.0.2.1:23")
+        admission.enter_target("192.0.2.1:22", client="a")
+    admission.enter_target("192.0.2.1:23", client="a")
     place.release()
-    admission.enter_target("192.0.2.1:22")
+    admission.enter_target("192.0.2.1:22", client="a")
 
 
-def test_refused_connection_to_a_target_takes_nothing() -> None:
+def test_one_client_can_not_lock_a_target() -> None:
+    """At its own limit it is refused, with a sentence that says whose limit that is; others are not."""
+    admission, _ = make(max_per_client_target=2, max_per_target=3)
+    place = admission.enter_target("192.0.2.1:22", client="a")
+    admission.enter_target("192.0.2.1:22", client="a")
+    with pytest.raises(
+        TargetBusy, match=r"too many connections from this address to 192\.0\.2\.1:22"
+    ) as caught:
+        admission.enter_target("192.0.2.1:22", client="a")
+    assert caught.value.retry_after_seconds == 1
+    admission.enter_target("192.0.2.1:23", client="a")
+    admission.enter_target("192.0.2.1:22", client="b")
+    place.release()
+    admission.enter_target("192.0.2.1:22", client="a")
+
+
+def test_default_leaves_others_most_of_a_target() -> None:
+    """One client holds a quarter of the places at most."""
+    admission, _ = make()
+    for _ in range(64):
+        admission.enter_target("t", client="a")
+    with pytest.raises(TargetBusy, match="from this address"):
+        admission.enter_target("t", client="a")
+    for _ in range(64):
+        admission.enter_target("t", client="b")
+
+
+@pytest.mark.parametrize("limit", ["max_per_target", "max_per_client_target"])
+def test_refused_connection_to_a_target_takes_nothing(limit: str) -> None:
     """A full target keeps its rate, and one that is dialled too often its places."""
-    admission, time = make(max_per_target=1, rate_per_target=Rate(1, 2))
-    place = admission.enter_target("t")
+    admission, time = make(**{limit: 1}, rate_per_target=Rate(1, 2))
+    place = admission.enter_target("t", client="a")
     for _ in range(10):
         with pytest.raises(TargetBusy, match="too many connections"):
-            admission.enter_target("t")
+            admission.enter_target("t", client="a")
     place.release()
-    admission.enter_target("t").release()
+    admission.enter_target("t", client="a").release()
     for _ in range(10):
         with pytest.raises(TargetBusy, match="too often"):
-            admission.enter_target("t")
+            admission.enter_target("t", client="a")
     time.now += 1
-    admission.enter_target("t")
+    admission.enter_target("t", client="a")
 
 
 def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
@@ -71,12 +99,12 @@ def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
     admission, time = make(rate_per_client=Rate(2, 5), rate_per_target=Rate(2, 5))
     for _ in range(5):
         admission.enter_client("a").release()
-        admission.enter_target("t").release()
+        admission.enter_target("t", client="a").release()
     with pytest.raises(TooManyRequests, match="requests from this address") as refused:
         admission.enter_client("a")
     assert refused.value.retry_after_seconds == 1
     with pytest.raises(TargetBusy, match="too often") as busy:
-        admission.enter_target("t")
+        admission.enter_target("t", client="a")
     assert busy.value.retry_after_seconds == 1
     time.now += 0.5
     admission.enter_client("a")
@@ -93,11 +121,16 @@ def test_zero_means_no_limit() -> None:
     """In each of them."""
     nothing = Rate(0, 0)
     admission, _ = make(
-        max_tunnels=0, max_per_client=0, max_per_target=0, rate_per_client=nothing, rate_per_target=nothing
+        max_tunnels=0,
+        max_per_client=0,
+        max_per_target=0,
+        max_per_client_target=0,
+        rate_per_client=nothing,
+        rate_per_target=nothing,
     )
     for _ in range(1000):
         admission.enter_client("a")
-        admission.enter_target("t")
+        admission.enter_target("t", client="a")
 
 
 def test_browser_that_loads_a_page_does_not_meet_the_defaults() -> None:
@@ -105,7 +138,7 @@ def test_browser_that_loads_a_page_does_not_meet_the_defaults() -> None:
     admission, time = make()
     for _ in range(2):
         leases = [admission.enter_client("a") for _ in range(100)]
-        leases += [admission.enter_target(f"192.0.2.{number % 5}:443") for number in range(100)]
+        leases += [admission.enter_target(f"192.0.2.{number % 5}:443", client="a") for number in range(100)]
         for lease in leases:
             lease.release()
         time.now += 1
@@ -126,6 +159,7 @@ def test_lease_is_given_back_once() -> None:
         ("max_tunnels", 1, ""),
         ("max_per_client", 1, "a"),
         ("max_per_target", 1, "t"),
+        ("max_per_client_target", 1, "a to t"),
         ("rate_per_client", Rate(1, 1), "a"),
         ("rate_per_target", Rate(1, 1), "t"),
     ],
@@ -138,9 +172,16 @@ def test_each_refusal_is_reported_with_its_limit(limit: str, value: object, key:
         now=Time(),
         reached=lambda *report: reached.append(report),
     )
-    enter = admission.enter_target if limit.endswith("target") else admission.enter_client
-    enter(key or "a")
+
+    def enter() -> Lease:
+        return (
+            admission.enter_target("t", client="a")
+            if limit.endswith("target")
+            else admission.enter_client("a")
+        )
+
+    enter()
     assert reached == []
     with pytest.raises((TooManyRequests, TargetBusy)):
-        enter(key or "a")
+        enter()
     assert reached == [(limit, key)]
