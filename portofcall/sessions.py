@@ -1,4 +1,4 @@
-"""The tunnels that there are: how each begins, what the log says of it, and how all of them end."""
+"""The live tunnels: opening them, logging them, and shutting all of them down."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,13 +17,13 @@ from portofcall.target import Target
 
 
 class Sessions:
-    """Begins tunnels, and knows those that are not closed yet.
+    """Opens tunnels, and keeps those that are not closed yet.
 
     Args:
         dialer: opens the connections to backends.
-        limits: sizes and patience.
-        clock: for that patience.
-        readiness: of the reactor that the dialer uses.
+        limits: the high-water mark, and the time limits of closing.
+        clock: for those time limits.
+        readiness: watches sockets in the dialer's reactor.
     """
 
     _log = Logger()
@@ -37,12 +37,12 @@ class Sessions:
         self._waiting_for_none: list[Deferred[None]] = []
 
     def open(self, client: IClientEnd, target: Target | InvalidTarget, admitted: Admitted) -> Tunnel:
-        """Begin a tunnel.
+        """Open a tunnel.
 
         Args:
             client: the client's end.
-            target: where to; an invalid one ends the tunnel with its Close code.
-            admitted: the request that was let in; its place is released when the tunnel is closed.
+            target: where to; an invalid one closes the tunnel with its Close code.
+            admitted: the admitted request; its lease is released when the tunnel is closed.
         """
         where = "?" if isinstance(target, InvalidTarget) else str(target)
         place: Lease | None = None
@@ -62,7 +62,7 @@ class Sessions:
                 place.release()
             self._log.info(
                 "tunnel {peer} -> {target} closed: {outcome} "
-                "({up} bytes up, {down} bytes down, {lost} bytes not delivered)",
+                "({up} bytes up, {down} bytes down, {lost} bytes undelivered)",
                 peer=admitted.peer,
                 target=where,
                 outcome=tunnel.outcome,
@@ -78,7 +78,7 @@ class Sessions:
         return tunnel
 
     def shut_down(self) -> Deferred[None]:
-        """End every tunnel with Close 1001, after what is queued has been delivered.
+        """Close every tunnel with 1001, after what is queued has been delivered.
 
         Returns:
             A Deferred that fires when no tunnel is left.
@@ -87,7 +87,7 @@ class Sessions:
         self._waiting_for_none.append(over)
         for tunnel in list(self._open):
             tunnel.shut_down()
-        self._tell_if_none()
+        self._report_if_none()
         return over
 
     def _backend_end(self) -> BackendEnd:
@@ -95,9 +95,9 @@ class Sessions:
 
     def _forget(self, tunnel: Tunnel) -> None:
         self._open.discard(tunnel)
-        self._tell_if_none()
+        self._report_if_none()
 
-    def _tell_if_none(self) -> None:
+    def _report_if_none(self) -> None:
         if not self._open:
             waiting, self._waiting_for_none = self._waiting_for_none, []
             for over in waiting:

@@ -13,14 +13,14 @@ from portofcall.relay.interfaces import BackendEvents, Buffer, IEndTransport
 class BackendEnd(Protocol):
     """Reports what the backend does, and obeys.
 
-    It keeps no state of the tunnel: each method is one thing that can be done to a TCP connection. Bytes for
-    the backend are written to `transport`, by the chain that is registered as its producer.
+    It keeps no state of the tunnel: each method is one operation on a TCP connection. Bytes for the backend
+    are written to `transport`, by the chain that is registered as its producer.
 
     Args:
-        readiness: of the reactor that the connection is made with.
+        readiness: watches sockets in the reactor of the connection.
 
     Attributes:
-        events: who hears of what happens here. Set before the reactor runs again after the connection opened.
+        events: receives the events. Set before the reactor runs again after the connection opened.
     """
 
     transport: IEndTransport
@@ -30,7 +30,7 @@ class BackendEnd(Protocol):
         self._readiness = readiness
 
     def connectionMade(self) -> None:
-        """Ask for packets at once, and for a word when the other machine is gone."""
+        """Disable Nagle's algorithm, enable keepalive, and start reading."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
         self.transport = direct_transport(self.transport, self._readiness, self.dataReceived)
@@ -45,7 +45,7 @@ class BackendEnd(Protocol):
         self.events.backend_ended()
 
     def writeConnectionLost(self) -> None:
-        """Our FIN has gone out; nothing follows from it."""
+        """Do nothing: our FIN was sent, as asked for."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report the end of the connection."""
@@ -53,11 +53,11 @@ class BackendEnd(Protocol):
         self.events.backend_lost(reason)
 
     def finish(self) -> None:
-        """Send FIN once all that was written is out; the backend may go on sending."""
+        """Send FIN after everything that was written; the backend may go on sending."""
         self.transport.loseWriteConnection()
 
     def drop(self) -> None:
-        """Close both directions once all that was written is out."""
+        """Close both directions after everything that was written."""
         self.transport.loseConnection()
 
     def abort(self) -> None:

@@ -1,48 +1,48 @@
-"""Look again at once, instead of sleeping until there is something: as long as that pays."""
+"""Busy polling: poll again for a moment before sleeping, as long as that pays."""
 
 from collections.abc import Callable, Sequence
 
-#: What epoll tells: a descriptor, and what is the matter with it.
+#: What epoll returns: pairs of a descriptor and its event mask.
 Events = Sequence[tuple[int, int]]
 
 _MOMENT_SECONDS = 50e-6
-#: Once it has been in vain this often in a row it is tried at one turn in 2 ** this.
-_MOST_IN_VAIN = 8
+#: After this many misses in a row, poll on only one turn in 2**N.
+_MOST_MISSES = 8
 
 
 class BusyPoll:
-    """Polls for a moment, if that has been worth it lately.
+    """Polls for a moment, if that has found events lately.
 
-    To sleep and to be woken takes longer than an answer from nearby does. Where answers come from far away
-    the moment is wasted; so each time in vain halves how often it is tried.
+    Sleeping and being woken takes longer than a nearby peer needs to answer. With distant peers the moment is
+    wasted, so each miss halves how often it is tried.
 
     Args:
-        poll: asks for events, and does not wait for any.
-        now: a clock in seconds that never jumps.
-        pays: whether it can ever pay: not where those who would answer wait for our processor.
+        poll: returns the events there are, without waiting.
+        now: a monotonic clock, in seconds.
+        pays: whether it can pay at all: not on a single processor, which the peers may be waiting for.
     """
 
     def __init__(self, poll: Callable[[], Events], *, now: Callable[[], float], pays: bool) -> None:
         self._poll = poll
         self._now = now
         self._pays = pays
-        self._in_vain = 0
+        self._misses = 0
         self._rest = 0
 
     def __call__(self) -> Events:
-        """Return the first events that come within the moment, if any do."""
+        """Return the first events within the moment, or none."""
         if not self._pays:
             return ()
         if self._rest:
             self._rest -= 1
             return ()
         poll, now = self._poll, self._now
-        late = now() + _MOMENT_SECONDS
-        while now() < late:
+        ends = now() + _MOMENT_SECONDS
+        while now() < ends:
             events = poll()
             if events:
-                self._in_vain = 0
+                self._misses = 0
                 return events
-        self._in_vain = min(self._in_vain + 1, _MOST_IN_VAIN)
-        self._rest = (1 << self._in_vain) - 1
+        self._misses = min(self._misses + 1, _MOST_MISSES)
+        self._rest = (1 << self._misses) - 1
         return ()

@@ -1,8 +1,7 @@
-"""Read sockets as soon as they can be read, many of them in one turn of the reactor, into one buffer.
+"""Read sockets as soon as they are readable, many in one turn of the reactor, into one buffer.
 
-A transport that reads costs a dozen calls for each of its reads, and a buffer that is allocated for it. Here
-one descriptor stands in the reactor for all sockets that are watched (an epoll may be watched as they are),
-and what is read lies in a buffer that all of them share.
+Each read by a transport costs a dozen calls and the allocation of a buffer. Here one descriptor in the
+reactor stands for all watched sockets (an epoll descriptor can itself be watched), and they share one buffer.
 """
 
 import os
@@ -24,12 +23,12 @@ from portofcall.relay.direct_write import direct_write
 from portofcall.relay.interfaces import IEndTransport, IStreamTransport
 
 _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
-#: How much is read at a time, at most: while all of it goes on at once, and while it has to wait.
+#: The most that is read at a time: while all of it can be passed on at once, and while it has to wait.
 _BULK_READ_BYTES = 256 * KiB
 _READ_BYTES = 64 * KiB
-#: After this the reactor has its turn again, however much there is to read.
+#: After this the reactor gets its turn, however much there is to read.
 _TURN_SECONDS = 1e-3
-#: How many sockets are read before others are asked for again.
+#: The most sockets to read before polling again.
 _MOST_EVENTS = 256
 
 Received = Callable[[memoryview], None]
@@ -37,14 +36,14 @@ Received = Callable[[memoryview], None]
 
 @implementer(IReadDescriptor)
 class Readiness:
-    """Watches sockets, and says when one can be read.
+    """Watches sockets, and reports when one is readable.
 
     Args:
-        reactor: watches this. One that can't watch descriptors is never asked to; see `available`.
+        reactor: watches this object, if it can watch descriptors; see `available`.
 
     Attributes:
-        available: whether sockets can be watched here.
-        buffer: what is read lies here, until something else is.
+        available: whether sockets can be watched.
+        buffer: holds the bytes of the latest read, until the next.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -57,7 +56,7 @@ class Readiness:
         self._poll_on = BusyPoll(self._poll, now=monotonic, pays=self.available and _processors() > 1)
 
     def watch(self, descriptor: int, readable: Callable[[int], None]) -> None:
-        """Call ``readable``, which raises nothing, with epoll's event each time a socket can be read."""
+        """Call ``readable``, which raises nothing, with epoll's event each time a socket is readable."""
         if self._epoll is None:
             self._epoll = select.epoll()
         if not self._readable:
@@ -66,7 +65,7 @@ class Readiness:
         self._epoll.register(descriptor, _READABLE)
 
     def forget(self, descriptor: int, *, closed: bool = False) -> None:
-        """Watch a socket no more. One that is closed is gone from epoll already."""
+        """Stop watching a socket. A closed one is no longer in epoll."""
         del self._readable[descriptor]
         if self._epoll is not None and not closed:
             self._epoll.unregister(descriptor)
@@ -76,11 +75,11 @@ class Readiness:
     # The reactor calls these
 
     def fileno(self) -> int:
-        """Tell what the reactor has to watch."""
+        """Return the descriptor for the reactor to watch."""
         return -1 if self._epoll is None else self._epoll.fileno()
 
     def doRead(self) -> None:
-        """Let everybody read whose socket can be read."""
+        """Read every readable socket."""
         readable = self._readable
         turn_ends = self._now() + _TURN_SECONDS
         events = self._poll()
@@ -95,26 +94,26 @@ class Readiness:
         return self._epoll.poll(0, _MOST_EVENTS)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Do nothing: the reactor has stopped for good."""
+        """Do nothing: the reactor has stopped."""
 
     def logPrefix(self) -> str:
-        """Name this for Twisted's log."""
+        """Return a name for Twisted's log."""
         return "portofcall"
 
 
 class DirectRead:
-    """Stands before a transport, and reads its socket while that is open and well.
+    """Wraps a transport, and reads its socket while that is open and without error.
 
-    What it can't read it leaves to the transport, which finds out why, and has the last word.
+    The end of the stream and most errors are left to the transport, which handles them as usual.
 
     Args:
-        transport: takes everything else.
+        transport: gets all other calls.
         connection: Twisted's transport, with nothing between it and its protocol.
-        readiness: says when to read.
-        received: takes what was read, each time. It lies in a buffer that is overwritten afterwards.
+        readiness: reports when to read.
+        received: gets the bytes of each read, in a buffer that is overwritten afterwards.
 
     Attributes:
-        reads_bulk: whether to read as much as there is; otherwise less at a time, as nobody waits for it.
+        reads_bulk: whether to read as much at a time as there is; see `ISource`.
     """
 
     _log = Logger()
@@ -141,14 +140,14 @@ class DirectRead:
         return getattr(self._transport, name)
 
     def pauseProducing(self) -> None:
-        """Read no more for now (`IPushProducer`)."""
+        """Stop reading (`IPushProducer`)."""
         if self._left_to_transport:
             self._transport.pauseProducing()
         else:
             self._unwatch()
 
     def resumeProducing(self) -> None:
-        """Read (`IPushProducer`)."""
+        """Start reading (`IPushProducer`)."""
         if self._left_to_transport:
             self._transport.resumeProducing()
         elif not self._watched and self._connection.connected and not self._connection.disconnecting:
@@ -156,7 +155,7 @@ class DirectRead:
             self._readiness.watch(self._descriptor, self._readable)
 
     def loseConnection(self) -> None:
-        """Close once all that was written is out (`ITransport`); till then the transport reads."""
+        """Close after everything that was written (`ITransport`); until then the transport reads."""
         self._leave_to_transport()
         self._transport.loseConnection()
 
@@ -166,13 +165,13 @@ class DirectRead:
         self._transport.abortConnection()
 
     def closed(self) -> None:
-        """Take note that the transport has closed its socket."""
+        """Note that the transport has closed its socket."""
         self._left_to_transport = True
         self._unwatch(closed=True)
 
     def _readable(self, event: int) -> None:
         if event != _READABLE:
-            # An error, or the end of both directions.
+            # An error, or both directions have ended.
             self._leave_to_transport()
             self._transport.resumeProducing()
             return
@@ -181,7 +180,7 @@ class DirectRead:
         except BlockingIOError:
             return
         except OSError:
-            # To ask the socket again would tell the transport that the connection was closed well.
+            # A second read by the transport would look like a clean end.
             self._connection.connectionLost(Failure(ConnectionLost("Connection lost")))
             return
         if not size:
@@ -190,9 +189,9 @@ class DirectRead:
             return
         try:
             self._received(self._buffer[:size])
-        except Exception:  # noqa: BLE001 - as the reactor: whatever it is, it ends this connection only
+        except Exception:  # noqa: BLE001 - as in the reactor, it ends this connection only
             failure = Failure()
-            self._log.failure("could not take what was received", failure)
+            self._log.failure("could not process received bytes", failure)
             self._connection.connectionLost(failure)
 
     def _leave_to_transport(self) -> None:
@@ -206,17 +205,17 @@ class DirectRead:
 
 
 def direct_transport(transport: IStreamTransport, readiness: Readiness, received: Received) -> IEndTransport:
-    """Make a transport that sends at once and is read at once, as far as it can be.
+    """Wrap a transport so that it sends and reads directly where possible.
 
     Args:
-        transport: connected; its protocol takes what it reads, wherever it reads by itself. What is queued in
-            it already has to be followed by a write before a producer is registered.
+        transport: connected; its protocol gets whatever the transport still reads itself. If data is queued
+            in it, write before registering a producer, or later direct writes may overtake it.
         readiness: of the same reactor.
-        received: takes what is read at once. `resumeProducing` begins to read.
+        received: gets the bytes that are read directly. `resumeProducing` starts reading.
 
     Returns:
-        The same, with what is before it if it is a plain socket's, and nothing (TLS, the PROXY protocol) is
-        in between; in any case one that copies what it has to keep.
+        The transport with a `DirectRead` around it for a plain socket with nothing (TLS, the PROXY protocol)
+        in between, and in any case one that copies the bytes that it keeps.
     """
     sending = direct_write(transport)
     if readiness.available and isinstance(transport, Connection) and not transport.TLS:
@@ -225,5 +224,5 @@ def direct_transport(transport: IStreamTransport, readiness: Readiness, received
 
 
 def _processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))

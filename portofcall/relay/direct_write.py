@@ -1,8 +1,8 @@
-"""Send at once what the socket takes, and leave only the rest to the reactor.
+"""Send to the socket at once, and leave only the rest to the reactor.
 
-A transport's ``write`` queues: it asks the reactor to be told when the socket is writable, waits for its
-turn, and sends then. For a socket that is writable, which it mostly is, that is two system calls and a turn
-of the reactor for each message.
+A transport's ``write`` queues: it has the reactor watch the socket, and sends when that is writable. For a
+socket that is writable already, as it mostly is, that costs two system calls and a turn of the reactor per
+message.
 """
 
 import socket
@@ -17,20 +17,20 @@ from zope.interface import implementer
 from portofcall.limits.values import KiB
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 
-#: How much may wait in the transport before its producer is paused; what Twisted's own transports take.
+#: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
 _BUFFER_BYTES = 64 * KiB
 
 
 def direct_write(transport: IStreamTransport) -> IEndTransport:
-    """Make a transport that sends at once.
+    """Wrap a transport so that it sends at once.
 
     Args:
-        transport: connected. What is queued in it already has to be followed by a write before a producer is
-            registered, so that nothing overtakes it.
+        transport: connected. If data is queued in it, write before registering a producer, or later direct
+            writes may overtake it.
 
     Returns:
-        The same, with a `DirectWrite` before it if it is a plain socket's; otherwise (TLS, a wrapper that
-        does something with what is written, or no socket at all) with a `_QueuedWrite`.
+        The transport with a `DirectWrite` around it for a plain socket; otherwise (TLS, a wrapper that
+        changes what is written, or no socket at all) with a `_QueuedWrite`.
     """
     below: Any = transport
     while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
@@ -41,7 +41,7 @@ def direct_write(transport: IStreamTransport) -> IEndTransport:
 
 
 class _QueuedWrite:
-    """Stands before a transport that keeps what it is given: it gets bytes of its own.
+    """Wraps a transport that keeps what is written: it gets a copy.
 
     Attributes: see `IEndTransport`.
     """
@@ -63,17 +63,16 @@ class _QueuedWrite:
         self._transport.write(b"".join(pieces))
 
     def closed(self) -> None:
-        """Do nothing: the transport is the one that reads, and knows."""
+        """Do nothing: the transport reads, and notices by itself."""
 
 
 class DirectWrite(_QueuedWrite):
-    """Stands before a plain socket's transport: `write` goes to the socket while nothing is queued.
+    """Wraps a plain socket's transport: `write` goes to the socket while nothing is queued.
 
-    To know when that is, it is the transport's pull producer, which is asked for more each time all has been
-    sent. To its own producer, a push producer, it behaves as the transport would. Everything else is the
-    transport's.
+    It notices when the queue is empty by being the transport's pull producer, which is asked for more each
+    time everything has been sent. Its own producer, a push producer, sees no difference from the transport.
 
-    Once the producer is unregistered nobody tells any more when all has been sent: from then on it queues.
+    Once that producer is unregistered, an empty queue is no longer noticed: from then on it queues.
     """
 
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
@@ -85,12 +84,12 @@ class DirectWrite(_QueuedWrite):
         self._direct = False
 
     def write(self, data: Buffer) -> None:
-        """Send ``data``, or what of it the socket takes, and queue the rest (`ITransport`)."""
+        """Send as much of ``data`` as the socket takes, and queue the rest (`ITransport`)."""
         if self._direct and not self.queued_bytes:
             try:
                 sent = self._send(data)
             except OSError:
-                # Not now, or never again: the transport will find out which.
+                # Not now, or never again: the transport finds out which.
                 sent = 0
             if sent == len(data):
                 return
@@ -119,13 +118,13 @@ class DirectWrite(_QueuedWrite):
             raise RuntimeError("takes one producer, and a push producer")
         self._producer = cast(IPushProducer, producer)
         queued_bytes = self.queued_bytes
-        # This asks for bytes at once, whatever is queued.
+        # This calls `_drained` at once, although bytes may be queued.
         self._transport.registerProducer(_Drained(self), False)
         self.queued_bytes = queued_bytes
         self._direct = True
 
     def unregisterProducer(self) -> None:
-        """Let the producer go, so that the transport can close (`IConsumer`)."""
+        """Release the producer, so that the transport can close (`IConsumer`)."""
         if self._producer is not None:
             self._producer = None
             self._direct = False
@@ -153,7 +152,7 @@ class DirectWrite(_QueuedWrite):
 
 @implementer(IPullProducer)
 class _Drained:
-    """Tells a `DirectWrite` when its transport has sent everything, and when that is gone."""
+    """Reports to a `DirectWrite` that its transport has sent everything, or is gone."""
 
     def __init__(self, owner: DirectWrite) -> None:
         self.resumeProducing = owner._drained

@@ -1,4 +1,4 @@
-"""What the parts of a tunnel are to each other."""
+"""Interfaces between a tunnel and its ends."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -6,30 +6,30 @@ from typing import Protocol
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
 
-#: Bytes: those of a `memoryview` are good until the call that they are given to returns.
+#: Bytes. A `memoryview` is valid only until the call that it is passed to returns.
 Buffer = bytes | memoryview
 
 
 class IStreamTransport(ITCPTransport, IPushProducer, IConsumer):
-    """What Twisted's transports over TCP and TLS are all of."""
+    """What every Twisted TCP or TLS transport provides."""
 
 
 class ISource(IPushProducer):
     """Where the bytes of one direction of a tunnel come from.
 
     Attributes:
-        reads_bulk: set by whoever takes the bytes: whether all that can be read at a time can go on at once.
-            Otherwise they wait in memory, and less at a time is better.
+        reads_bulk: set by the consumer: whether to read as much at a time as there is. While bytes have to
+            wait in memory, less is better.
     """
 
     reads_bulk: bool
 
 
 class ISink(IConsumer):
-    """Where the bytes of one direction of a tunnel go. It copies what it keeps of what is written.
+    """Where the bytes of one direction of a tunnel go. It copies the bytes that it keeps.
 
     Attributes:
-        queued_bytes: how much of what was written may still wait in it; 0 if it does not know.
+        queued_bytes: how many of the bytes written may still wait in it; 0 if that is unknown.
     """
 
     queued_bytes: int
@@ -48,52 +48,52 @@ class IEndTransport(IStreamTransport, ISource, ISink):
         """Send the pieces as one."""
 
     def closed() -> None:
-        """Take note that the connection is over."""
+        """Note that the connection is over."""
 
 
 class IClientEnd(ISource, ISink):
-    """The WebSocket end of a tunnel, as the tunnel sees it.
+    """The WebSocket end of a tunnel, as seen by the tunnel.
 
-    As `ISink` it takes bytes for the client and sends them as messages; as `ISource` it stops and starts
-    reading what the client sends. It reports to a `ClientEvents`.
+    As `ISink` it takes bytes for the client and sends them as messages; as `ISource` it pauses and resumes
+    reading from the client. It reports to a `ClientEvents`.
     """
 
     def close(code: int, reason: str) -> None:  # noqa: N805
-        """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
+        """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""
 
     def drop() -> None:
-        """Close the connection once all that was written is out."""
+        """Close the connection after everything that was written."""
 
     def abort() -> None:
         """Reset the connection now."""
 
 
 class ClientEvents(Protocol):
-    """What a client's end reports."""
+    """Events of a client's end."""
 
     @property
     def client_sent(self) -> Callable[[Buffer], None]:
-        """The client sent these bytes, which may be overwritten once this returns."""
+        """The client sent these bytes; they may be overwritten once this returns."""
 
     def client_closed(self) -> None:
-        """The client sent a Close frame. Its end answers that by itself."""
+        """The client sent a Close frame. Its end replies by itself."""
 
     def client_failed(self, what: str) -> None:
-        """The client broke the protocol. Its end has sent the Close frame for that."""
+        """The client broke the protocol. Its end has sent the Close frame."""
 
     def client_lost(self) -> None:
         """The client's connection is gone. Reported once, last."""
 
 
 class BackendEvents(Protocol):
-    """What a backend's end reports."""
+    """Events of a backend's end."""
 
     @property
     def backend_sent(self) -> Callable[[Buffer], None]:
-        """The backend sent these bytes, which may be overwritten once this returns."""
+        """The backend sent these bytes; they may be overwritten once this returns."""
 
     def backend_ended(self) -> None:
         """The backend will send no more (FIN). It may still read."""
 
     def backend_lost(self, reason: Failure) -> None:
-        """The backend's connection is gone, whoever ended it. Reported once, last."""
+        """The backend's connection is gone, whichever side ended it. Reported once, last."""

@@ -1,4 +1,4 @@
-"""How long to wait for a peer that may have stopped."""
+"""A timer for peers that may have stalled."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
 class StallTimer:
-    """Waits, and gives up when nothing has moved for a whole waiting time.
+    """Waits as long as there is progress, and gives up after a whole period without any.
 
     Args:
         clock: keeps the time.
-        progress: tells how far things have come; any change of it counts.
-        give_up: called when the time is over and that has not changed.
+        progress: returns a count; any change of it is progress.
+        give_up: called at the end of a period in which the count has not changed.
     """
 
     def __init__(
@@ -24,13 +24,13 @@ class StallTimer:
         self._timer: IDelayedCall | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait from now on, whatever was waited for before."""
+        """Start a period of this length now, instead of any earlier one."""
         self.stop()
         self._seen = self._progress()
         self._timer = self._clock.callLater(seconds, self._expire, seconds)
 
     def stop(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()

@@ -1,4 +1,4 @@
-"""A tunnel: one WebSocket client and one TCP backend, and everything that both have to agree on."""
+"""A tunnel between one WebSocket client and one TCP backend."""
 
 from collections.abc import Callable
 from typing import cast
@@ -56,7 +56,7 @@ class Tunnel:
         ends.to_client.done.addCallback(lambda _: self._happens(Event.CLIENT_HAS_ALL))
         for chain in (ends.to_backend, ends.to_client):
             chain.done.addErrback(self._chain_broke)
-        # What comes from one end is just what is to be written to the other: a call less for each piece.
+        # What one end reports is written to the other as it is: one call less for each piece.
         self.client_sent: Callable[[Buffer], None] = ends.to_backend.write
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
         self._timer = StallTimer(
@@ -89,11 +89,11 @@ class Tunnel:
     # What the client's end reports
 
     def client_closed(self) -> None:
-        """The client sent a Close frame. Its end answers that by itself."""
+        """The client sent a Close frame. Its end replies by itself."""
         self._happens(Event.CLIENT_CLOSED, "the client closed")
 
     def client_failed(self, what: str) -> None:
-        """The client broke the protocol. Its end has sent the Close frame for that."""
+        """The client broke the protocol. Its end has sent the Close frame."""
         self._happens(Event.CLIENT_FAILED, f"the client broke the protocol: {what}")
 
     def client_lost(self) -> None:

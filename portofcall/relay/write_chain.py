@@ -1,4 +1,4 @@
-"""Writes to one transport, in order and bounded: one direction of a tunnel."""
+"""One direction of a tunnel: writes to one transport, in order and bounded."""
 
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class WriteChain:
     Contract: bytes reach the sink in the order in which they were written here, each once. While the sink
     takes them they go straight through. While it does not (it is not open yet, or its transport has called
     `pauseProducing`) they wait here; once more than ``high_water_bytes`` wait, here and in the sink, the
-    source is paused, and once all that waits here has been handed over it is resumed.
+    source is paused, and once everything that waits here has been handed over it is resumed.
 
     One `Deferred`, as old as the chain, keeps the order: each time the sink stops taking bytes two links are
     added to it, *wait until it takes them again* and *hand over what waits*. The first pair waits for the
@@ -36,12 +36,12 @@ class WriteChain:
         high_water_bytes: see `portofcall.limits.values.Limits`.
 
     Attributes:
-        done: fires exactly once: with None when, after `finish`, all has been handed over and the sink's
-            transport is not backed up; with `CancelledError` when the chain was abandoned; with the sink's
-            own failure when that could not take a write.
-        waiting_bytes: what waits here now.
-        passed_bytes: what has been handed to the sink since the start.
-        dropped_bytes: what was written here and will never reach the sink.
+        done: fires exactly once: with None when, after `finish`, everything has been handed over and the
+            sink's transport is not backed up; with `CancelledError` when the chain was abandoned; with the
+            sink's failure when a write failed.
+        waiting_bytes: how many bytes wait here.
+        passed_bytes: how many have been handed to the sink.
+        dropped_bytes: how many were written here and will never reach the sink.
     """
 
     def __init__(self, *, high_water_bytes: int) -> None:
@@ -63,13 +63,13 @@ class WriteChain:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing more will be written, but not all has been taken yet."""
+        """Whether nothing more will be written, but something still has to be handed over."""
         return self._finishing and not self.done.called
 
     # The two ends
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Take ``producer`` as the source that is paused while too much waits (`IConsumer`)."""
+        """Set the source, which is paused while too much waits (`IConsumer`)."""
         if not streaming or self._source is not None:
             raise RuntimeError("a WriteChain takes one producer, and a push producer")
         self._source = cast(ISource, producer)
@@ -77,14 +77,14 @@ class WriteChain:
         self._balance()
 
     def unregisterProducer(self) -> None:
-        """Let the source go, and let it run (`IConsumer`)."""
+        """Release the source, and resume it (`IConsumer`)."""
         source, self._source = self._source, None
         if source is not None and self._source_paused:
             self._source_paused = False
             source.resumeProducing()
 
     def open(self, sink: ISink) -> None:
-        """Take ``sink`` as the place where the bytes go, and hand over what waits."""
+        """Set the sink, and hand over what waits."""
         if not self.done.called:
             self._sink = sink
             sink.registerProducer(self, True)
@@ -105,17 +105,17 @@ class WriteChain:
             self._balance()
 
     def finish(self) -> None:
-        """Say that nothing more will be written, so that `done` fires when everything has been taken."""
+        """Note that nothing more will be written: `done` fires once everything has been handed over."""
         self._finishing = True
         self._settle()
 
     def flush(self) -> None:
-        """Hand over at once what waits, even to a sink that has asked for a pause."""
+        """Hand over what waits at once, even to a paused sink."""
         while self._waiting and self._sink is not None:
             self._pass_one()
 
     def abandon(self) -> None:
-        """Forget what waits, and take nothing more. The source is let run, so that it can see its end."""
+        """Drop what waits, and all later writes. The source is resumed, so that its end is noticed."""
         if not self.done.called:
             self._release()
             self.done.cancel()
@@ -140,7 +140,7 @@ class WriteChain:
             gate.callback(None)
 
     def stopProducing(self) -> None:
-        """Take note that the sink is gone. The tunnel hears of it from the sink's end."""
+        """Note that the sink is gone. Its end reports that to the tunnel."""
         self.abandon()
 
     # Inside
@@ -198,7 +198,7 @@ class WriteChain:
             self.done.errback(failure)
 
     def _release(self) -> None:
-        """Let go of both ends and of what waits, so that nothing of a closed tunnel is kept alive."""
+        """Release both ends and what waits, so that nothing of a closed tunnel is kept alive."""
         self._waiting.clear()
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0

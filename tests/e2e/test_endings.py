@@ -25,7 +25,7 @@ QUEUED = 4 * MiB
 
 
 def send_until_lost(server: Backend) -> None:
-    """Send `backends.stream` for ever, counting what the kernel takes, until the connection is lost."""
+    """Send `backends.stream` endlessly, counting what the kernel takes, until the connection is lost."""
     with contextlib.suppress(ConnectionError):
         while True:
             for start in range(0, len(BLOCK), 65536):
@@ -35,11 +35,11 @@ def send_until_lost(server: Backend) -> None:
 
 
 def is_prefix(data: bytes) -> bool:
-    """Tell whether ``data`` is how `backends.stream` begins."""
+    """Return whether `backends.stream` starts with ``data``."""
     return data == b"".join(itertools.repeat(BLOCK, len(data) // len(BLOCK) + 1))[: len(data)]
 
 
-def test_client_that_leaves_while_the_backend_is_stuck_has_sent_all(gateway: GatewayProcess) -> None:
+def test_client_that_leaves_while_the_backend_is_stuck_has_sent_everything(gateway: GatewayProcess) -> None:
     """It sends, closes, and hangs up before the backend reads a byte; the backend gets it all, and FIN."""
     with backend(wait_and_receive) as server:
         with WebSocketClient(gateway.port, server.query) as client:
@@ -70,8 +70,8 @@ def test_what_follows_a_close_frame_is_not_delivered(gateway: GatewayProcess) ->
     assert server.received == len(b"before")
 
 
-def test_reset_is_told_within_a_second_of_it(gateway: GatewayProcess) -> None:
-    """A client that has read everything hears of it at once."""
+def test_reset_is_reported_within_a_second(gateway: GatewayProcess) -> None:
+    """A client that has read everything gets its Close frame at once."""
     reset_at: list[float] = []
 
     def send_and_reset(server: Backend) -> None:
@@ -112,7 +112,7 @@ def test_reset_while_the_client_is_stuck_leaves_a_prefix(tmp_path: Path, client_
     assert is_prefix(data)
 
 
-def test_client_that_leaves_a_long_echo_unread_has_sent_all(tmp_path: Path) -> None:
+def test_client_that_leaves_a_long_echo_unread_has_sent_everything(tmp_path: Path) -> None:
     """More than all buffers on the way back can hold: what comes back after the Close frame is dropped."""
     size = 2 * HIGH_WATER
     with gateway_process(tmp_path, *LOOPBACK, "--high-water", str(HIGH_WATER)) as gateway:
@@ -171,7 +171,7 @@ def test_sigterm_delivers_what_waits_for_a_slow_backend(tmp_path: Path) -> None:
 
 
 def test_sigterm_during_a_dial_does_not_wait_for_it(tmp_path: Path) -> None:
-    """The client is told 1001, long before the connection would time out."""
+    """The client gets Close 1001, long before the connection would time out."""
     with gateway_process(tmp_path, *LOOPBACK, "--connect-timeout", "30") as gateway:
         with silent_port() as port, WebSocketClient(gateway.port, f"host=127.0.0.1&port={port}") as client:
             began = time.monotonic()
@@ -183,10 +183,10 @@ def test_sigterm_during_a_dial_does_not_wait_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stuck", ["client", "backend"])
-def test_sigterm_does_not_wait_for_ever(
+def test_sigterm_does_not_wait_endlessly(
     tmp_path: Path, stuck: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """A peer that never reads again is given up after half a minute."""
+    """A peer that never reads again is reset after half a minute."""
 
     with gateway_process(tmp_path, *LOOPBACK) as gateway:
         serve = send_until_lost if stuck == "client" else wait_and_receive
@@ -216,7 +216,7 @@ def _send_messages_until_lost(client: WebSocketClient) -> None:
 
 
 def test_refused_upgrade_leaves_no_connection(gateway: GatewayProcess) -> None:
-    """A blocked target is never dialled: its listener sees nobody."""
+    """A blocked target is never dialled: its listener sees no connection."""
     with socket.create_server(("127.0.0.2", 0)) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]

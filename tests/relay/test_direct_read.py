@@ -1,4 +1,4 @@
-"""Sockets are read at once, as far as they are well; the rest is their transport's business."""
+"""Sockets are read directly while they are open and without error; the rest is left to their transports."""
 
 import socket
 import struct
@@ -67,7 +67,7 @@ class FakeReactor:
         self.later.append((call, arguments))
 
     def turn(self) -> None:
-        """Let everybody read once, as a reactor does."""
+        """Let every reader read once, as a reactor does."""
         for reader in list(self.readers):
             why = reader.doRead()
             if why is not None:
@@ -79,7 +79,7 @@ class FakeReactor:
 
 
 class Listener(Protocol):
-    """Writes down what it receives, and how that ends.
+    """Records what it receives, and how that ends.
 
     Attributes:
         then: called after each read.
@@ -134,7 +134,7 @@ class Line:
 
 
 class Station:
-    """Lines that one reactor and one readiness care for."""
+    """Lines that share one reactor and one readiness."""
 
     def __init__(self) -> None:
         self.reactor = FakeReactor()
@@ -146,7 +146,7 @@ class Station:
         return self.lines[-1]
 
     def until(self, holds: Any) -> None:
-        """Turn the reactor until this holds; loopback is quick, but not at once."""
+        """Turn the reactor until this holds; loopback is quick, but not instant."""
         deadline = time.monotonic() + DEADLINE
         while not holds():
             assert time.monotonic() < deadline, "it does not come to hold"
@@ -168,7 +168,7 @@ def test_it_is_what_a_reactor_can_watch(station: Station) -> None:
 
 
 def test_bytes_are_received_without_the_transport(station: Station) -> None:
-    """As a view of the buffer that all share."""
+    """As a view of the shared buffer."""
     line = station.line()
     line.peer.sendall(b"hello")
     station.until(lambda: line.listener.received == b"hello")
@@ -186,7 +186,7 @@ def test_many_sockets_are_read_in_one_turn(station: Station) -> None:
 
 
 def test_paused_is_not_read(station: Station) -> None:
-    """Until it is resumed; twice is once."""
+    """Until it is resumed; doing either twice has no further effect."""
     quiet, other = station.line(), station.line()
     quiet.listener.direct.pauseProducing()
     quiet.listener.direct.pauseProducing()
@@ -200,7 +200,7 @@ def test_paused_is_not_read(station: Station) -> None:
 
 
 def test_pause_in_the_middle_of_a_turn_holds_at_once(station: Station) -> None:
-    """Another socket that was ready in the same turn is not read any more."""
+    """Another socket that was ready in the same turn is not read."""
     lines = one, two = station.line(), station.line()
     one.listener.then = two.listener.direct.pauseProducing
     two.listener.then = one.listener.direct.pauseProducing
@@ -262,7 +262,7 @@ def test_reset_that_only_reading_shows_is_told_from_an_end(station: Station) -> 
 
 
 def test_event_with_nothing_to_read_is_passed_over(station: Station) -> None:
-    """One that was meant for a socket before, with the same number."""
+    """An event for an earlier socket with the same number."""
     line = station.line()
     station.readiness._readable[line.connection.fileno()](1)
     assert line.listener.end is None
@@ -285,7 +285,7 @@ def test_error_of_a_receiver_ends_its_connection_only(station: Station) -> None:
     finally:
         globalLogPublisher.removeObserver(observer)
     assert broken.listener.end is ZeroDivisionError
-    assert any("could not take" in str(event.get("log_format")) for event in logged)
+    assert any("could not process" in str(event.get("log_format")) for event in logged)
 
 
 def test_abort_stops_reading_at_once(station: Station) -> None:
@@ -299,7 +299,7 @@ def test_abort_stops_reading_at_once(station: Station) -> None:
 
 
 def test_reactor_watches_nothing_when_there_is_nothing_to_watch(station: Station) -> None:
-    """Whatever was before; and everything works again after that."""
+    """Whatever happened before; and everything works again afterwards."""
     assert station.reactor.readers == []
     for _ in range(3):
         line = station.line()
@@ -328,7 +328,7 @@ def test_turn_ends_however_much_there_is_to_read(station: Station) -> None:
 
 
 def test_only_plain_sockets_are_read_at_once() -> None:
-    """TLS has to decrypt first, and a fake has no socket: these are read by their transports."""
+    """TLS has to decrypt first, and a fake has no socket: their transports read."""
     transport: Any = FakeTransport()
     readiness = Readiness(FakeReactor())
     made = direct_transport(transport, readiness, lambda data: None)
@@ -342,5 +342,5 @@ def test_only_plain_sockets_are_read_at_once() -> None:
 
 
 def test_reactor_that_can_watch_nothing_is_not_asked_to() -> None:
-    """IOCP, and what tests use."""
+    """Such as IOCP, and those of tests."""
     assert not Readiness(object()).available

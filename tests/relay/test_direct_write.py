@@ -1,4 +1,4 @@
-"""What is sent at once arrives as if it had been queued: in order, once, no faster than it is read."""
+"""Direct writes arrive like queued ones: in order, once, no faster than they are read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +41,7 @@ class Wire:
 
 
 class Queue:
-    """A transport as Twisted's are to a pull producer: it asks for more whenever all has been sent."""
+    """A transport that treats a pull producer as Twisted's do: it asks for more once all has been sent."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -110,14 +110,14 @@ def test_rest_is_queued_and_nothing_overtakes_it() -> None:
 
 @pytest.mark.parametrize("take", [0, None])
 def test_socket_that_takes_nothing_leaves_it_to_the_transport(take: int | None) -> None:
-    """Which finds out whether it is busy or broken."""
+    """The transport finds out whether the socket is busy or broken."""
     now, wire, _ = make([take])
     now.write(b"12345")
     assert (wire.sent, wire.transport.queued) == (b"", b"12345")
 
 
 def test_what_was_queued_before_goes_first() -> None:
-    """The answer to the handshake, for one."""
+    """The response to the handshake, for example."""
     wire = Wire([])
     now: Any = DirectWrite(wire.transport, wire)  # type: ignore[arg-type]
     now.write(b"first ")
@@ -129,7 +129,7 @@ def test_what_was_queued_before_goes_first() -> None:
 
 
 def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
-    """As the transport itself would do it."""
+    """As the transport itself would."""
     now, wire, source = make([0])
     now.write(bytes(64 * KiB))
     assert not source.paused
@@ -142,7 +142,7 @@ def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
 
 
 def test_after_the_producer_is_gone_it_queues_and_can_close() -> None:
-    """Nobody would tell when all has been sent."""
+    """An empty queue would not be noticed any more."""
     now, wire, _ = make([1])
     now.write(b"12")
     now.unregisterProducer()
@@ -170,7 +170,7 @@ def test_lost_connection_stops_the_producer() -> None:
 
 
 def test_one_push_producer_is_taken() -> None:
-    """Anything else is a mistake in the program."""
+    """Anything else is a programming error."""
     now, _, source = make([])
     with pytest.raises(RuntimeError):
         now.registerProducer(source, True)

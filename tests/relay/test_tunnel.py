@@ -1,4 +1,4 @@
-"""A tunnel decides what becomes of one end when something happens at the other."""
+"""What happens at one end of a tunnel decides what is done at the other."""
 
 from collections.abc import Callable
 
@@ -21,12 +21,12 @@ LOST = Failure(ConnectionLost())
 
 
 def test_fakes_are_like_the_real_ends() -> None:
-    """The fake client provides the interface that the real one does."""
+    """The fake client provides the same interface as the real one."""
     assert verifyObject(IClientEnd, FakeClient())
 
 
 def test_bytes_go_both_ways() -> None:
-    """What the one sends reaches the other, in order."""
+    """What one end sends reaches the other, in order."""
     rig = TunnelRig()
     rig.tunnel.client_sent(b"hello ")
     rig.tunnel.client_sent(b"backend")
@@ -52,7 +52,7 @@ def test_bytes_sent_during_the_dial_arrive_first() -> None:
 
 
 def test_client_is_paused_while_the_dial_takes_long() -> None:
-    """No more than the high-water mark waits for a backend that does not answer yet."""
+    """No more than the high-water mark waits for a backend that has not accepted yet."""
     rig = TunnelRig(dialed=False)
     rig.tunnel.client_sent(bytes(256 * KiB))
     assert not rig.client.paused
@@ -65,7 +65,7 @@ def test_client_is_paused_while_the_dial_takes_long() -> None:
 
 
 def test_slow_client_pauses_the_backend_past_the_high_water_mark() -> None:
-    """Reading from TCP stops when too much waits for the WebSocket, and goes on after the drain."""
+    """Reading from TCP stops when too much waits for the WebSocket, and resumes after the drain."""
     rig = TunnelRig()
     rig.backend.dataReceived(bytes(64 * KiB + 1))
     assert rig.client.producer_paused, "the WebSocket's transport is backed up"
@@ -81,7 +81,7 @@ def test_slow_client_pauses_the_backend_past_the_high_water_mark() -> None:
 
 
 def test_slow_backend_pauses_the_client_past_the_high_water_mark() -> None:
-    """A client is never cut off for being fast: it is paused, and goes on after the drain."""
+    """A client is never cut off for being fast: it is paused, and resumed after the drain."""
     rig = TunnelRig()
     rig.tunnel.client_sent(bytes(64 * KiB + 1))
     rig.tunnel.client_sent(bytes(256 * KiB))
@@ -94,7 +94,7 @@ def test_slow_backend_pauses_the_client_past_the_high_water_mark() -> None:
     assert not rig.client.paused
 
 
-def test_client_that_closes_leaves_all_it_sent() -> None:
+def test_client_that_closes_leaves_everything_it_sent() -> None:
     """FIN goes to the backend after everything else, and only then."""
     rig = TunnelRig()
     rig.tunnel.client_sent(bytes(70 * KiB))
@@ -121,7 +121,7 @@ def test_what_a_backend_sends_to_a_closed_client_is_read_and_dropped() -> None:
     rig.tunnel.client_sent(bytes(70 * KiB))
     rig.client_leaves()
     assert not rig.transport.paused
-    rig.backend.dataReceived(b"nobody hears this")
+    rig.backend.dataReceived(b"no one reads this")
     assert rig.tunnel.to_client.dropped_bytes == 300 * KiB + 17
 
 
@@ -137,14 +137,14 @@ def test_client_that_sends_and_closes_during_the_dial_is_still_served() -> None:
 
 @pytest.mark.parametrize("leave", [TunnelRig.client_leaves, lambda rig: rig.tunnel.client_lost()])
 def test_client_that_leaves_during_the_dial_ends_the_dial(leave: Callable[[TunnelRig], None]) -> None:
-    """Nobody dials for a client that is gone and has sent nothing."""
+    """Nothing is dialled for a client that is gone and has sent nothing."""
     rig = TunnelRig(dialed=False)
     leave(rig)
     rig.assert_closed()
     assert rig.dialing.called, "it was cancelled"
 
 
-def test_backend_that_closes_leaves_all_it_sent() -> None:
+def test_backend_that_closes_leaves_everything_it_sent() -> None:
     """Close 1000 goes to the client after everything else, and only then."""
     rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
@@ -174,7 +174,7 @@ def test_client_may_go_on_sending_to_a_backend_that_has_only_half_closed() -> No
 
 
 def test_backend_that_resets_gives_a_prefix_and_1011_without_waiting() -> None:
-    """The client gets what arrived before the reset, then the bad news, however slow it is."""
+    """The client gets what arrived before the reset, then the Close frame, however slow it is."""
     rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(b"last words")
@@ -185,7 +185,7 @@ def test_backend_that_resets_gives_a_prefix_and_1011_without_waiting() -> None:
     rig.assert_closed()
 
 
-def test_client_that_vanishes_resets_the_backend() -> None:
+def test_client_that_disconnects_without_a_close_frame_resets_the_backend() -> None:
     """Without a Close frame the stream may be cut short, and the backend must be able to tell."""
     rig = TunnelRig()
     rig.tunnel.client_sent(bytes(100 * KiB))
@@ -197,10 +197,13 @@ def test_client_that_vanishes_resets_the_backend() -> None:
 
 
 def test_client_that_breaks_the_protocol_resets_the_backend() -> None:
-    """Its end has told it why; nothing more is delivered on either side."""
+    """Its end has sent it the reason; nothing more is delivered on either side."""
     rig = TunnelRig()
+    rig.tunnel.client_sent(b"valid")
     rig.tunnel.client_failed("unmasked frame")
     assert rig.transport.log[-1] == "reset"
+    rig.tunnel.client_sent(b"after the failure")
+    assert rig.transport.buffer == b"valid"
     rig.backend.dataReceived(b"x")
     assert rig.client.buffer == b""
     rig.backend.connectionLost(DONE)
@@ -220,15 +223,15 @@ def test_failed_dial_closes_with_its_code_and_reason() -> None:
     assert rig.tunnel.to_backend.dropped_bytes == 15
 
 
-def test_unforeseen_error_of_a_dial_closes_with_1011_and_is_logged(logged: list[str]) -> None:
-    """Nothing is swallowed: the client gets a code, the operator a traceback."""
+def test_unexpected_error_of_a_dial_closes_with_1011_and_is_logged(logged: list[str]) -> None:
+    """The client gets a code, the operator a traceback."""
     rig = TunnelRig(dialed=False)
-    rig.dialing.errback(ZeroDivisionError("who would have thought"))
+    rig.dialing.errback(ZeroDivisionError("unexpected"))
     assert rig.client.log == ["1011 internal-error: see the gateway's log"]
     assert any("could not dial" in line for line in logged)
 
 
-def test_unforeseen_error_of_a_write_resets_both_ends(logged: list[str]) -> None:
+def test_unexpected_error_of_a_write_resets_both_ends(logged: list[str]) -> None:
     """An end that can't write any more can't be drained."""
     rig = TunnelRig()
 
@@ -245,7 +248,7 @@ def test_unforeseen_error_of_a_write_resets_both_ends(logged: list[str]) -> None
 
 
 def test_shut_down_drains_and_says_1001() -> None:
-    """A gateway that stops delivers what is queued, and stops reading."""
+    """A gateway that shuts down delivers what is queued, and stops reading."""
     rig = TunnelRig()
     rig.backend.dataReceived(bytes(70 * KiB))
     rig.backend.dataReceived(b"queued")
@@ -261,7 +264,7 @@ def test_shut_down_drains_and_says_1001() -> None:
 
 
 def test_shut_down_leaves_a_closing_tunnel_to_its_end() -> None:
-    """A backend that is about to answer our FIN must still be heard."""
+    """A backend that is about to answer our FIN is still read."""
     rig = TunnelRig()
     rig.client_leaves()
     rig.tunnel.shut_down()
@@ -281,7 +284,7 @@ def test_shut_down_during_the_dial_ends_it() -> None:
 
 
 def test_slow_client_of_a_closed_backend_is_waited_for_while_it_moves() -> None:
-    """StallTimer starts anew with every byte."""
+    """The time limit starts anew with every byte."""
     rig = TunnelRig()
     for _ in range(5):
         rig.backend.dataReceived(bytes(65 * KiB))
@@ -293,7 +296,7 @@ def test_slow_client_of_a_closed_backend_is_waited_for_while_it_moves() -> None:
     assert rig.client.log == ["1000"]
 
 
-def test_client_that_does_not_read_is_given_up() -> None:
+def test_client_that_does_not_read_times_out() -> None:
     """A closing tunnel that moves nothing for stall_seconds is reset."""
     rig = TunnelRig()
     rig.backend.dataReceived(bytes(65 * KiB))
@@ -308,7 +311,7 @@ def test_client_that_does_not_read_is_given_up() -> None:
 
 
 def test_client_that_does_not_answer_a_close_frame_is_dropped_then_reset() -> None:
-    """First politely, so that what the kernel still holds is delivered."""
+    """Closing first lets the kernel deliver what it still holds."""
     rig = TunnelRig()
     rig.backend.readConnectionLost()
     rig.clock.advance(30)
@@ -318,7 +321,7 @@ def test_client_that_does_not_answer_a_close_frame_is_dropped_then_reset() -> No
 
 
 def test_backend_that_does_not_answer_fin_is_dropped_after_linger_seconds() -> None:
-    """Nobody reads what it sends, so it has a short time to notice."""
+    """Nothing that it sends is delivered any more, so it gets a short time."""
     rig = TunnelRig()
     rig.client_leaves()
     assert rig.transport.log[-1] == "fin"
@@ -335,7 +338,7 @@ pieces = st.lists(st.tuples(st.sampled_from("ud"), st.binary(min_size=1, max_siz
 
 @settings(max_examples=60)
 @given(pieces=pieces, open_after=st.integers(0, 20), closer=st.sampled_from(["client", "backend"]))
-def test_every_byte_arrives_whoever_closes(
+def test_every_byte_arrives_whichever_side_closes(
     pieces: list[tuple[str, bytes]], open_after: int, closer: str
 ) -> None:
     """Under any interleaving, all that was sent before the close is delivered before the close."""

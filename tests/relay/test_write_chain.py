@@ -17,7 +17,7 @@ from portofcall.testing import FakeClient, FakeSource, FakeTransport
 
 
 class Ending:
-    """Notes how often, and how, a chain was done."""
+    """Records how often, and how, a chain was done."""
 
     def __init__(self, chain: WriteChain) -> None:
         self.results: list[Any] = []
@@ -32,7 +32,7 @@ class Ending:
 
 
 def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[Any, ...]:
-    """Make a chain with a source, a sink to open it with, and a note of its end."""
+    """Make a chain with a source, a sink to open it with, and a record of its end."""
     chain = WriteChain(high_water_bytes=high_water_bytes)
     source, sink = FakeSource(), FakeTransport(buffer_size=buffer_size)
     chain.registerProducer(source, True)
@@ -40,7 +40,7 @@ def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[
 
 
 def test_is_what_transports_take_it_for() -> None:
-    """A chain is a consumer to the one side and a push producer to the other."""
+    """A chain is a consumer on one side and a push producer on the other."""
     chain = WriteChain(high_water_bytes=1)
     chain.done.addErrback(lambda _: None)
     assert verifyObject(IConsumer, chain)
@@ -167,7 +167,7 @@ def test_finishing_before_the_sink_opens_still_delivers() -> None:
 
 
 def test_flush_does_not_wait_for_the_sink() -> None:
-    """What waits can be handed over at once, in order, when there is no time to wait."""
+    """What waits can be handed over at once, in order."""
     chain, _, sink, _ = make(buffer_size=2)
     chain.open(sink)
     chain.write(b"123")
@@ -183,7 +183,7 @@ def end_by_finish(chain: WriteChain, sink: FakeTransport) -> None:
 
 
 def end_by_abandon(chain: WriteChain, sink: FakeTransport) -> None:
-    """Give it up."""
+    """Abandon it."""
     chain.abandon()
 
 
@@ -205,7 +205,7 @@ def end_by_failure(chain: WriteChain, sink: FakeTransport) -> None:
 def test_ends_exactly_once_and_lets_go_of_both_sides(
     end: Callable[[WriteChain, FakeTransport], None], error: type[Exception] | None
 ) -> None:
-    """On success, on cancel and on failure alike: done once, source running, sink without a producer."""
+    """On success, cancellation and failure alike: done once, source running, sink without a producer."""
     chain, source, sink, ending = make(high_water_bytes=2, buffer_size=2)
     chain.open(sink)
     chain.write(b"123")
@@ -237,7 +237,7 @@ def test_an_abandoned_chain_forgets_what_waited() -> None:
 
 
 def test_only_one_push_producer_is_taken() -> None:
-    """A second source, or a pull producer, is a mistake in the program."""
+    """A second source, or a pull producer, is a programming error."""
     chain, source, _, _ = make()
     with pytest.raises(RuntimeError):
         chain.registerProducer(source, True)
@@ -282,7 +282,7 @@ def test_bytes_in_are_bytes_out(
 
 
 def test_what_waits_in_the_sink_counts() -> None:
-    """The high-water mark is for all that waits, wherever; but only where something waits here, too."""
+    """The high-water mark counts both, but only while something waits in the chain."""
     chain, source, sink, _ = make(high_water_bytes=100, buffer_size=0)
     chain.open(sink)
     sink.queued_bytes = 80
@@ -299,7 +299,7 @@ def test_what_waits_in_the_sink_counts() -> None:
 
 
 def test_source_reads_in_bulk_only_while_bytes_go_straight_through() -> None:
-    """What has to wait takes memory."""
+    """Bytes that have to wait take memory."""
     chain, source, sink, _ = make(buffer_size=10)
     assert not source.reads_bulk, "it is not open"
     chain.open(sink)
@@ -311,7 +311,7 @@ def test_source_reads_in_bulk_only_while_bytes_go_straight_through() -> None:
 
 
 def test_write_from_inside_a_write_keeps_its_turn() -> None:
-    """A sink that makes the source send more does not get that before what waited."""
+    """A sink that makes the source send more gets that after what waited."""
     chain, _, sink, _ = make()
     written: list[bytes] = []
 

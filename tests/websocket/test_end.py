@@ -248,7 +248,7 @@ def test_tunnels_are_logged_with_their_outcome(logged: list[str]) -> None:
     assert lines == [
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 opened",
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 closed: the client closed "
-        "(5 bytes up, 0 bytes down, 0 bytes not delivered)",
+        "(5 bytes up, 0 bytes down, 0 bytes undelivered)",
     ]
 
 
