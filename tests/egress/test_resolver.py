@@ -115,6 +115,29 @@ def test_families_alternate_and_have_eight_addresses_each(answer: str, used: str
     assert interleave(addresses(answer)) == addresses(used)
 
 
+def test_thousands_of_answers_are_cut_before_they_become_addresses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What holds the interpreter does not depend on how many addresses a name has."""
+    v4, v6 = ("93.184.0.1", "2606:2800::1")
+    texts = [*(str(ip_address(v6) + n) for n in range(3000)), *(str(ip_address(v4) + n) for n in range(3000))]
+    answers = [
+        (socket.AF_INET6 if ":" in x else socket.AF_INET, socket.SOCK_STREAM, 6, "", (x, 0)) for x in texts
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    made: list[str] = []
+
+    def make(text: str) -> Any:
+        made.append(text)
+        return ip_address(text)
+
+    monkeypatch.setattr(resolver_module, "ip_address", make)
+    found = look_up("many.example.com", hosts=HostsFile(tmp_path / "none"))
+    assert len(made) == 16
+    assert [str(address) for address in found[:4]] == [texts[0], texts[3000], texts[1], texts[3001]]
+    assert len(found) == 16
+
+
 def test_name_is_resolved_absolutely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With a trailing dot, so that resolv.conf's search list does not make another name of it."""
     asked: list[str] = []
