@@ -27,7 +27,7 @@ class Dialed(Generic[P]):
     """An open connection.
 
     Attributes:
-        protocol: what the connection is attached to.
+        protocol: the protocol of the connection.
         address: the judged address that it goes to.
         rtt_ms: how long the TCP handshake took, look-up and other attempts not counted, in milliseconds.
         lease: the place of the target that the connection takes. Release it when the connection is closed.
@@ -160,7 +160,7 @@ class _Attempt(ClientFactory, Generic[P]):
             self._connector.disconnect()
 
     def startedConnecting(self, connector: IConnector) -> None:
-        """Keep what can end the attempt."""
+        """Keep the connector, which can end the attempt."""
         self._connector = connector
 
     def buildProtocol(self, addr: IAddress | None) -> Any:

@@ -25,10 +25,10 @@ class Dialer:
 
     Args:
         reactor: opens the connections and keeps the time limits.
-        resolver: asked at most once per dial.
-        policy: judges each address; may be replaced while running, for the dials that follow.
+        resolver: resolves names; called at most once per dial.
+        policy: judges each address; may be replaced while running, for later dials.
         admission: counts the connections to each target.
-        loop_guard: where the gateway listens; nobody is taken there.
+        loop_guard: the gateway's own listeners, which are never dialled.
         limits: the time limits.
         monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
     """
@@ -63,22 +63,22 @@ class Dialer:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
         Args:
-            target: where to.
+            target: the host and port.
             build: makes the protocol, once a connection is open.
-            client: who asks, as it is counted.
-            timeout_seconds: for look-up and connection each; None means what the limits say.
+            client: the client's key, as counted.
+            timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
 
         Returns:
             The open connection.
 
         Raises:
             Blocked: the policy refuses the target, or one of its addresses.
-            TargetBusy: it has too many connections, or gets new ones too fast.
+            TargetBusy: each address of it has too many connections, or gets new ones too fast.
             NameNotFound: the name has no address.
             NameTimedOut: the look-up took longer than its limit.
-            Refused: nothing listens there.
-            ConnectTimedOut: no answer within the limit.
-            Unreachable: the network or the operating system would not have it.
+            Refused: the target refused the connection.
+            ConnectTimedOut: the target did not answer within the time limit.
+            Unreachable: the network or the operating system rejected the connection.
         """
         addresses = await self._judged_addresses(target, client, timeout_seconds)
         seconds = timeout_seconds or self._limits.connect_timeout_seconds

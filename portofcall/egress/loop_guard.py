@@ -1,4 +1,4 @@
-"""The gateway's own addresses: no client may make it dial itself."""
+"""The gateway's own listeners: no client may make it dial itself."""
 
 import errno
 import socket
@@ -9,9 +9,9 @@ from portofcall.target import Address
 
 
 def is_local(address: Address) -> bool:
-    """Tell whether ``address`` is one of this machine's: only those can be bound to.
+    """Return whether ``address`` is one of this host's (tested by binding).
 
-    Where that can't be tried, for want of a file descriptor say, it is taken for one.
+    If binding cannot be tried, for example because no descriptors are left, assume that it is.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
@@ -23,13 +23,13 @@ def is_local(address: Address) -> bool:
 
 
 class LoopGuard:
-    """Where the gateway listens.
+    """The addresses and ports that the gateway listens on.
 
-    A gateway that dials itself opens tunnels through its own front door, with itself as the client: past
-    what a proxy in front has checked, and each through the one before.
+    A gateway that dials itself becomes its own client: past the checks of a proxy in front, and without end,
+    each tunnel inside another one.
 
     Args:
-        is_local: tells which addresses are meant by a listener on a wildcard.
+        is_local: returns whether an address is one of this host's; a listener on a wildcard has them all.
     """
 
     def __init__(self, is_local: Callable[[Address], bool] = is_local) -> None:
@@ -37,24 +37,24 @@ class LoopGuard:
         self._listening: list[tuple[Address, int]] = []
 
     def add(self, host: str, port: int) -> None:
-        """Note that the gateway listens there; a wildcard stands for every address of this machine."""
+        """Add a listener; a wildcard address stands for every address of this host."""
         self._listening.append((_plain(ip_address(host)), port))
 
     def discard(self, host: str, port: int) -> None:
-        """Note that it listens there no more."""
+        """Remove a listener."""
         self._listening.remove((_plain(ip_address(host)), port))
 
     def include(self, address: Address, port: int) -> bool:
-        """Tell whether a connection to there would reach the gateway."""
+        """Return whether a connection to ``address`` and ``port`` would reach the gateway."""
         plain = _plain(address)
         return any(
             own_port == port
-            # A connection to the unspecified address goes to this machine.
+            # A connection to the unspecified address goes to this host.
             and (own == plain or plain.is_unspecified or (own.is_unspecified and self._is_local(plain)))
             for own, own_port in self._listening
         )
 
 
 def _plain(address: Address) -> Address:
-    """Turn an IPv4-mapped address into the IPv4 address that it is."""
+    """Return the IPv4 address of an IPv4-mapped one, and any other address as it is."""
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

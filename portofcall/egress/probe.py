@@ -1,4 +1,4 @@
-"""Look at a target without a tunnel: TCP ping, SSH banner."""
+"""Probe a target without a tunnel: TCP ping, SSH banner."""
 
 import re
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from portofcall.target import Target
 
 #: RFC 4253 §4.2: the identification line, with its CR LF, and by extension each line before it.
 MAX_LINE_BYTES = 255
-#: How many lines may precede it; the RFC sets no limit, patience does.
+#: How many lines may precede it; the RFC sets no limit.
 MAX_LINES_BEFORE = 50
 
 _IDENTIFICATION = re.compile(r"SSH-(?P<protocol>[!-,.-~]+)-(?P<software>[!-~]+)(?: (?P<comments>[^\0]*))?")
@@ -28,7 +28,7 @@ class Banner:
         line: the whole line, without its end.
         protocol: the protocol version, such as ``2.0``.
         software: the software and its version, such as ``OpenSSH_9.2p1``.
-        comments: what follows the first space; may be empty.
+        comments: the text after the first space; may be empty.
         rtt_ms: how long the TCP handshake took, in milliseconds.
     """
 
@@ -40,10 +40,10 @@ class Banner:
 
 
 class BannerReader:
-    """Finds the identification line in what a server sends first. A parser; it knows no socket.
+    """Finds the identification line in a server's first bytes. A parser without I/O.
 
     Lines before the one that starts with ``SSH-`` are skipped, up to `MAX_LINES_BEFORE` of them. A line ends
-    with LF or CR LF, and has at most `MAX_LINE_BYTES` with its end. What follows the identification is left.
+    with LF or CR LF, and has at most `MAX_LINE_BYTES` with its end. Data after the identification is ignored.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class BannerReader:
         self._skipped = 0
 
     def feed(self, data: bytes) -> Banner | None:
-        """Take the next bytes, as few or many as there are.
+        """Parse the next bytes, however few or many.
 
         Returns:
             The banner once its line is complete, None until then.
 
         Raises:
-            NotSSH: this will never be an SSH server's greeting.
+            NotSSH: this is not how an SSH server begins.
         """
         self._data += data
         while True:
@@ -84,17 +84,17 @@ class BannerReader:
 
 
 class _Ping(Protocol):
-    """Closes the connection as soon as it is open."""
+    """Closes its connection as soon as it is open."""
 
     transport: ITCPTransport
 
     def connectionMade(self) -> None:
-        """Leave: that the handshake succeeded is all there is to know."""
+        """Close: the handshake was all that had to be measured."""
         self.transport.loseConnection()
 
 
 class _ReadBanner(Protocol):
-    """Feeds a `BannerReader` from a connection, and closes the connection whatever comes.
+    """Feeds a `BannerReader` from a connection, and always closes the connection.
 
     Attributes:
         banner: fires with the `Banner`, or fails with a `TargetError`. Cancelling it closes the connection.
@@ -107,7 +107,7 @@ class _ReadBanner(Protocol):
         self._reader = BannerReader()
 
     def dataReceived(self, data: bytes) -> None:
-        """Read until the banner is there, or can't come any more."""
+        """Read until the banner is complete or can't come any more."""
         if self.banner.called:
             return
         try:
@@ -121,7 +121,7 @@ class _ReadBanner(Protocol):
                 self.banner.callback(banner)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Report a server that leaves without a word."""
+        """Report a server that closes before its banner is complete."""
         if not self.banner.called:
             self.banner.errback(ClosedEarly("the server closed the connection before it identified itself"))
 
@@ -131,8 +131,8 @@ async def ping(dialer: Dialer, target: Target, *, client: str, timeout_seconds: 
 
     Args:
         dialer: opens the connection.
-        target: where to.
-        client: who asks, as it is counted.
+        target: the host and port.
+        client: the client's key, as counted.
         timeout_seconds: for look-up and connection each.
 
     Returns:
@@ -149,22 +149,22 @@ async def ping(dialer: Dialer, target: Target, *, client: str, timeout_seconds: 
 async def read_banner(
     dialer: Dialer, target: Target, *, client: str, clock: IReactorTime, timeout_seconds: float
 ) -> Banner:
-    """Open a connection to ``target``, read how it identifies itself as an SSH server, and close it.
+    """Open a connection to ``target``, read its SSH identification, and close it.
 
     Args:
         dialer: opens the connection.
-        target: where to.
-        client: who asks, as it is counted.
-        clock: keeps the time limit.
+        target: the host and port.
+        client: the client's key, as counted.
+        clock: for the time limit.
         timeout_seconds: for look-up, connection and banner each.
 
     Returns:
         The `Banner`.
 
     Raises:
-        BannerTimedOut: the server is silent.
+        BannerTimedOut: the server sent no identification in time.
         ClosedEarly: the server closed the connection first.
-        NotSSH: the server speaks something else.
+        NotSSH: the server speaks another protocol.
         TargetError: see `portofcall.egress.dialer.Dialer.dial`.
     """
     dialed = await dialer.dial(target, _ReadBanner, client=client, timeout_seconds=timeout_seconds)

@@ -59,7 +59,7 @@ class ThreadedResolver:
 
     Half of the threads are kept for clients that have no look-up in flight, so look-ups that hang delay other
     clients only if they are those of many: with the defaults, 4 clients with four each, and 16 with one each.
-    IPv6 clients are counted by /48, which is what one site may have (RFC 6177).
+    IPv6 clients are counted by /48, the size of one site's network (RFC 6177).
 
     Args:
         reactor: delivers the answers.
@@ -107,7 +107,7 @@ class ThreadedResolver:
             del self._clients[site]
 
     def _start(self) -> None:
-        """Start what may start: each client's first look-up before any client's further ones."""
+        """Start the look-ups that may start: first look-ups of clients before further ones."""
         while self._running < self._threads:
             if self._first:
                 site, _ = self._first.popitem(last=False)
@@ -141,7 +141,7 @@ class ThreadedResolver:
 
 
 def _site(client: str) -> str:
-    """Return what the look-ups of a client are counted by: of an IPv6 network, the /48 around it."""
+    """Return the key that a client's look-ups are counted by: of an IPv6 network, the /48 around it."""
     return str(IPv6Network(client).supernet(new_prefix=48)) if ":" in client else client
 
 

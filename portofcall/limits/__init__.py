@@ -1,1 +1,1 @@
-"""The numbers, and what is counted against them."""
+"""The limits, and the counters that enforce them."""

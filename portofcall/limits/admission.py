@@ -1,4 +1,4 @@
-"""How much is in use, by whom and of what, and when it is enough. Counts only; it knows no clock."""
+"""Admission control: places in use and rates, per client and per target, checked against the limits."""
 
 import math
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from portofcall.errors import TargetBusy, TooManyRequests
 from portofcall.limits.counters import RateLimit, UseLimit
 from portofcall.limits.values import Limits
 
-#: How long to wait where there is no rate from which it could be computed, in seconds.
+#: Retry-After where no rate determines it, in seconds.
 _RETRY_SECONDS = 1
 
 
 class Lease:
-    """A place that was taken. Give it back once; giving it back again does nothing."""
+    """A place in use. Releasing it again does nothing."""
 
     def __init__(self, give_back: Callable[[], None]) -> None:
         self._give_back: Callable[[], None] | None = give_back
 
     def release(self) -> None:
-        """Give the place back."""
+        """Release the place."""
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
@@ -35,11 +35,11 @@ _ALL = ""
 
 
 class Admission:
-    """Takes and gives back places, for clients and for targets; for tunnels, pings and banners alike.
+    """Admits clients, and their connections to targets; for tunnels, pings and banners alike.
 
     Args:
-        limits: how many.
-        now: tells the time, in seconds.
+        limits: the limits to enforce.
+        now: returns monotonic time, in seconds.
         reached: is called for each refusal with the field of `Limits` and the client or target, see
             `portofcall.limits.limit_warnings.LimitWarnings.reached`.
     """
@@ -61,17 +61,17 @@ class Admission:
 
     @property
     def used(self) -> int:
-        """How many places are taken by clients now."""
+        """The number of places that clients have now."""
         return self._all.used(_ALL)
 
     def enter_client(self, client: str) -> Lease:
         """Take a place for a client.
 
         Args:
-            client: what its address is counted as, see `portofcall.access.client_key`.
+            client: its key, see `portofcall.access.client_address.client_key`.
 
         Raises:
-            TooManyRequests: it came too often, has too many, or there are too many of all.
+            TooManyRequests: it exceeds its rate or its places, or all places are taken.
         """
         wait = self._client_rate.take(client)
         if wait:

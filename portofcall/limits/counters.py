@@ -1,4 +1,4 @@
-"""Two limits per key: a rate (token bucket), and a number in use at a time."""
+"""Two kinds of limit per key: a rate (token bucket), and a number in use at a time."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

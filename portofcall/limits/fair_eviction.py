@@ -1,4 +1,4 @@
-"""Who waits, such as connections that ask for nothing: how many may, and who goes when there are more."""
+"""A bounded set of guests, such as idle connections, that evicts fairly when it is full."""
 
 from typing import Generic, TypeVar
 
@@ -6,14 +6,13 @@ G = TypeVar("G")
 
 
 class FairEviction(Generic[G]):
-    """Room for so many guests, shared fairly.
+    """A room with a limited number of places, shared fairly by clients.
 
-    When it is full a new guest is let in all the same, and another one goes: the one that has waited longest
-    of the client that has most of them there. So somebody with a thousand connections drives out nobody's but
-    their own.
+    When it is full a new guest still enters, and another one is evicted: the oldest of the client with the
+    most guests. So a client with a thousand connections evicts only its own.
 
     Args:
-        most: how many there is room for; 0 means no limit.
+        most: the number of places; 0 means no limit.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,21 +24,21 @@ class FairEviction(Generic[G]):
         return self._count
 
     def enter(self, guest: G, client: str) -> G | None:
-        """Let a guest in.
+        """Add a guest.
 
         Args:
             guest: not in the room.
-            client: whose it is.
+            client: its client.
 
         Returns:
-            Who has to go for it, if there is no more room. It is not in the room any more.
+            The guest that is evicted for it, already removed; None if there was a place.
         """
         self._guests.setdefault(client, {})[guest] = None
         self._count += 1
         return self._choose() if self._most and self._count > self._most else None
 
     def leave(self, guest: G, client: str) -> None:
-        """Let a guest out; one that is not there any more may be let out again."""
+        """Remove a guest; one that is not there is ignored."""
         guests = self._guests.get(client, {})
         if guest in guests:
             del guests[guest]

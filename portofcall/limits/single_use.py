@@ -1,4 +1,4 @@
-"""Remembers which single-use tickets were used, until they expire."""
+"""The single-use tickets that were used, until they expire."""
 
 import heapq
 import math
@@ -13,11 +13,11 @@ MAX_SPENT: Final = 100_000
 class SingleUse:
     """Remembers which tickets were used, until they expire.
 
-    In memory only: a restart forgets them, and gateways with the same key do not know of each other's.
+    In memory only: a restart forgets them, and gateways with the same key do not share them.
 
     Args:
-        most: how many are remembered. Beyond that a further one is refused, because to forget one would let
-            it be used again.
+        most: how many are remembered. Beyond that a further ticket is refused: to forget one would allow its
+            second use.
     """
 
     def __init__(self, most: int = MAX_SPENT) -> None:
@@ -29,16 +29,16 @@ class SingleUse:
         return len(self._spent)
 
     def spend(self, name: str, expires_at: float, now: float) -> None:
-        """Use a ticket up.
+        """Mark a ticket as used.
 
         Args:
-            name: the ticket's own.
-            expires_at: from when it can't be used anyway, in seconds since 1970.
+            name: the ticket's id.
+            expires_at: when it expires, in seconds since 1970.
             now: the time, in seconds since 1970.
 
         Raises:
             Unauthorized: it was used before.
-            TooManyRequests: there is no room to remember it.
+            TooManyRequests: too many used tickets have not expired.
         """
         while self._by_end and self._by_end[0][0] <= now:
             self._spent.discard(heapq.heappop(self._by_end)[1])

@@ -1,4 +1,4 @@
-"""How much: the numbers that bound a gateway, each with its unit in its name."""
+"""The limits of a gateway, each with its unit in its name."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,11 +9,11 @@ GiB = 1024 * MiB
 
 
 class Rate(NamedTuple):
-    """So many per second.
+    """A rate with bursts.
 
     Attributes:
-        per_second: how fast; 0 means no limit.
-        burst: how many at once.
+        per_second: the sustained rate; 0 means no limit.
+        burst: the most at once.
     """
 
     per_second: float
@@ -29,13 +29,13 @@ _DEFAULT_RATE = Rate(50, 200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one gateway allows itself and others.
+    """The limits of one gateway.
 
     Attributes:
         high_water_bytes: how much may wait for a slow reader before its source is paused. One read of 64 KiB
-            comes on top; and a transport may hold 64 KiB and one read of 256 KiB, whatever this says. What
-            waits in a transport counts, but not in one over TLS.
-        max_message_bytes: the largest payload of a WebSocket message sent out; what is larger is split.
+            comes on top; and a transport may hold 64 KiB and one read of 256 KiB, whatever this says.
+            Data queued in a transport counts, but not in one over TLS.
+        max_message_bytes: the largest payload of a WebSocket message that is sent; larger ones are split.
         connect_timeout_seconds: from the first connection attempt to an open TCP connection.
         dns_timeout_seconds: for one look-up of a host name.
         stall_seconds: how long a tunnel that is closing may go without moving a byte.
@@ -47,13 +47,13 @@ class Limits:
         max_body_bytes: the largest body of an HTTP request.
         max_fragments: the most frames of one WebSocket message.
         control_frames_per_second: how many pings and pongs a client may send; ten seconds' worth at once.
-        max_waiting: the most connections that have no request which is being answered, and no tunnel; 0 means
-            no limit, here and below.
+        max_waiting: the most connections with neither a request in progress nor a tunnel; 0 means no limit,
+            here and below.
         max_tunnels: the most tunnels, pings and banners at a time.
         max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
         max_per_target: the most connections to one address and port.
         max_per_client_target: the most connections of one client to one address and port.
-        rate_per_client: how many of them one client may start per second, and at once.
+        rate_per_client: how many tunnels, pings and banners one client may start per second, and at once.
         rate_per_target: how many connections to one address and port may be opened, likewise.
         look_ups_per_client: the most host names of one client that are looked up at a time; others wait.
     """

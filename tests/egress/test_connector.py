@@ -1,4 +1,4 @@
-"""The attempts of one dial: one after the other, the first to connect wins, nothing else stays."""
+"""The attempts of one dial start one after the other; the first to connect wins, the others are given up."""
 
 from collections import Counter
 from ipaddress import ip_address
@@ -122,7 +122,7 @@ def test_first_to_connect_wins_and_the_others_are_given_up() -> None:
 
 
 def test_address_that_is_only_listed_costs_nothing() -> None:
-    """An attempt that never starts takes no lease, so a name can't use up what others need."""
+    """An attempt that never starts takes no lease, so a name can't use up the places of its addresses."""
     dial = Dial(FIRST, SECOND, THIRD)
     dial.world.accept()
     assert dial.winner == FIRST
@@ -160,14 +160,14 @@ def test_all_busy_is_busy() -> None:
 
 @pytest.mark.parametrize("busy", [FIRST, SECOND])
 def test_network_error_is_reported_rather_than_busy(busy: str) -> None:
-    """Of a busy address and one that refuses, it is known that trying again would not help the latter."""
+    """Waiting would help the busy address, but not the one that refuses."""
     dial = Dial(FIRST, SECOND, busy=(busy,))
     dial.world.refuse(ConnectionRefusedError())
     assert isinstance(dial.error, ConnectionRefusedError)
 
 
 def test_last_error_is_reported_once_all_have_failed() -> None:
-    """The preferred family may have no route at all; what the other one says is worth more."""
+    """The preferred family may have no route at all; the error of the other one is worth more."""
     dial = Dial(FIRST, SECOND)
     dial.world.refuse(NoRouteError())
     assert dial.results == []

@@ -30,7 +30,7 @@ PUBLIC_V6 = "2606:2800:220:1::1"
 
 
 class Dial:
-    """A dial under way, and what came of it."""
+    """A dial under way, and its result."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Dial:
 
 
 def test_literal_address_is_dialled_without_asking_the_resolver() -> None:
-    """There is nothing to resolve."""
+    """An address has nothing to resolve."""
     world = World()
     dial = Dial(world, PUBLIC, 22)
     assert world.dialed == [(PUBLIC, 22)]
@@ -117,7 +117,7 @@ def test_blocked_literal_is_refused_with_its_reason() -> None:
 
 
 def test_denied_name_is_not_even_resolved() -> None:
-    """What the text decides is decided before DNS hears of it."""
+    """A refusal by the text comes before any DNS query."""
     world = World(deny=["example.com"], names={"example.com": [PUBLIC]})
     assert isinstance(Dial(world, "example.com").error, Blocked)
     assert world.resolver.asked == []
@@ -131,7 +131,7 @@ def test_unknown_name_is_not_found() -> None:
 
 
 def test_slow_look_up_times_out() -> None:
-    """Whoever waits for a name waits for dns_timeout_seconds at most."""
+    """A look-up takes dns_timeout_seconds at most."""
     world = World(names={"slow.example.com": None})
     dial = Dial(world, "slow.example.com")
     world.reactor.advance(4.9)
@@ -266,7 +266,7 @@ def many_addresses(count: int) -> list[str]:
 def test_name_with_thousands_of_addresses_is_judged_and_dialled_at_eight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The owner of a name decides how many addresses it has, and not what a dial costs."""
+    """The owner of a name decides how many addresses it has, but not the cost of a dial."""
     judged: list[int] = []
     resolved_to = Undecided.resolved_to
 
@@ -320,7 +320,7 @@ def test_cancelled_dial_is_given_up() -> None:
 
 
 def test_rtt_is_the_handshake_of_the_winner_alone() -> None:
-    """Neither the look-up nor the attempts before count."""
+    """Neither the look-up nor earlier attempts count."""
     world = World(names={"example.com": [PUBLIC_V6, PUBLIC]})
     dial = Dial(world, "example.com")
     world.ticks += 5

@@ -23,7 +23,7 @@ from portofcall.egress.loop_guard import LoopGuard, is_local
     ],
 )
 def test_listening_addresses_are_its_own(listening: str, address: str, own: bool) -> None:
-    """A wildcard stands for every address of the machine, in either family."""
+    """A wildcard stands for every address of the host, in either family."""
     mine = {ip_address("192.0.2.1"), ip_address("2001:db8::1")}
     addresses = LoopGuard(is_local=mine.__contains__)
     addresses.add(listening, 8080)
@@ -33,8 +33,8 @@ def test_listening_addresses_are_its_own(listening: str, address: str, own: bool
     assert not addresses.include(ip_address(address), 8080)
 
 
-def test_machine_knows_its_addresses() -> None:
-    """Without sending anything."""
+def test_host_knows_its_addresses() -> None:
+    """Loopback is local, an address for documentation is not."""
     assert is_local(ip_address("127.0.0.1"))
     assert is_local(ip_address("127.5.5.5"))
     assert not is_local(ip_address("192.0.2.1"))

@@ -39,7 +39,7 @@ def world_where(addresses: list[str]) -> World:
 
 
 def dialled(world: World) -> set[str]:
-    """Let all attempts start, and tell which addresses were tried."""
+    """Let all attempts start, and return the addresses that were tried."""
     world.reactor.pump([0.4] * 8)
     return {host for host, _ in world.dialed}
 

@@ -1,4 +1,4 @@
-"""Ping and banner say what they found, and always close the connection."""
+"""Ping and banner report their result, and always close the connection."""
 
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ TARGET = Target.parse(PUBLIC, 22)
 
 
 def read(data: bytes) -> Banner | None:
-    """Read a banner from what came in one piece."""
+    """Read a banner from data that arrives at once."""
     return BannerReader().feed(data)
 
 
@@ -94,7 +94,7 @@ def test_longest_line_is_still_read() -> None:
 
 
 class Probe:
-    """A probe under way, and what came of it."""
+    """A probe under way, and its result."""
 
     def __init__(self, world: World, coroutine: Any) -> None:
         self.results: list[Any] = []
@@ -116,7 +116,7 @@ def banner_probe() -> tuple[World, Probe]:
 
 
 def test_ping_gives_the_time_and_closes() -> None:
-    """The connection is of no use once it is open."""
+    """Once open, the connection has done its work."""
     world = World()
     probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
     assert probe.results == [0.0]

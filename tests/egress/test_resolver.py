@@ -77,7 +77,7 @@ async def test_stuck_names_of_one_client_do_not_delay_another(monkeypatch: pytes
 
 
 @pytest_twisted.ensureDeferred
-async def test_look_ups_that_nobody_waits_for_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_look_ups_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time-out takes a waiting name out of the queue; a running one counts until its thread is free."""
     from twisted.internet import reactor
 
@@ -118,7 +118,7 @@ def test_families_alternate_and_have_eight_addresses_each(answer: str, used: str
 def test_thousands_of_answers_are_cut_before_they_become_addresses(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What holds the interpreter does not depend on how many addresses a name has."""
+    """The number of addresses of a name hardly changes how long the interpreter is held."""
     v4, v6 = ("93.184.0.1", "2606:2800::1")
     texts = [*(str(ip_address(v6) + n) for n in range(3000)), *(str(ip_address(v4) + n) for n in range(3000))]
     answers = [
@@ -167,10 +167,10 @@ def test_name_in_the_hosts_file_is_not_asked_for(monkeypatch: pytest.MonkeyPatch
 
 
 class Threads:
-    """Stands in for the thread pool: what is looked up stays so until `finish`.
+    """Stands in for the thread pool: a look-up runs until `finish`.
 
     Attributes:
-        running: the names that are looked up now, in the order of their start.
+        running: the names of the look-ups that run, in the order of their start.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +200,8 @@ def ask(resolver: ThreadedResolver, clients: range | list[str], names: int) -> l
     ]
 
 
-def test_eight_clients_with_stuck_names_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever they ask for and in whatever order, 12 of the 32 threads are left for other clients."""
+def test_eight_clients_with_stuck_names_delay_no_other_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many names they ask for, and in any order, 12 of the 32 threads are left for other clients."""
     for ask_all in (
         lambda resolver: ask(resolver, range(8), names=100),
         lambda resolver: [ask(resolver, range(8), names=1) for _ in range(100)],

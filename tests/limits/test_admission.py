@@ -1,4 +1,4 @@
-"""Places are counted, and given back."""
+"""Places are counted and released, rates are enforced."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def make(**limits: object) -> tuple[Admission, Time]:
 
 
 def test_client_may_have_as_many_as_allowed() -> None:
-    """One more is refused, until one is given back; others are not affected."""
+    """One more is refused until one is released; other clients are not affected."""
     admission, _ = make(max_per_client=2)
     first, _second = admission.enter_client("a"), admission.enter_client("a")
     with pytest.raises(TooManyRequests, match="connections from this address") as caught:
@@ -27,7 +27,7 @@ def test_client_may_have_as_many_as_allowed() -> None:
 
 
 def test_gateway_may_have_as_many_as_allowed() -> None:
-    """Whoever they are; and whoever is refused takes no place."""
+    """The clients together; a client that is refused takes no place."""
     admission, _ = make(max_tunnels=2, max_per_client=2)
     place = admission.enter_client("a")
     admission.enter_client("b")
@@ -40,7 +40,7 @@ def test_gateway_may_have_as_many_as_allowed() -> None:
 
 
 def test_target_may_have_as_many_as_allowed() -> None:
-    """Each address and port for itself."""
+    """Each address and port has a limit of its own."""
     admission, _ = make(max_per_target=1)
     place = admission.enter_target("192.0.2.1:22", client="a")
     with pytest.raises(TargetBusy, match="too many connections"):
@@ -95,7 +95,7 @@ def test_refused_connection_to_a_target_takes_nothing(limit: str) -> None:
 
 
 def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
-    """Whoever is too fast is told when to come back."""
+    """The refusal has the time until the next token."""
     admission, time = make(rate_per_client=Rate(2, 5), rate_per_target=Rate(2, 5))
     for _ in range(5):
         admission.enter_client("a").release()
@@ -118,7 +118,7 @@ def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
 
 
 def test_zero_means_no_limit() -> None:
-    """In each of them."""
+    """For each of the limits."""
     nothing = Rate(0, 0)
     admission, _ = make(
         max_tunnels=0,

@@ -1,4 +1,4 @@
-"""Whoever brings many makes room for others."""
+"""The client with the most guests makes room for others."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,14 +7,14 @@ from portofcall.limits.fair_eviction import FairEviction
 
 
 def test_there_is_room_for_so_many() -> None:
-    """Nobody has to go before it is full."""
+    """Nothing is evicted before it is full."""
     room = FairEviction[int](3)
     assert [room.enter(guest, "a") for guest in range(3)] == [None] * 3
     assert len(room) == 3
 
 
 def test_oldest_of_the_largest_crowd_goes() -> None:
-    """Not somebody who came alone, however long ago."""
+    """Not the one connection of another client, however old."""
     room = FairEviction[str](4)
     for guest, client in (("alone", "a"), ("first", "b"), ("second", "b"), ("other", "c")):
         assert room.enter(guest, client) is None
@@ -24,7 +24,7 @@ def test_oldest_of_the_largest_crowd_goes() -> None:
 
 
 def test_room_is_made_by_leaving() -> None:
-    """Once; to leave again changes nothing."""
+    """Leaving again changes nothing."""
     room = FairEviction[str](1)
     room.enter("one", "a")
     room.leave("one", "a")
@@ -35,14 +35,14 @@ def test_room_is_made_by_leaving() -> None:
 
 
 def test_no_limit_is_no_limit() -> None:
-    """Zero says so."""
+    """Zero means no limit."""
     room = FairEviction[int](0)
     assert not any(room.enter(guest, "a") for guest in range(1, 5000))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.sampled_from("abc")), max_size=200))
 def test_count_is_that_of_the_guests(steps: list[tuple[bool, int, str]]) -> None:
-    """Whoever comes, leaves and is shown out, in any order; there are never too many."""
+    """In any order of entering, leaving and eviction there are never too many."""
     room = FairEviction[tuple[str, int]](5)
     inside: set[tuple[str, int]] = set()
     for enters, number, client in steps:

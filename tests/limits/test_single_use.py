@@ -11,7 +11,7 @@ NOW = 1_800_000_000.25
 
 
 def test_a_single_use_ticket_is_used_once() -> None:
-    """Another one is another one."""
+    """A ticket with another id is not affected."""
     spent = SingleUse()
     spent.spend("a", NOW + 60, NOW)
     spent.spend("b", NOW + 60, NOW)
@@ -20,7 +20,7 @@ def test_a_single_use_ticket_is_used_once() -> None:
 
 
 def test_used_tickets_are_forgotten_when_they_have_ended() -> None:
-    """So memory does not grow with the years."""
+    """Memory is needed for tickets that have not expired only."""
     spent = SingleUse()
     spent.spend("short", NOW + 10, NOW)
     spent.spend("long", NOW + 100, NOW)
@@ -49,7 +49,7 @@ def test_a_full_memory_refuses_and_forgets_nothing() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 50), st.integers(0, 20)), max_size=40))
 def test_no_ticket_is_used_twice_while_it_counts(steps: list[tuple[str, int, int]]) -> None:
-    """Whatever the order in which tickets come and end."""
+    """In any order of use and expiry."""
     spent, now, used = SingleUse(most=4), NOW, dict[str, float]()
     for name, ttl, passed in steps:
         now += passed
