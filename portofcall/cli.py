@@ -1,4 +1,4 @@
-"""The ``portofcall`` command: what an operator does besides running a gateway."""
+"""The ``portofcall`` command: tools for the operator of a gateway."""
 
 import argparse
 import os
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from portofcall import __version__
 from portofcall.commands import check, ticket
 
-#: Each has ``add_arguments(subparsers)``, which sets ``run``: from the parsed arguments to the exit status.
+#: Each has ``add_arguments(subparsers)``, which sets ``run``: a function of the parsed arguments that returns
+#: the exit status.
 _COMMANDS = (check, ticket)
 
-#: The exit status when nobody reads what is said: 128 + SIGPIPE, as shells have it. No command's own answer.
+#: The exit status when standard output was closed: 128 + SIGPIPE, as in shells. No command returns it itself.
 UNREAD = 141
 
 
@@ -19,13 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: of the command line; None means the process's own.
+        arguments: the command line; None means the process's own.
 
     Returns:
-        The exit status; 2 where the command line makes no sense, `UNREAD` where standard output was closed.
+        The exit status; 2 for an invalid command line, `UNREAD` if standard output was closed.
     """
     parser = argparse.ArgumentParser(
-        prog="portofcall", description="For the operator of a gateway. `twistd portofcall` runs one."
+        prog="portofcall", description="Tools for the operator of a gateway; `twistd portofcall` runs one."
     )
     parser.add_argument("--version", action="version", version=f"portofcall {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")

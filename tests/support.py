@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -130,3 +131,8 @@ class Time:
 
     def __call__(self) -> float:
         return self.now
+
+
+def basic(user: str, password: str) -> list[bytes]:
+    """Write an Authorization header."""
+    return [b"Basic " + b64encode(f"{user}:{password}".encode())]

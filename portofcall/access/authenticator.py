@@ -1,4 +1,4 @@
-"""Proof of who asks: passwords over HTTP Basic, checked through `twisted.cred`, and signed tickets."""
+"""Authentication: passwords over HTTP Basic, checked with `twisted.cred`, and signed tickets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from portofcall.limits.failure_backoff import FailureBackoff
 from portofcall.limits.single_use import SingleUse
 from portofcall.target import Target
 
-#: The same where only tickets are taken. Browsers don't know it, and so ask nobody for a password.
+#: The challenge where only tickets are accepted. Browsers don't know the scheme, and so show no login dialog.
 TICKET_CHALLENGE: Final = 'Ticket realm="portofcall"'
-#: Who asks where nobody has to prove anything.
-ANYBODY: Final = "anonymous"
+#: The subject where authentication is off.
+ANONYMOUS_SUBJECT: Final = "anonymous"
 
 _MAX_SUBJECT = 64
-#: How many passwords of one client are checked at a time. It bounds how far a burst of guesses can get
-#: before the first is known to be wrong, where a checker takes its time.
+#: The most passwords of one client that are checked at a time. It bounds a burst of guesses with a slow
+#: checker, before the first is known to be wrong.
 _MOST_AT_ONCE = 4
 
 
@@ -35,8 +35,8 @@ class Credentials:
     """What authenticates a client. With neither checkers nor a key, authentication is off.
 
     Attributes:
-        checkers: take `IUsernamePassword`, as made by ``strcred``; the first that accepts decides.
-        ticket_key: verifies tickets; None accepts none.
+        checkers: check `IUsernamePassword`, as made by ``strcred``; the first that accepts decides.
+        ticket_key: verifies tickets; None means that tickets are not accepted.
 
     Raises:
         ValueError: a checker does not take passwords.
@@ -59,24 +59,24 @@ class Credentials:
 class Authenticator:
     """Authenticates clients, and refuses those that fail.
 
-    A ticket decides where one is given and there is a key for tickets; else a password decides. With neither
-    checkers nor a key everybody may ask.
+    A ticket decides if one is given and a key for tickets is configured; otherwise a password decides. With
+    neither checkers nor a key every client is anonymous.
 
-    Failures are counted for each client, see `portofcall.limits.failure_backoff`. While a client has to wait,
-    its passwords are not looked at. Its tickets are, and a valid one is accepted: a signature can't be
-    guessed, and somebody who guesses passwords behind the same address must not lock out ticket holders.
+    Failures are counted per client, see `portofcall.limits.failure_backoff`. While a client has to wait, its
+    passwords are not checked. Its tickets are, and a valid one is accepted: a signature can't be guessed, and
+    guessing passwords behind the same address must not lock out ticket holders.
 
-    No password and no token goes into an error, a log or a metric. A checker that breaks is logged by its
-    name, the error's type and its place, because the error's own text may have the password in it; for the
-    client it is a failure like others.
+    No password and no token goes into an error, a log or a metric. A checker that fails is logged with its
+    name, the error's type and its place, because the error's own text may contain the password; for the
+    client it is a failure like any other.
 
-    It does not hurry a checker that never answers. The checkers that come with Twisted answer at once; they
-    run in the reactor's thread, so the time that their hash or file takes is everybody's.
+    A checker that never responds has no timeout. Twisted's own checkers respond at once; they run in the
+    reactor's thread, so a slow hash or file holds up every tunnel.
 
     Args:
         credentials: what is accepted.
-        wall_clock: the time for tickets, in seconds since 1970.
-        monotonic: the time between failures, in seconds.
+        wall_clock: returns the time for tickets, in seconds since 1970.
+        monotonic: returns the time for failures, in seconds.
     """
 
     _log = Logger()
@@ -94,7 +94,7 @@ class Authenticator:
 
     @property
     def challenge(self) -> str:
-        """The WWW-Authenticate header that a 401 owes (RFC 9110 §11.6.1)."""
+        """The WWW-Authenticate header of a 401 (RFC 9110 §11.6.1)."""
         return BASIC_CHALLENGE if self._checkers else TICKET_CHALLENGE
 
     def check(
@@ -105,19 +105,19 @@ class Authenticator:
         client: str,
         target: Target | None,
     ) -> Deferred[str]:
-        """Find out who asks.
+        """Authenticate a request.
 
-        Make it the last check before the target is dialled: it uses up a ticket for single use.
+        Make it the last check before the target is dialled: it spends a single-use ticket.
 
         Args:
             authorization: the values of the Authorization header.
             tickets: the tickets of the query.
-            client: what failures are counted for, see `portofcall.access.client_key`.
-            target: where to; None where that can't be read, and nothing will be dialled. Then no ticket is
-                used up, and one that is pinned is refused.
+            client: the key that failures are counted by, see `portofcall.access.client_address.client_key`.
+            target: the target of the request; None if it is invalid, and nothing will be dialled. Then no
+                ticket is spent, and a pinned one is refused.
 
         Returns:
-            Who it is, for the log: plain ASCII, at most 64 characters. Fails with `Unauthorized`, or with
+            The subject for the log: plain ASCII, at most 64 characters. Fails with `Unauthorized` or
             `TooManyRequests`. It may be cancelled.
         """
         return Deferred.fromCoroutine(self._check(authorization, tickets, client, target))
@@ -138,9 +138,9 @@ class Authenticator:
         if self._required:
             wanted = {"a user and a password": self._checkers, "a ticket": self._ticket_key}
             raise Unauthorized(
-                f"this gateway asks for {' or '.join(name for name, on in wanted.items() if on)}"
+                f"this gateway requires {' or '.join(name for name, on in wanted.items() if on)}"
             )
-        return ANYBODY
+        return ANONYMOUS_SUBJECT
 
     def _by_ticket(self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Target | None) -> str:
         now = self._wall_clock()
@@ -161,7 +161,7 @@ class Authenticator:
 
     def _spend(self, ticket: Ticket, now: float) -> None:
         if ticket.once and ticket.ticket_id is not None:
-            # An expired ticket still counts for as long as a clock may be off.
+            # An expired ticket is remembered for as long as clocks may differ.
             self._spent.spend(ticket.ticket_id, ticket.expires_at + CLOCK_SKEW_SECONDS, now)
 
     async def _by_password(self, authorization: Sequence[bytes], client: str) -> str:
@@ -175,7 +175,7 @@ class Authenticator:
         return subject
 
     async def _ask(self, login: Login) -> str:
-        """Ask one checker after the other."""
+        """Try one checker after the other."""
         for checker in self._checkers:
             try:
                 avatar = await maybeDeferred(checker.requestAvatarId, login)
@@ -197,11 +197,11 @@ class Authenticator:
 
 
 def _subject(avatar: object) -> str:
-    """Write a checker's answer for the log. One that is no answer, such as None, admits nobody."""
+    """Turn a checker's avatar ID into a subject. A value that is none, such as None, is a failure."""
     if avatar == ANONYMOUS:
-        return ANYBODY
+        return ANONYMOUS_SUBJECT
     if isinstance(avatar, bytes):
         avatar = avatar.decode("utf-8", "backslashreplace")
     if not isinstance(avatar, str) or not avatar:
-        raise TypeError("a checker must answer with an avatar ID")
+        raise TypeError("a checker must return an avatar ID")
     return printable(avatar, _MAX_SUBJECT)

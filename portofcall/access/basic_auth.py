@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from portofcall.errors import Unauthorized
 
-#: The WWW-Authenticate header of a 401 (RFC 7617 §2.1), where passwords are taken.
+#: The WWW-Authenticate header of a 401 where passwords are accepted (RFC 7617 §2.1).
 BASIC_CHALLENGE: Final = 'Basic realm="portofcall", charset="UTF-8"'
 
 
@@ -29,26 +29,26 @@ _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 @implementer(IUsernamePassword)
 class Login:
-    """A user and a password, which are compared in a time that does not depend on where they differ."""
+    """A user and a password; passwords are compared in constant time."""
 
     def __init__(self, username: bytes, password: bytes) -> None:
         self.username = username
         self.password = password
 
     def checkPassword(self, password: bytes) -> bool:
-        """Whether that is the password."""
+        """Whether the passwords are equal."""
         return hmac.compare_digest(self.password, password)
 
 
 def parse_basic(authorization: Sequence[bytes]) -> Login:
-    """Read user and password from an Authorization header (RFC 7617).
+    """Parse the user and the password of an Authorization header (RFC 7617).
 
     Args:
         authorization: the header's values.
 
     Raises:
-        Unauthorized: it is not one header, of at most `MAX_AUTHORIZATION_BYTES`, with Basic and the canonical
-            base64 of a user that is not empty, a colon and a password, in UTF-8 without control characters.
+        Unauthorized: it is not one header of at most `MAX_AUTHORIZATION_BYTES` with Basic and the canonical
+            base64 of a non-empty user, a colon and a password, in UTF-8 without control characters.
     """
     whole = authorization[0] if len(authorization) == 1 else b""
     if len(whole) <= MAX_AUTHORIZATION_BYTES and (match := _BASIC.fullmatch(whole)):

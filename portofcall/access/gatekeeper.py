@@ -7,7 +7,7 @@ from typing import cast
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.server import Request
 
-from portofcall.access.authenticator import ANYBODY, Authenticator
+from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
 from portofcall.access.client_address import client_address, client_key
 from portofcall.access.origin import judge_host, judge_origin
 from portofcall.errors import Draining, InvalidHeader, Unauthorized, printable
@@ -112,7 +112,7 @@ class Gatekeeper:
             if isinstance(problem, Unauthorized):
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
-        return Admitted(client, peer if subject == ANYBODY else f"{subject}@{peer}", lease)
+        return Admitted(client, peer if subject == ANONYMOUS_SUBJECT else f"{subject}@{peer}", lease)
 
     def _who(self, request: Request) -> tuple[str, str]:
         """Return the client's address for the log, and the key under which it is counted."""

@@ -1,16 +1,16 @@
-"""The claims of a ticket, as one value. Signatures are the business of `portofcall.access.ticket_key`.
+"""The claims of a ticket, as one value. `portofcall.access.ticket_key` has the signatures.
 
 ::
 
-    aud   "portofcall"; a token for others is no ticket
-    exp   when it ends; required
-    iat   when it was made, nbf from when it counts; optional
-    sub   who it is for, as the log shows it; optional
-    jti   its own name; required where once is true
-    once  true: it admits one connection only
-    host  the only host that it admits, port the only port; optional
+    aud   "portofcall"; a token with another audience is refused
+    exp   the time it expires; required
+    iat   the time it was issued, nbf the time it becomes valid; optional
+    sub   the user, for the log; optional
+    jti   the token's ID; required if once is true
+    once  true: it is good for one connection
+    host  the only host that it is good for, port the only port; optional
 
-Other claims are ignored, as RFC 7519 section 4 demands.
+Other claims are ignored, as RFC 7519 section 4 requires.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from typing import Any
 from portofcall.errors import InvalidTarget
 from portofcall.target import Target, parse_host
 
-#: What ``aud`` is.
+#: The value of ``aud``.
 AUDIENCE = "portofcall"
 
 _MAX_TEXT = 128
@@ -38,7 +38,7 @@ def _is_port(value: object) -> bool:
     return type(value) is int and 1 <= value <= 65535
 
 
-#: What each claim must be where it is given.
+#: A check of each claim, and what it expects.
 _CLAIMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "exp": (_is_time, "a number of seconds since 1970"),
     "iat": (_is_time, "a number of seconds since 1970"),
@@ -53,16 +53,16 @@ _CLAIMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What a verified token says.
+    """The claims of a verified token.
 
     Attributes:
         expires_at: in seconds since 1970.
-        valid_from: the same; 0 where it does not say.
-        subject: who it is for; None where it does not say.
-        ticket_id: its own name; None where it has none.
-        once: whether it admits one connection only; then it has a ``ticket_id``.
-        host: the only host that it admits, in the spelling of `Target`; None admits any.
-        port: the only port that it admits; None admits any.
+        valid_from: in seconds since 1970; 0 if there is no such claim.
+        subject: the user; None if there is no such claim.
+        ticket_id: the token's ID; None if there is no such claim.
+        once: whether it is good for one connection only; then it has a ``ticket_id``.
+        host: the only host that it is good for, in the spelling of `Target`; None means any.
+        port: the only port that it is good for; None means any.
     """
 
     expires_at: float
@@ -74,20 +74,20 @@ class Ticket:
     port: int | None = None
 
     def admits(self, target: Target | None) -> bool:
-        """Whether it is for that target. Only a ticket without pins admits a request for none."""
+        """Whether it is good for that target. A request without a target needs a ticket without pins."""
         if target is None:
             return self.host is None and self.port is None
         return self.host in (None, target.host) and self.port in (None, target.port)
 
 
 def read_claims(claims: Mapping[str, Any]) -> Ticket:
-    """Check the claims' types, and that what must be there is there. It compares nothing with the time.
+    """Check the types of the claims, and that required ones are there. Times are not compared with the clock.
 
     Args:
-        claims: an object as JSON has it.
+        claims: a JSON object.
 
     Raises:
-        ValueError: the message names the claim, and does not repeat its value.
+        ValueError: the message names the claim and what was expected, without the value.
     """
     # Some libraries write one audience as a list.
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
@@ -98,7 +98,7 @@ def read_claims(claims: Mapping[str, Any]) -> Ticket:
     if "exp" not in claims:
         raise ValueError("exp must be given")
     if claims.get("once") and "jti" not in claims:
-        raise ValueError("jti must be given where once is true")
+        raise ValueError("jti must be given if once is true")
     try:
         host = parse_host(claims["host"]) if "host" in claims else None
     except InvalidTarget:

@@ -20,28 +20,28 @@ from portofcall.access.key_formats import is_asymmetric_key
 from portofcall.access.ticket import AUDIENCE, Ticket, read_claims
 from portofcall.errors import Unauthorized
 
-#: The longest token that is looked at. The longest that `TicketKey.issue` makes has about 2500 characters.
+#: Longer tokens are refused unread. The longest that `TicketKey.issue` makes has about 2500 characters.
 MAX_TOKEN_CHARACTERS: Final = 4096
-#: How far ahead a ticket may end. It is sent in the open part of URLs, so it should not live long.
+#: The longest lifetime of a ticket. It is part of a URL, which other software may log, so keep it short.
 MAX_LIFETIME_SECONDS: Final = 24 * 60 * 60
-#: How far the clock of whoever makes the tickets may be ahead of ours.
+#: How far the issuer's clock may be ahead of ours.
 CLOCK_SKEW_SECONDS: Final = 10
-#: The shortest secret: RFC 7518 §3.2, a key of the hash's size.
+#: The shortest secret: as long as the hash (RFC 7518 §3.2).
 MIN_SECRET_BYTES: Final = 32
-#: A larger file is no key.
+#: Larger files are refused.
 MAX_KEY_BYTES: Final = 16 * 1024
 
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class TicketKey:
-    """Makes tickets and verifies them. Get it from `load`.
+    """Issues tickets and verifies them. Make one with `read` or `load`.
 
-    The key alone decides on the algorithm; what a token says of algorithms and keys is compared or ignored,
-    never followed. It does not remember which tickets were used: `SingleUse` does.
+    The key alone decides on the algorithm; a token's own claims about algorithms and keys are compared or
+    ignored, never followed. Used tickets are remembered by `portofcall.limits.single_use`.
 
     Attributes:
-        can_issue: whether it can make tickets; a public key can only verify them.
+        can_issue: whether it can issue tickets; a public key can only verify them.
     """
 
     __slots__ = ("_algorithm", "_jws", "_signing", "_verifying", "can_issue")
@@ -64,7 +64,7 @@ class TicketKey:
             path: the file; see `load` for its content.
 
         Raises:
-            ValueError: it can't be read, or has no such key. The message has nothing of the content.
+            ValueError: it can't be read, or is not such a key. The message quotes nothing of the content.
         """
         try:
             with path.open("rb") as file:
@@ -75,15 +75,14 @@ class TicketKey:
 
     @classmethod
     def load(cls, data: bytes) -> "TicketKey":
-        """Make the key that a file holds.
+        """Load a key from the content of a file.
 
         Args:
-            data: an Ed25519 key in PEM (PKCS #8 without a password, or a public key); or anything else, of at
-                least `MIN_SECRET_BYTES` bytes, as a secret for HS256. White space around a secret in ASCII is
-                not part of it.
+            data: an Ed25519 key in PEM (PKCS #8 without a password, or a public key); or a secret for HS256
+                of at least `MIN_SECRET_BYTES` bytes. White space around an ASCII secret is not part of it.
 
         Raises:
-            ValueError: it is neither; the message tells what was expected and nothing of the content.
+            ValueError: it is neither; the message says what was expected and quotes nothing.
         """
         if len(data) > MAX_KEY_BYTES:
             raise ValueError(f"expected a key of at most {MAX_KEY_BYTES} bytes")
@@ -95,7 +94,7 @@ class TicketKey:
                 f"expected a secret of at least {MIN_SECRET_BYTES} bytes, or an Ed25519 key in PEM"
             )
         if is_asymmetric_key(data) or not _can_sign(secret):
-            raise ValueError("expected a secret, or an Ed25519 key in PEM, not a key in another format")
+            raise ValueError("expected a secret, or an Ed25519 key in PEM, got a key in another format")
         return cls(secret)
 
     def issue(
@@ -108,21 +107,21 @@ class TicketKey:
         port: int | None = None,
         once: bool = False,
     ) -> str:
-        """Make a ticket.
+        """Issue a ticket.
 
         Args:
             now: the time, in seconds since 1970.
-            ttl_seconds: how long it lives, 1 to `MAX_LIFETIME_SECONDS`.
-            subject: who it is for, 1 to 128 characters.
-            host: pins the host.
-            port: pins the port.
-            once: whether it can be used once only.
+            ttl_seconds: its lifetime, 1 to `MAX_LIFETIME_SECONDS`.
+            subject: the user, 1 to 128 characters.
+            host: the only host that it is good for.
+            port: the only port that it is good for.
+            once: whether it is good for one connection only.
 
         Returns:
-            The token: ASCII that needs no escape in a URL.
+            The token, in ASCII that needs no escaping in a URL.
 
         Raises:
-            ValueError: a value is not what it must be, or the key can only verify.
+            ValueError: a value is invalid, or the key can only verify.
         """
         if self._signing is None:
             raise ValueError("a public key can't sign tickets, only verify them")
@@ -143,25 +142,25 @@ class TicketKey:
         return self._jws.encode(payload, self._signing, algorithm=self._algorithm)
 
     def verify(self, token: str, now: float) -> Ticket:
-        """Read a token that somebody presents.
+        """Verify a token.
 
         Args:
-            token: anything.
+            token: any text, from the client.
             now: the time, in seconds since 1970.
 
         Raises:
-            Unauthorized: it is no ticket of this key, or it does not count now. The sentence holds nothing
-                of the token.
+            Unauthorized: it was not signed with this key, or is not valid now. The sentence quotes nothing of
+                the token.
         """
         claims = self._signed_claims(token)
         try:
             ticket = read_claims(claims)
         except ValueError as error:
-            raise Unauthorized(f"the ticket can't be used: {error}") from None
+            raise Unauthorized(f"the ticket is invalid: {error}") from None
         if ticket.expires_at <= now:
             raise Unauthorized("the ticket has expired")
         if ticket.expires_at > now + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
-            raise Unauthorized("the ticket can't be used: it would live for longer than a day")
+            raise Unauthorized("the ticket is invalid: its lifetime is longer than a day")
         if ticket.valid_from > now + CLOCK_SKEW_SECONDS:
             raise Unauthorized("the ticket is not valid yet")
         return ticket
@@ -175,8 +174,8 @@ class TicketKey:
         except (PyJWTError, ValueError, RecursionError):
             raise Unauthorized("the ticket is not signed with this gateway's key") from None
         signature = base64.urlsafe_b64encode(signed["signature"]).rstrip(b"=").decode("ascii")
-        # Base64 has spare bits at its end, and we know no critical extension (RFC 7515 §4.1.11). Older
-        # releases of PyJWT let both pass.
+        # Base64 has spare bits at its end, and we support no critical extension (RFC 7515 §4.1.11). Older
+        # releases of PyJWT accept both.
         if not token.endswith("." + signature) or "crit" in signed["header"] or not isinstance(claims, dict):
             raise Unauthorized("the ticket is not a signed token")
         return claims
@@ -196,7 +195,7 @@ def _load_pem(data: bytes) -> Ed25519PrivateKey | Ed25519PublicKey:
 
 
 def _can_sign(secret: bytes) -> bool:
-    """Whether PyJWT takes it for a secret: its list of other formats may be longer than ours."""
+    """Whether PyJWT accepts it as a secret; its list of other formats may be longer than ours."""
     try:
         PyJWS().encode(b"", secret, algorithm="HS256")
     except PyJWTError:

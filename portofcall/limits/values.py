@@ -9,7 +9,7 @@ GiB = 1024 * MiB
 
 
 class Rate(NamedTuple):
-    """A rate with bursts.
+    """Events per second, with a burst.
 
     Attributes:
         per_second: the sustained rate; 0 means no limit.
@@ -20,7 +20,7 @@ class Rate(NamedTuple):
     burst: int
 
     def __str__(self) -> str:
-        """The rate as an option takes it: ``50:200``."""
+        """Return the rate as an option takes it: ``50:200``."""
         return f"{self.per_second:g}:{self.burst}"
 
 
@@ -32,30 +32,30 @@ class Limits:
     """The limits of one gateway.
 
     Attributes:
-        high_water_bytes: how much may wait for a slow reader before its source is paused. One read of 64 KiB
-            comes on top; and a transport may hold 64 KiB and one read of 256 KiB, whatever this says.
-            Data queued in a transport counts, but not in one over TLS.
-        max_message_bytes: the largest payload of a WebSocket message that is sent; larger ones are split.
+        high_water_bytes: bytes queued for a slow reader before its sender is paused. One read of 64 KiB may
+            come on top, and a transport may hold 64 KiB and one read of 256 KiB in any case. Bytes queued in
+            a transport count, except over TLS.
+        max_message_bytes: the largest payload of a WebSocket message that is sent; more is split.
         connect_timeout_seconds: from the first connection attempt to an open TCP connection.
         dns_timeout_seconds: for one look-up of a host name.
-        stall_seconds: how long a tunnel that is closing may go without moving a byte.
-        linger_seconds: how long a backend may take to close after it was sent FIN and the client is gone.
-        request_seconds: for a whole HTTP request to arrive, however slowly it drips, from the moment when
-            the connection is accepted.
-        max_head_bytes: the largest head of an HTTP request, its first line included.
+        stall_seconds: the longest time that a closing tunnel may go without moving a byte.
+        linger_seconds: the time for a backend to close after it was sent FIN and the client is gone.
+        request_seconds: for a whole HTTP request to arrive, however slowly, from the moment when the
+            connection is accepted.
+        max_head_bytes: the largest head of an HTTP request, the request line included.
         max_header_lines: the most header lines of an HTTP request.
         max_body_bytes: the largest body of an HTTP request.
         max_fragments: the most frames of one WebSocket message.
-        control_frames_per_second: how many pings and pongs a client may send; ten seconds' worth at once.
-        max_waiting: the most connections with neither a request in progress nor a tunnel; 0 means no limit,
-            here and below.
+        control_frames_per_second: the rate of pings and pongs from a client; ten seconds' worth at once.
+        max_waiting: the most connections without a tunnel and without a request that is being served; 0 means
+            no limit, here and below.
         max_tunnels: the most tunnels, pings and banners at a time.
         max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
         max_per_target: the most connections to one address and port.
         max_per_client_target: the most connections of one client to one address and port.
-        rate_per_client: how many tunnels, pings and banners one client may start per second, and at once.
-        rate_per_target: how many connections to one address and port may be opened, likewise.
-        look_ups_per_client: the most host names of one client that are looked up at a time; others wait.
+        rate_per_client: the rate at which one client may start tunnels, pings and banners.
+        rate_per_target: the rate of connections to one address and port.
+        look_ups_per_client: the most host names that are looked up at a time for one client; others wait.
     """
 
     high_water_bytes: int = 1 * MiB

@@ -18,12 +18,12 @@ DEFAULT_LISTEN: Final = "tcp:8080:interface=127.0.0.1"
 
 _SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {"": 1, "K": KiB, "M": MiB, "G": GiB}
-#: A burst that is not given, in seconds' worth of the rate.
+#: The default burst, in seconds' worth of the rate.
 _BURST_SECONDS: Final = 4
 
 
 def parse_size(text: str) -> int:
-    """Read a number of bytes as people write it.
+    """Parse a number of bytes.
 
     Args:
         text: ``1048576``, ``512K``, ``1M``, ``1MiB``; the units are powers of 1024.
@@ -42,7 +42,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """Read a time limit.
+    """Parse a time limit.
 
     Args:
         text: a decimal number of seconds, such as ``10`` or ``2.5``.
@@ -61,7 +61,7 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_count(text: str) -> int:
-    """Read a number of things.
+    """Parse a count.
 
     Args:
         text: a whole number; 0 means no limit.
@@ -75,11 +75,11 @@ def parse_count(text: str) -> int:
 
 
 def parse_rate(text: str) -> Rate:
-    """Read a rate, with the burst that it allows.
+    """Parse a rate with a burst.
 
     Args:
-        text: ``50`` or ``50:200``, so many per second and so many at once. Without the second, a burst is
-            four seconds' worth. 0 means no limit.
+        text: ``50`` or ``50:200``: events per second, and the most at once. The default burst is four
+            seconds' worth. 0 means no limit.
 
     Raises:
         ValueError: the text is not such a rate.

@@ -1,4 +1,4 @@
-"""``portofcall ticket``: a key and wishes go in, a ticket comes out."""
+"""``portofcall ticket`` prints a ticket, or one line that says what is wrong."""
 
 import argparse
 import time
@@ -24,7 +24,7 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def call(*arguments: str) -> int:
-    """Parse a command line as a console script would, and run it."""
+    """Parse and run a command line."""
     parser = argparse.ArgumentParser("portofcall")
     add_arguments(parser.add_subparsers())
     args = parser.parse_args(["ticket", *arguments])
@@ -34,12 +34,12 @@ def call(*arguments: str) -> int:
 
 
 def verify(token: str, data: bytes = SECRET) -> Ticket:
-    """Read a token now."""
+    """Verify a token now."""
     return TicketKey.load(data).verify(token.removesuffix("\n"), time.time())
 
 
-def test_a_ticket_is_printed_on_a_line_of_its_own(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that a shell can put it into a variable."""
+def test_ticket_is_printed_on_a_line_of_its_own(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell can assign it to a variable."""
     assert call("--key", str(key_file)) == 0
     printed = capsys.readouterr()
     assert printed.out.count("\n") == 1
@@ -49,19 +49,19 @@ def test_a_ticket_is_printed_on_a_line_of_its_own(key_file: Path, capsys: pytest
     assert 55 < ticket.expires_at - time.time() < 62
 
 
-def test_wishes_are_written_into_the_ticket(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ticket_has_the_claims_of_the_options(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Pins, subject, lifetime and single use."""
-    wishes = ["--host", "DB.example", "--port", "5432", "--subject", "alice", "--ttl", "3600", "--once"]
-    assert call("--key", str(key_file), *wishes) == 0
+    options = ["--host", "DB.example", "--port", "5432", "--subject", "alice", "--ttl", "3600", "--once"]
+    assert call("--key", str(key_file), *options) == 0
     ticket = verify(capsys.readouterr().out)
     assert (ticket.subject, ticket.host, ticket.port, ticket.once) == ("alice", "db.example", 5432, True)
     assert ticket.expires_at - time.time() > 3590
 
 
-def test_a_private_key_signs_and_the_public_one_verifies(
+def test_private_key_signs_and_the_public_one_verifies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The gateway needs only the public one, which can't make tickets itself."""
+    """The gateway needs only the public one, which can't issue tickets."""
     key = Ed25519PrivateKey.generate()
     pem = serialization.Encoding.PEM
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
@@ -76,7 +76,7 @@ def test_a_private_key_signs_and_the_public_one_verifies(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "told"),
+    ("options", "message"),
     [
         (["--host", "127.1"], "host must be a host name or an address"),
         (["--port", "0"], "port must be a whole number from 1 to 65535"),
@@ -85,14 +85,14 @@ def test_a_private_key_signs_and_the_public_one_verifies(
         (["--ttl", "86401"], "expected a lifetime of 1 to 86400 whole seconds"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_told_in_one_line(
-    wishes: list[str], told: str, key_file: Path, capsys: pytest.CaptureFixture[str]
+def test_invalid_option_is_one_line(
+    options: list[str], message: str, key_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing is printed that could be taken for a ticket."""
-    assert call("--key", str(key_file), *wishes) == 2
+    """Standard output stays empty, so that nothing is taken for a ticket."""
+    assert call("--key", str(key_file), *options) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == f"portofcall ticket: {told}\n"
+    assert printed.err == f"portofcall ticket: {message}\n"
 
 
 @pytest.mark.parametrize("option", ["--ttl", "--port"])
@@ -107,13 +107,11 @@ def test_numbers_are_whole(
     assert "expected a whole number" in capsys.readouterr().err
 
 
-def test_a_key_that_can_not_be_used_is_told_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unusable_key_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the file's name and nothing of its content."""
     short = tmp_path / "short"
     short.write_bytes(b"Swordfish")
-    for path, told in (
+    for path, message in (
         (short, "expected a secret of at least 32 bytes, or an Ed25519 key in PEM"),
         (tmp_path / "missing", "expected a readable file (No such file or directory)"),
         (tmp_path, "expected a readable file (Is a directory)"),
@@ -121,10 +119,10 @@ def test_a_key_that_can_not_be_used_is_told_in_one_line(
         assert call("--key", str(path)) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert printed.err == f"portofcall ticket: --key {path}: {told}\n"
+        assert printed.err == f"portofcall ticket: --key {path}: {message}\n"
 
 
-def test_a_key_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_key_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     """There is no default for a secret."""
     with pytest.raises(SystemExit):
         call()
