@@ -11,17 +11,82 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
+from portofcall.egress.dialer import Dialer
 from portofcall.egress.policy import Policy, Undecided, Verdict
+from portofcall.limits.admission import Admission
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.direct_read import Readiness
-from portofcall.relay.interfaces import IStreamTransport
+from portofcall.relay.interfaces import Buffer, IClientEnd, IStreamTransport
 from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Address, Target
-from portofcall.testing import FakeClient, FakeTransport, Response, World
+from portofcall.testing import FakeTransport, Response, World
+
+
+@implementer(IPushProducer)
+class FakeSource:
+    """A source of bytes. A test fails if it is paused or resumed twice in a row, or stopped."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.pauses = 0
+        self.reads_bulk = True
+
+    def pauseProducing(self) -> None:
+        assert not self.paused, "paused twice"
+        self.paused = True
+        self.pauses += 1
+
+    def resumeProducing(self) -> None:
+        assert self.paused, "resumed while it ran"
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        raise AssertionError("a source is never stopped")
+
+
+class FakeSink(FakeTransport):
+    """A transport that reports how much is queued in it: `queued_bytes`, as the test sets it."""
+
+    queued_bytes = 0
+
+
+@implementer(IClientEnd)
+class FakeClient(FakeSink):
+    """The client's end of a tunnel: a transport that can send Close frames, which it logs."""
+
+    reads_bulk = True
+
+    def write(self, data: Buffer) -> None:
+        super().write(bytes(data))
+
+    def close(self, code: int, reason: str) -> None:
+        self.log.append(f"{code} {reason}".strip())
+
+    def drop(self) -> None:
+        self.unregisterProducer()
+        self.log.append("close")
+
+    def abort(self) -> None:
+        self.log.append("reset")
+
+
+def make_dialer(world: World) -> Dialer:
+    """Make a dialer for ``world`` alone, as its gateway has one."""
+    return Dialer(
+        world.reactor,
+        resolver=world.resolver,
+        policy=world.gateway.policy,
+        admission=Admission(world.limits, now=world.reactor.seconds),
+        loop_guard=world.gateway.loop_guard,
+        limits=world.limits,
+        monotonic=world.reactor.seconds,
+    )
 
 
 def open_backend(transport: FakeTransport) -> BackendEnd:
@@ -67,11 +132,13 @@ class Post:
 
     def __init__(self, world: World, path: str, payload: Any) -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        send, self.transport = world.connect()
-        send(f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.transport = world.connect()
+        self.transport.send(
+            f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
 
     @property
-    def answer(self) -> Response:
+    def response(self) -> Response:
         return Response(self.transport.take())
 
 

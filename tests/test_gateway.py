@@ -12,7 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from portofcall.limits.values import Limits
-from portofcall.testing import World, upgrade_request
+from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
 
 
@@ -123,6 +123,6 @@ def test_limit_that_is_reached_is_one_line_in_the_log(logged: list[str]) -> None
     """It names the option, however many requests are refused."""
     world = World(limits=Limits(max_per_client=1), names={"db.example": None})
     for _ in range(5):
-        world.request(upgrade_request("host=db.example&port=5432"))
+        WebSocketClient(world, upgrade_request("host=db.example&port=5432"))
     (line,) = [line for line in logged if line.startswith("limit reached")]
     assert line.endswith(": --max-per-client 1")

@@ -1,9 +1,9 @@
-"""A gateway in memory, for the tests of those who embed one: no sockets, and time that stands still.
+"""A gateway in memory, for the tests of applications that embed one: no sockets, and a clock turned by hand.
 
 ::
 
-    world = World(names={"db.example": ["93.184.215.14"]})
-    client = WebSocketClient(world, upgrade_request("host=db.example&port=5432"))
+    world = World(names={"db.example.com": ["93.184.215.14"]})
+    client = WebSocketClient(world, upgrade_request("host=db.example.com&port=5432"))
     client.send(pack_frame(2, b"hello"))
     assert client.backend.take() == b"hello"
 
@@ -11,7 +11,7 @@ Everything between the transports is the real gateway: HTTP, the handshake, the 
 """
 
 from portofcall.testing.http import Response, request
-from portofcall.testing.transports import FakeClient, FakeSource, FakeTransport, lose
+from portofcall.testing.transports import FakeTransport
 from portofcall.testing.websocket import (
     KEY,
     PUBLIC,
@@ -27,14 +27,11 @@ __all__ = [
     "KEY",
     "PUBLIC",
     "UPGRADE",
-    "FakeClient",
     "FakeResolver",
-    "FakeSource",
     "FakeTransport",
     "Response",
     "WebSocketClient",
     "World",
-    "lose",
     "pack_frame",
     "request",
     "unpack_frames",

@@ -1,4 +1,4 @@
-"""Transports in memory: they buffer, pause their producers, and drain when told to."""
+"""A transport in memory: one connection of the gateway, with the peer's side of it in the test's hands."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -7,105 +7,58 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProducer, IPushProducer
 from twisted.python.failure import Failure
-from zope.interface import implementer
-
-from portofcall.relay.interfaces import Buffer, IClientEnd
 
 
-@implementer(IPushProducer)
-class FakeSource:
-    """Something that sends; remembers whether it was told to stop."""
+class FakeTransport:
+    """A connection in memory. Like Twisted's transports it buffers, and pauses its producer while it is full.
 
-    def __init__(self) -> None:
-        self.paused = False
-        self.pauses = 0
-        self.reads_bulk = True
+    The gateway sees a transport. The test plays the peer: `send` and `lose` act on the gateway; `take` and
+    `drain` read what the gateway wrote.
 
-    def pauseProducing(self) -> None:
-        """Stop sending, until resumed (`IPushProducer`)."""
-        assert not self.paused, "paused twice"
-        self.paused = True
-        self.pauses += 1
-
-    def resumeProducing(self) -> None:
-        """Send again (`IPushProducer`)."""
-        assert self.paused, "resumed while it ran"
-        self.paused = False
-
-    def stopProducing(self) -> None:
-        """Fail: a tunnel never stops a source (`IPushProducer`)."""
-        raise AssertionError("a source is never stopped")
-
-
-class FakeTransport(FakeSource):
-    """A transport that behaves as Twisted's do: it buffers, pauses its producer, and drains when told to.
+    Args:
+        local_host: the gateway's address on this connection, as `getHost` returns it.
+        buffer_size: see below.
 
     Attributes:
-        delivered: what has left the buffer.
-        buffer_size: how much may be buffered before the producer is paused.
+        protocol: the gateway's protocol on this connection.
+        buffer: what the gateway wrote and the peer has not read.
+        buffer_size: how many bytes may be buffered before the producer is paused.
+        delivered: what the peer has read, since the last `take`.
+        paused: whether the gateway has stopped reading from the peer.
+        producer: the registered producer, or None.
+        producer_paused: whether it is paused, because the buffer was full and has not been drained.
+        disconnecting: whether the gateway has asked for the connection to be closed.
+        log: what the gateway did to the connection, in order: ``nodelay=True``, ``keepalive=True``, ``fin``
+            (`loseWriteConnection`), ``close`` (`loseConnection`), ``reset`` (`abortConnection`).
     """
 
-    def __init__(self, *, buffer_size: int = 64 * 1024) -> None:
-        super().__init__()
-        self.buffer_size = buffer_size
+    def __init__(self, *, local_host: str = "192.0.2.2", buffer_size: int = 64 * 1024) -> None:
+        self.protocol: Any = None
         self.buffer = b""
         self.delivered = b""
-        self.producer: IPushProducer | None = None
-        self.producer_paused = False
-        self.disconnecting = False
-        self.local = "192.0.2.2"
-        self.queued_bytes = 0
-        self.log: list[str] = []
-
-    def pauseProducing(self) -> None:
-        """Stop sending, until resumed (`IPushProducer`)."""
-        self.paused = True
-
-    def resumeProducing(self) -> None:
-        """Send again (`IPushProducer`)."""
         self.paused = False
+        self.producer: IPushProducer | None = None
+        self.disconnecting = False
+        self.log: list[str] = []
+        self._local_host = local_host
+        self.buffer_size = buffer_size
+        self.producer_paused = False
 
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Take the producer that is paused while the buffer is full (`IConsumer`)."""
-        assert self.producer is None
-        assert streaming
-        self.producer = cast(IPushProducer, producer)
+    # The peer's side
 
-    def unregisterProducer(self) -> None:
-        """Let the producer go (`IConsumer`)."""
-        self.producer = None
-
-    def write(self, data: bytes) -> None:
-        """Buffer ``data``."""
-        assert isinstance(data, bytes)
-        self.buffer += data
-        if self.producer is not None and len(self.buffer) > self.buffer_size:
-            self.producer_paused = True
-            self.producer.pauseProducing()
-
-    def writeSequence(self, pieces: Iterable[bytes]) -> None:
-        """Buffer the pieces as one."""
-        pieces = list(pieces)
-        assert all(isinstance(piece, bytes) for piece in pieces), "Twisted takes nothing else here"
-        self.write(b"".join(pieces))
-
-    def getPeer(self) -> IPv4Address:
-        """Return an address for documentation (RFC 5737)."""
-        return IPv4Address("TCP", "192.0.2.1", 40000)
-
-    def getHost(self) -> IPv4Address:
-        """Return `local`, port 8080."""
-        return IPv4Address("TCP", self.local, 8080)
+    def send(self, data: bytes) -> None:
+        """Send ``data`` to the gateway."""
+        self.protocol.dataReceived(data)
 
     def take(self) -> bytes:
-        """Read everything that has been written since the last time."""
+        """Read everything, and return what was read since the last call."""
         while self.buffer:
             self.drain()
         taken, self.delivered = self.delivered, b""
         return taken
 
     def drain(self, most: int | None = None) -> None:
-        """Let the peer read ``most`` bytes, or all."""
+        """Read at most ``most`` bytes; None means all."""
         count = len(self.buffer) if most is None else most
         self.delivered += self.buffer[:count]
         self.buffer = self.buffer[count:]
@@ -113,55 +66,77 @@ class FakeTransport(FakeSource):
             self.producer_paused = False
             self.producer.resumeProducing()
 
+    def lose(self, reason: Exception | None = None) -> None:
+        """End the connection: ``reason`` is an error of `twisted.internet.error`; None means a clean end."""
+        if self.producer is not None:
+            self.producer.stopProducing()
+        self.protocol.connectionLost(Failure(reason or ConnectionDone()))
+
+    # The gateway's side
+
+    def write(self, data: bytes) -> None:
+        """Buffer ``data`` (`ITransport`)."""
+        assert isinstance(data, bytes)
+        self.buffer += data
+        if self.producer is not None and len(self.buffer) > self.buffer_size:
+            self.producer_paused = True
+            self.producer.pauseProducing()
+
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        """Buffer the pieces as one (`ITransport`)."""
+        pieces = list(pieces)
+        assert all(isinstance(piece, bytes) for piece in pieces), "Twisted takes nothing else here"
+        self.write(b"".join(pieces))
+
+    def pauseProducing(self) -> None:
+        """Set `paused` (`IPushProducer`)."""
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        """Clear `paused` (`IPushProducer`)."""
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        """Fail: the gateway pauses a transport or closes it (`IPushProducer`)."""
+        raise AssertionError("a transport is closed, not stopped")
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Pause ``producer`` while the buffer is full (`IConsumer`)."""
+        assert self.producer is None
+        assert streaming
+        self.producer = cast(IPushProducer, producer)
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer (`IConsumer`)."""
+        self.producer = None
+
+    def getPeer(self) -> IPv4Address:
+        """Return an address for documentation (RFC 5737), port 40000."""
+        return IPv4Address("TCP", "192.0.2.1", 40000)
+
+    def getHost(self) -> IPv4Address:
+        """Return ``local_host``, port 8080."""
+        return IPv4Address("TCP", self._local_host, 8080)
+
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Note the call in `log`."""
+        """Add ``nodelay=…`` to `log`."""
         self.log.append(f"nodelay={enabled}")
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Note the call in `log`."""
+        """Add ``keepalive=…`` to `log`."""
         self.log.append(f"keepalive={enabled}")
 
     def loseWriteConnection(self) -> None:
-        """Note ``fin`` in `log`."""
+        """Add ``fin`` to `log`."""
         assert self.producer is None, "a transport with a producer never closes"
         self.log.append("fin")
 
     def loseConnection(self) -> None:
-        """Note ``close`` in `log`."""
+        """Add ``close`` to `log`."""
         assert self.producer is None, "a transport with a producer never closes"
         self.disconnecting = True
         self.log.append("close")
 
     def abortConnection(self) -> None:
-        """Note ``reset`` in `log`."""
+        """Add ``reset`` to `log`."""
         self.log.append("reset")
-
-
-@implementer(IClientEnd)
-class FakeClient(FakeTransport):
-    """The client's end of a tunnel: a transport that can send Close frames."""
-
-    def write(self, data: Buffer) -> None:
-        """Buffer ``data``."""
-        super().write(bytes(data))
-
-    def close(self, code: int, reason: str) -> None:
-        """Note code and reason in `log`."""
-        self.log.append(f"{code} {reason}".strip())
-
-    def drop(self) -> None:
-        """Note ``close`` in `log`."""
-        self.unregisterProducer()
-        self.log.append("close")
-
-    def abort(self) -> None:
-        """Note ``reset`` in `log`."""
-        self.log.append("reset")
-
-
-def lose(transport: FakeTransport, reason: Exception | None = None) -> None:
-    """Let the connection of ``transport`` end."""
-    if transport.producer is not None:
-        transport.producer.stopProducing()
-    protocol = cast(Any, transport).protocol
-    protocol.connectionLost(Failure(reason or ConnectionDone()))

@@ -1,4 +1,4 @@
-"""A WebSocket client of a gateway in memory, and the frames that it sends and gets (RFC 6455)."""
+"""A WebSocket client of a gateway in memory, and frames from bytes and back (RFC 6455)."""
 
 import base64
 import struct
@@ -7,8 +7,11 @@ from typing import Any
 from portofcall.testing.http import Response
 from portofcall.testing.world import World
 
+#: An address that the policy takes for public.
 PUBLIC = "93.184.215.14"
+#: A valid Sec-WebSocket-Key.
 KEY = base64.b64encode(b"0123456789abcdef").decode()
+#: The headers of an upgrade request.
 UPGRADE = {
     "Host": "gateway",
     "Upgrade": "websocket",
@@ -19,7 +22,14 @@ UPGRADE = {
 
 
 def upgrade_request(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: Any) -> bytes:
-    """Write the head of an upgrade request; None leaves a header out."""
+    """Make an upgrade request.
+
+    Args:
+        query: ``host`` and ``port``, and perhaps ``ticket``.
+        method: anything but GET is refused.
+        changes: headers to add or to replace. An underscore in a name stands for a hyphen; None removes a
+            header.
+    """
     headers = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = [f"{method} /api/connect?{query} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
@@ -27,7 +37,14 @@ def upgrade_request(query: str = f"host={PUBLIC}&port=22", method: str = "GET", 
 
 
 def pack_frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
-    """Pack a frame as a client sends it (RFC 6455 §5.2)."""
+    """Make a frame as a client sends it (RFC 6455 §5.2).
+
+    Args:
+        opcode: 0 continuation, 1 text, 2 binary, 8 Close, 9 Ping, 10 Pong.
+        payload: not yet masked.
+        fin: whether it is the last frame of its message.
+        masked: must be true for a frame to be valid.
+    """
     first = (0x80 if fin else 0) | opcode
     mask_bit = 0x80 if masked else 0
     if len(payload) < 126:
@@ -44,7 +61,11 @@ def pack_frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: b
 
 
 def unpack_frames(data: bytes) -> list[tuple[int, bytes]]:
-    """Take apart what the gateway sent: unmasked, unfragmented frames."""
+    """Parse what the gateway sent: unmasked, unfragmented frames.
+
+    Returns:
+        The opcode and the payload of each.
+    """
     found = []
     while data:
         first, length, size = data[0], data[1], 2
@@ -59,25 +80,41 @@ def unpack_frames(data: bytes) -> list[tuple[int, bytes]]:
 
 
 class WebSocketClient:
-    """A WebSocket client of a gateway in memory."""
+    """A WebSocket client of a gateway in memory.
+
+    It asks for a tunnel. If the gateway then dials, the connection attempt succeeds.
+
+    Args:
+        world: with the gateway.
+        raw: the upgrade request, and what is sent in the same segment; see `upgrade_request`.
+
+    Attributes:
+        transport: the client's connection.
+        response: the gateway's HTTP response.
+        backend: the connection to the target; None if none was opened.
+    """
 
     def __init__(self, world: World, raw: bytes | None = None) -> None:
-        self.send, self.transport = world.connect()
+        self.transport = world.connect()
         dialed = len(world.dialed)
         self.send(raw or upgrade_request())
-        answer, _, rest = self.transport.take().partition(b"\r\n\r\n")
-        upgraded = answer.startswith(b"HTTP/1.1 101 ")
-        self.answer = Response(answer + b"\r\n\r\n" + (b"" if upgraded else rest))
-        self.early = rest
+        head, _, rest = self.transport.take().partition(b"\r\n\r\n")
+        upgraded = head.startswith(b"HTTP/1.1 101 ")
+        self.response = Response(head + b"\r\n\r\n" + (b"" if upgraded else rest))
+        self._early = rest
         self.backend: Any = world.accept() if len(world.dialed) > dialed else None
 
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are; `pack_frame` makes frames of a payload."""
+        self.transport.send(data)
+
     def received(self) -> list[tuple[int, bytes]]:
-        """Return what came since the last call: opcode and payload of each frame."""
-        early, self.early = self.early, b""
+        """Return the opcode and the payload of each frame that came since the last call."""
+        early, self._early = self._early, b""
         return unpack_frames(early + self.transport.take())
 
     def close_frame(self) -> tuple[int, str]:
-        """The Close frame that was sent last: code and reason."""
+        """Return the code and the reason of the Close frame that the gateway sent last."""
         opcode, payload = self.received()[-1]
         assert opcode == 8
         return struct.unpack("!H", payload[:2])[0], payload[2:].decode()

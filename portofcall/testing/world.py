@@ -11,25 +11,27 @@ from twisted.python.failure import Failure
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
-from portofcall.egress.dialer import Dialer
 from portofcall.egress.policy import Policy
 from portofcall.gateway import Gateway
-from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
 from portofcall.target import Address
 from portofcall.testing.transports import FakeTransport
 
-#: When a world begins, in seconds since 1970.
+#: The time at which a world begins, in seconds since 1970.
 _STARTED = 1_800_000_000.0
 
 
 class FakeResolver:
-    """Answers from a table, and counts what it was asked.
+    """A resolver with a table of names.
+
+    Args:
+        names: the addresses of each name. An empty list means that the name has none; None means that no
+            answer ever comes.
 
     Attributes:
-        names: the addresses of each name; an empty list means there is none, None that no answer comes.
-        default: the same for names that are missing there.
-        asked: the names it was asked for, in order.
+        names: the table; may be changed.
+        default: the addresses of every name that is missing in the table.
+        asked: the names that were looked up, in order.
     """
 
     def __init__(self, names: dict[str, list[str] | None]) -> None:
@@ -38,7 +40,7 @@ class FakeResolver:
         self.asked: list[str] = []
 
     def resolve(self, name: str, *, client: str) -> Deferred[Sequence[Address]]:
-        """Answer from the table."""
+        """See `portofcall.Resolver.resolve`."""
         self.asked.append(name)
         answers = self.names.get(name, self.default)
         if answers is None:
@@ -49,12 +51,22 @@ class FakeResolver:
 
 
 class World:
-    """A gateway in memory: nothing is sent, time stands still unless it is turned.
+    """A gateway in memory: nothing is sent, and time stands still until ``reactor.advance(seconds)``.
+
+    Args:
+        allow: the policy's rules that allow.
+        deny: the policy's rules that deny.
+        names: what names resolve to; see `FakeResolver`.
+        limits: as for `portofcall.Gateway`.
+        rules: as for `portofcall.Gateway`.
+        credentials: as for `portofcall.Gateway`.
 
     Attributes:
-        reactor: remembers what the gateway tries to connect to.
-        resolver: answers its look-ups.
-        gateway: the gateway itself.
+        reactor: a `MemoryReactorClock`.
+        resolver: a `FakeResolver`.
+        limits: the gateway's limits.
+        gateway: the gateway.
+        site: what clients connect to. Replace it to test a `Site` of your own.
     """
 
     def __init__(
@@ -70,10 +82,9 @@ class World:
         self.reactor: Any = MemoryReactorClock()
         self.resolver = FakeResolver(names or {})
         self.limits = limits or Limits()
-        policy = Policy.parse(allow=allow, deny=deny)
         self.gateway = Gateway(
             self.reactor,
-            policy=policy,
+            policy=Policy.parse(allow=allow, deny=deny),
             limits=self.limits,
             rules=rules,
             credentials=credentials,
@@ -82,73 +93,59 @@ class World:
             monotonic=self.reactor.seconds,
         )
         self.site: Any = self.gateway.site()
-        self.ticks = 0.0
 
     @property
     def now(self) -> float:
-        """The time for tickets, in seconds since 1970; it goes with the reactor's."""
+        """The time for tickets, in seconds since 1970. It advances with the reactor's."""
         return _STARTED + cast(float, self.reactor.seconds())
 
-    def dialer(self) -> Dialer:
-        """Make a dialer for this world alone; its monotonic clock is `ticks`."""
-        return Dialer(
-            self.reactor,
-            resolver=self.resolver,
-            policy=self.gateway.policy,
-            admission=Admission(self.limits, now=self.reactor.seconds),
-            loop_guard=self.gateway.loop_guard,
-            limits=self.limits,
-            monotonic=lambda: self.ticks,
-        )
-
-    def connect(self, *, local: str = "192.0.2.2") -> tuple[Any, FakeTransport]:
+    def connect(self, *, local_host: str = "192.0.2.2") -> FakeTransport:
         """Connect a client to the gateway.
 
         Args:
-            local: the gateway's address.
+            local_host: the gateway's address on this connection.
 
         Returns:
-            What takes the client's bytes, as its ``dataReceived``, and the transport that shows the answers.
+            The connection.
         """
-        transport = FakeTransport()
-        transport.local = local
-        protocol = self.site.buildProtocol(transport.getPeer())
-        transport.protocol = protocol  # type: ignore[attr-defined]
-        protocol.makeConnection(transport)
-
-        def send(data: bytes) -> None:
-            transport.protocol.dataReceived(data)  # type: ignore[attr-defined]
-
-        return send, transport
-
-    def request(self, raw: bytes) -> bytes:
-        """Send one request on a connection of its own, and return what comes back."""
-        send, transport = self.connect()
-        send(raw)
-        return transport.take()
+        transport = FakeTransport(local_host=local_host)
+        transport.protocol = self.site.buildProtocol(transport.getPeer())
+        transport.protocol.makeConnection(transport)
+        return transport
 
     @property
     def dialed(self) -> list[tuple[str, int]]:
-        """The addresses and ports that were dialled, in order."""
+        """The address and port of each connection attempt, in order."""
         return [(host, port) for host, port, *_ in self.reactor.tcpClients]
 
     @property
     def given_up(self) -> list[tuple[str, int]]:
-        """The addresses and ports of the connection attempts that were given up, in the order of `dialed`."""
+        """The address and port of each attempt that the gateway gave up, in the order of `dialed`."""
         connectors = zip(self.dialed, self.reactor.connectors, strict=True)
         return [where for where, connector in connectors if connector._disconnected]
 
     def accept(self, attempt: int = -1) -> FakeTransport:
-        """Let a connection attempt succeed; return the backend's side of it."""
+        """Let a connection attempt succeed.
+
+        Args:
+            attempt: which of `dialed`; the last one by default.
+
+        Returns:
+            The connection. The test plays the backend.
+        """
         host, port, factory, *_ = self.reactor.tcpClients[attempt]
         kind = IPv6Address if ":" in host else IPv4Address
         transport = FakeTransport()
-        protocol = factory.buildProtocol(kind("TCP", host, port))
-        transport.protocol = protocol  # type: ignore[attr-defined]
-        protocol.makeConnection(transport)
+        transport.protocol = factory.buildProtocol(kind("TCP", host, port))
+        transport.protocol.makeConnection(transport)
         return transport
 
     def refuse(self, error: Exception, attempt: int = -1) -> None:
-        """Let a connection attempt fail."""
+        """Let a connection attempt fail.
+
+        Args:
+            error: one of `twisted.internet.error`, such as ``ConnectionRefusedError()``.
+            attempt: which of `dialed`; the last one by default.
+        """
         factory = self.reactor.tcpClients[attempt][2]
         factory.clientConnectionFailed(self.reactor.connectors[attempt], Failure(error))

@@ -12,7 +12,7 @@ from portofcall.access.client_address import parse_network
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.access.ticket_key import TicketKey
 from portofcall.limits.values import Limits, Rate
-from portofcall.testing import PUBLIC, Response, WebSocketClient, World, lose, upgrade_request
+from portofcall.testing import PUBLIC, Response, WebSocketClient, World, upgrade_request
 from tests.support import SlowChecker
 
 PING = b'{"host": "93.184.215.14", "port": 443}'
@@ -24,9 +24,9 @@ def ping(world: World, *, query: str = "", **headers: str) -> Response:
     """Request a ping; one that is admitted is answered only after the target has accepted."""
     lines = [f"POST /api/ping{query} HTTP/1.1", "Host: gateway", f"Content-Length: {len(PING)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    send, transport = world.connect()
+    transport = world.connect()
     dialed = len(world.dialed)
-    send("\r\n".join([*lines, "", ""]).encode("latin-1") + PING)
+    transport.send("\r\n".join([*lines, "", ""]).encode("latin-1") + PING)
     if len(world.dialed) > dialed:
         world.accept()
     return Response(transport.take())
@@ -73,7 +73,7 @@ def test_cross_origin_pages_are_refused(ask: Any, origin: str, status: int | Non
     """The gateway's own origin and those of --origin are allowed."""
     world = World(rules=AccessRules(origins=frozenset({"https://pages.example"})))
     result = ask(world, Origin=origin)
-    answer = result.answer if isinstance(result, WebSocketClient) else result
+    answer = result.response if isinstance(result, WebSocketClient) else result
     assert answer.status == (status or (101 if isinstance(result, WebSocketClient) else 200))
     if status == 403:
         assert answer.json["code"] == "origin-refused"
@@ -84,23 +84,23 @@ def test_two_origins_are_400() -> None:
     raw = upgrade_request().replace(
         b"Host: gateway", b"Host: gateway\r\nOrigin: http://gateway\r\nOrigin: http://gateway"
     )
-    assert WebSocketClient(World(), raw).answer.status == 400
+    assert WebSocketClient(World(), raw).response.status == 400
 
 
 def test_page_that_rebinds_its_name_to_loopback_is_refused() -> None:
     """DNS rebinding: Origin and Host agree, but the name is not known for this host."""
     for host, status in [("evil.example:8080", 403), ("localhost:8080", 101), ("127.0.0.1:8080", 101)]:
         world = World()
-        send, transport = world.connect(local="127.0.0.1")
-        send(upgrade_request(Host=host, Origin=f"http://{host}"))
+        transport = world.connect(local_host="127.0.0.1")
+        transport.send(upgrade_request(Host=host, Origin=f"http://{host}"))
         assert Response(transport.take()).status == status
 
 
 def test_proxy_on_the_same_host_may_forward_its_name() -> None:
     """It has a port of its own, which it forwards or leaves out."""
     world = World()
-    send, transport = world.connect(local="127.0.0.1")
-    send(upgrade_request(Host="gateway.example", Origin="https://gateway.example"))
+    transport = world.connect(local_host="127.0.0.1")
+    transport.send(upgrade_request(Host="gateway.example", Origin="https://gateway.example"))
     assert Response(transport.take()).status == 101
 
 
@@ -108,7 +108,7 @@ def test_proxy_on_the_same_host_may_forward_its_name() -> None:
 def test_without_credentials_it_is_401(ask: Any) -> None:
     """And the response names the scheme."""
     result = ask(World(credentials=passwords(ada="lovelace")))
-    answer = result.answer if isinstance(result, WebSocketClient) else result
+    answer = result.response if isinstance(result, WebSocketClient) else result
     assert answer.status == 401
     assert answer.headers["www-authenticate"].startswith("Basic ")
     assert answer.json["code"] == "unauthorized"
@@ -118,7 +118,7 @@ def test_password_is_accepted_and_the_log_names_the_user(logged: list[str]) -> N
     """The password is never logged."""
     world = World(credentials=passwords(ada="lovelace"))
     assert ping(world, Authorization=basic("ada:lovelace")).status == 200
-    assert upgrade(world, Authorization=basic("ada:lovelace")).answer.status == 101
+    assert upgrade(world, Authorization=basic("ada:lovelace")).response.status == 101
     assert ping(world, Authorization=basic("ada:babbage")).status == 401
     assert any("tunnel ada@192.0.2.1:40000" in line for line in logged)
     assert not any("lovelace" in line or "babbage" in line for line in logged)
@@ -129,9 +129,9 @@ def test_ticket_opens_its_target_once(logged: list[str]) -> None:
     world = World(credentials=tickets())
     token = KEY.issue(now=NOW, ttl_seconds=60, host=PUBLIC, port=22, subject="page", once=True)
     elsewhere = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=23&ticket={token}"))
-    assert elsewhere.answer.status == 401
-    assert upgrade(world, f"&ticket={token}").answer.status == 101
-    assert upgrade(world, f"&ticket={token}").answer.status == 401
+    assert elsewhere.response.status == 401
+    assert upgrade(world, f"&ticket={token}").response.status == 101
+    assert upgrade(world, f"&ticket={token}").response.status == 401
     assert ping(world, query=f"?ticket={token}").status == 401
     assert any("tunnel page@" in line for line in logged)
     assert not any(token[:20] in line for line in logged)
@@ -142,9 +142,9 @@ def test_ticket_without_a_sound_target_is_not_used_up() -> None:
     world = World(credentials=tickets())
     token = KEY.issue(now=NOW, ttl_seconds=60, once=True)
     slip = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=0&ticket={token}"))
-    assert slip.answer.status == 101
+    assert slip.response.status == 101
     assert slip.close_frame()[0] == 4400
-    assert upgrade(world, f"&ticket={token}").answer.status == 101
+    assert upgrade(world, f"&ticket={token}").response.status == 101
 
 
 @pytest.fixture
@@ -158,10 +158,10 @@ def slow() -> Iterator[tuple[World, SlowChecker]]:
 def test_client_that_leaves_during_authentication_frees_its_place(slow: tuple[World, SlowChecker]) -> None:
     """Nothing stays counted."""
     world, _ = slow
-    send, transport = world.connect()
-    send(upgrade_request(Authorization=basic("a:b")))
+    transport = world.connect()
+    transport.send(upgrade_request(Authorization=basic("a:b")))
     assert world.gateway.admission.used == 1
-    lose(transport)
+    transport.lose()
     assert world.gateway.admission.used == 0
 
 
@@ -169,11 +169,11 @@ def test_too_many_of_one_client_are_429_with_retry_after() -> None:
     """Tunnels and pings count alike, and a closed tunnel frees its place."""
     world = World(limits=Limits(max_per_client=1))
     client = upgrade(world)
-    for answer in (ping(world), upgrade(world).answer):
+    for answer in (ping(world), upgrade(world).response):
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
         assert answer.json["code"] == "too-many-requests"
-    lose(client.transport)
-    lose(client.backend)
+    client.transport.lose()
+    client.backend.lose()
     assert ping(world).status == 200
 
 
@@ -201,19 +201,19 @@ def test_forwarded_client_is_counted_if_the_proxy_is_trusted(logged: list[str]) 
         rules=AccessRules(trusted=(parse_network("192.0.2.0/24"),)), limits=Limits(max_per_client=1)
     )
     for address in ("198.51.100.1", "198.51.100.2"):
-        assert upgrade(trusting, X_Forwarded_For=f"203.0.113.9, {address}").answer.status == 101
-    assert upgrade(trusting, X_Forwarded_For="198.51.100.2").answer.status == 429
+        assert upgrade(trusting, X_Forwarded_For=f"203.0.113.9, {address}").response.status == 101
+    assert upgrade(trusting, X_Forwarded_For="198.51.100.2").response.status == 429
     assert any("tunnel 198.51.100.1 ->" in line for line in logged)
     wary = World(limits=Limits(max_per_client=1))
-    assert upgrade(wary, X_Forwarded_For="198.51.100.1").answer.status == 101
-    assert upgrade(wary, X_Forwarded_For="198.51.100.2").answer.status == 429
+    assert upgrade(wary, X_Forwarded_For="198.51.100.1").response.status == 101
+    assert upgrade(wary, X_Forwarded_For="198.51.100.2").response.status == 429
 
 
 def test_no_request_is_admitted_during_shutdown() -> None:
     """503 with Retry-After."""
     world = World()
     world.gateway.shut_down()
-    for answer in (ping(world), upgrade(world).answer):
+    for answer in (ping(world), upgrade(world).response):
         assert answer.status == 503
         assert answer.json["code"] == "draining"
         assert int(answer.headers["retry-after"]) > 0

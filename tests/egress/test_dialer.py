@@ -24,6 +24,7 @@ from portofcall.errors import (
 from portofcall.limits.values import Limits, Rate
 from portofcall.target import Target
 from portofcall.testing import World
+from tests.support import make_dialer
 
 PUBLIC = "93.184.215.14"
 PUBLIC_V6 = "2606:2800:220:1::1"
@@ -42,7 +43,7 @@ class Dial:
         dialer: Dialer | None = None,
         client: str = "192.0.2.1",
     ) -> None:
-        coroutine = (dialer or world.dialer()).dial(
+        coroutine = (dialer or make_dialer(world)).dial(
             Target.parse(host, port), Protocol, client=client, timeout_seconds=timeout_seconds
         )
         self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
@@ -194,7 +195,7 @@ def test_look_up_has_the_shorter_of_two_time_limits(timeout_seconds: float | Non
 def test_busy_address_of_two_leaves_the_other() -> None:
     """A name is busy only if all of its addresses are."""
     world = World(names={"example.com": [PUBLIC_V6, PUBLIC]}, limits=Limits(max_per_target=1))
-    dialer = world.dialer()
+    dialer = make_dialer(world)
     dials = [Dial(world, "example.com", dialer=dialer) for _ in range(3)]
     assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
     assert isinstance(dials[2].error, TargetBusy)
@@ -208,7 +209,7 @@ def test_address_that_was_only_listed_keeps_its_place_and_its_rate() -> None:
         names={"example.com": [PUBLIC_V6, PUBLIC]},
         limits=Limits(max_per_target=1, rate_per_target=Rate(1, 1)),
     )
-    dialer = world.dialer()
+    dialer = make_dialer(world)
     Dial(world, "example.com", dialer=dialer)
     Dial(world, PUBLIC, dialer=dialer)
     assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
@@ -217,7 +218,7 @@ def test_address_that_was_only_listed_keeps_its_place_and_its_rate() -> None:
 def test_lease_of_the_winner_is_that_of_the_connection() -> None:
     """The target's place is taken until the lease is released."""
     world = World(limits=Limits(max_per_target=1))
-    dialer = world.dialer()
+    dialer = make_dialer(world)
     first = Dial(world, PUBLIC, dialer=dialer)
     world.accept()
     assert isinstance(Dial(world, PUBLIC, dialer=dialer).error, TargetBusy)
@@ -229,7 +230,7 @@ def test_lease_of_the_winner_is_that_of_the_connection() -> None:
 def test_one_client_can_not_lock_a_target() -> None:
     """Its own limit refuses it, and the next client still gets in."""
     world = World(limits=Limits(max_per_client_target=2, max_per_target=3))
-    dialer = world.dialer()
+    dialer = make_dialer(world)
     dials = [Dial(world, PUBLIC, dialer=dialer) for _ in range(3)]
     assert isinstance(dials[2].error, TargetBusy)
     assert dials[2].error.close_reason == (
@@ -251,7 +252,7 @@ def test_one_client_can_not_lock_a_target() -> None:
 def test_spellings_of_one_address_are_counted_together(one: str, other: str) -> None:
     """IPv4-mapped is IPv4, and unspecified is the loopback address that a connection to it reaches."""
     world = World(allow=["public", one, other], limits=Limits(max_per_target=1))
-    dialer = world.dialer()
+    dialer = make_dialer(world)
     Dial(world, one, dialer=dialer)
     busy = Dial(world, other, dialer=dialer).error
     assert isinstance(busy, TargetBusy)
@@ -323,8 +324,7 @@ def test_rtt_is_the_handshake_of_the_winner_alone() -> None:
     """Neither the look-up nor earlier attempts count."""
     world = World(names={"example.com": [PUBLIC_V6, PUBLIC]})
     dial = Dial(world, "example.com")
-    world.ticks += 5
     world.reactor.advance(0.5)
-    world.ticks += 0.0125
+    world.reactor.advance(0.0125)
     world.accept()
     assert dial.dialed.rtt_ms == pytest.approx(12.5)

@@ -50,8 +50,8 @@ def test_tunnel_ends_as_the_policy_says(row: Row) -> None:
     verdict, host, port, addresses = row
     world = world_where(addresses)
     encoded = quote_from_bytes(host.encode("utf-8", "surrogatepass"))
-    send, transport = world.connect()
-    send(upgrade_request(f"host={encoded}&port={quote_from_bytes(str(port).encode())}"))
+    transport = world.connect()
+    transport.send(upgrade_request(f"host={encoded}&port={quote_from_bytes(str(port).encode())}"))
     answer = transport.take()
     if verdict == "allow":
         target = Target.parse(host, port)
@@ -74,7 +74,7 @@ def test_ping_ends_as_the_policy_says(row: Row) -> None:
         return
     assert dialled(world) == set()
     statuses = {"invalid": {400}, "block": {403} if addresses else {403, 502}}
-    assert post.answer.status in statuses[verdict]
+    assert post.response.status in statuses[verdict]
 
 
 def test_answer_that_changes_gains_nothing() -> None:
@@ -98,5 +98,5 @@ def test_policy_that_is_replaced_counts_from_then_on() -> None:
     first = WebSocketClient(world)
     world.gateway.policy = Policy.parse(allow=["public"], deny=["93.184.0.0/16"])
     assert WebSocketClient(world).close_frame()[0] == 4403
-    first.backend.protocol.dataReceived(b"still here")
+    first.backend.send(b"still here")
     assert first.received() == [(2, b"still here")]

@@ -12,7 +12,8 @@ from twisted.internet.error import ConnectionDone
 from portofcall.egress.probe import MAX_LINES_BEFORE, Banner, BannerReader, ping, read_banner
 from portofcall.errors import BannerTimedOut, Blocked, ClosedEarly, ConnectTimedOut, NotSSH, Refused
 from portofcall.target import Target
-from portofcall.testing import World, lose
+from portofcall.testing import World
+from tests.support import make_dialer
 
 PUBLIC = "93.184.215.14"
 TARGET = Target.parse(PUBLIC, 22)
@@ -111,14 +112,14 @@ def banner_probe() -> tuple[World, Probe]:
     """Begin to read a banner; the server has accepted."""
     world = World()
     return world, Probe(
-        world, read_banner(world.dialer(), TARGET, client="a", clock=world.reactor, timeout_seconds=3)
+        world, read_banner(make_dialer(world), TARGET, client="a", clock=world.reactor, timeout_seconds=3)
     )
 
 
 def test_ping_gives_the_time_and_closes() -> None:
     """Once open, the connection has done its work."""
     world = World()
-    probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
+    probe = Probe(world, ping(make_dialer(world), TARGET, client="a", timeout_seconds=3))
     assert probe.results == [0.0]
     assert probe.closed
 
@@ -129,7 +130,7 @@ def test_ping_of_a_name_with_many_addresses_makes_eight_attempts() -> None:
         names={"many.example.com": [f"93.184.{number // 250}.{number % 250}" for number in range(3000)]}
     )
     target = Target.parse("many.example.com", 22)
-    probe = ping(world.dialer(), target, client="a", timeout_seconds=30)
+    probe = ping(make_dialer(world), target, client="a", timeout_seconds=30)
     results: list[Any] = []
     Deferred.fromCoroutine(probe).addErrback(results.append)
     world.reactor.pump([0.25] * 121)
@@ -140,7 +141,7 @@ def test_ping_of_a_name_with_many_addresses_makes_eight_attempts() -> None:
 def test_blocked_ping_dials_nothing() -> None:
     """A probe is judged as a tunnel is."""
     world = World(deny=[PUBLIC])
-    probe = Probe(world, ping(world.dialer(), TARGET, client="a", timeout_seconds=3))
+    probe = Probe(world, ping(make_dialer(world), TARGET, client="a", timeout_seconds=3))
     assert probe.results[0].check(Blocked)
     assert world.dialed == []
 
@@ -149,7 +150,7 @@ def test_banner_is_read_and_the_connection_closed() -> None:
     """The whole way, with the line in two pieces."""
     _, probe = banner_probe()
     assert probe.backend is not None
-    protocol: Any = probe.backend.protocol  # type: ignore[attr-defined]
+    protocol: Any = probe.backend.protocol
     protocol.dataReceived(b"SSH-2.0-Open")
     assert probe.results == []
     protocol.dataReceived(b"SSH_9\r\nmore")
@@ -172,7 +173,7 @@ def test_other_server_is_named_and_closed() -> None:
     """What speaks HTTP or TLS is not SSH."""
     _, probe = banner_probe()
     assert probe.backend is not None
-    probe.backend.protocol.dataReceived(b"\x00" * 300)  # type: ignore[attr-defined]
+    probe.backend.send(b"\x00" * 300)
     assert probe.results[0].check(NotSSH)
     assert probe.closed
 
@@ -181,7 +182,7 @@ def test_server_that_closes_first_is_named() -> None:
     """EOF before the banner has a slug of its own."""
     _, probe = banner_probe()
     assert probe.backend is not None
-    lose(probe.backend, ConnectionDone())
+    probe.backend.lose(ConnectionDone())
     assert probe.results[0].check(ClosedEarly)
 
 
@@ -199,7 +200,7 @@ def test_refusal_is_passed_on() -> None:
 
     world = World()
     results: list[Any] = []
-    Deferred.fromCoroutine(ping(world.dialer(), TARGET, client="a", timeout_seconds=3)).addBoth(
+    Deferred.fromCoroutine(ping(make_dialer(world), TARGET, client="a", timeout_seconds=3)).addBoth(
         results.append
     )
     world.refuse(error.ConnectionRefusedError())

@@ -10,7 +10,7 @@ from portofcall.testing import WebSocketClient, World, pack_frame
 
 def end_of(client: WebSocketClient) -> Any:
     """Return the gateway's end of a client's connection."""
-    return client.transport.protocol  # type: ignore[attr-defined]
+    return client.transport.protocol
 
 
 def test_bytes_in_the_clients_transport_count_towards_the_high_water_mark() -> None:

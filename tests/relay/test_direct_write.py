@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from portofcall.limits.values import KiB
 from portofcall.relay.direct_write import DirectWrite
-from portofcall.testing import FakeSource
+from tests.support import FakeSource
 
 
 class Wire:

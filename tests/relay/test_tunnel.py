@@ -13,8 +13,7 @@ from portofcall.errors import Refused
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import Phase
-from portofcall.testing import FakeClient
-from tests.support import TunnelRig
+from tests.support import FakeClient, TunnelRig
 
 DONE = Failure(ConnectionDone())
 LOST = Failure(ConnectionLost())

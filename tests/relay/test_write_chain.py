@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from portofcall.limits.values import KiB, MiB
 from portofcall.relay.write_chain import WriteChain
-from portofcall.testing import FakeClient, FakeSource, FakeTransport
+from tests.support import FakeClient, FakeSink, FakeSource
 
 
 class Ending:
@@ -34,7 +34,7 @@ class Ending:
 def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[Any, ...]:
     """Make a chain with a source, a sink to open it with, and a record of its end."""
     chain = WriteChain(high_water_bytes=high_water_bytes)
-    source, sink = FakeSource(), FakeTransport(buffer_size=buffer_size)
+    source, sink = FakeSource(), FakeSink(buffer_size=buffer_size)
     chain.registerProducer(source, True)
     return chain, source, sink, Ending(chain)
 
@@ -176,18 +176,18 @@ def test_flush_does_not_wait_for_the_sink() -> None:
     assert sink.buffer == b"123456"
 
 
-def end_by_finish(chain: WriteChain, sink: FakeTransport) -> None:
+def end_by_finish(chain: WriteChain, sink: FakeSink) -> None:
     """Let it deliver everything."""
     chain.finish()
     sink.drain()
 
 
-def end_by_abandon(chain: WriteChain, sink: FakeTransport) -> None:
+def end_by_abandon(chain: WriteChain, sink: FakeSink) -> None:
     """Abandon it."""
     chain.abandon()
 
 
-def end_by_failure(chain: WriteChain, sink: FakeTransport) -> None:
+def end_by_failure(chain: WriteChain, sink: FakeSink) -> None:
     """Let the sink fail."""
 
     def fail(data: bytes) -> None:
@@ -203,7 +203,7 @@ def end_by_failure(chain: WriteChain, sink: FakeTransport) -> None:
     [(end_by_finish, None), (end_by_abandon, CancelledError), (end_by_failure, ZeroDivisionError)],
 )
 def test_ends_exactly_once_and_lets_go_of_both_sides(
-    end: Callable[[WriteChain, FakeTransport], None], error: type[Exception] | None
+    end: Callable[[WriteChain, FakeSink], None], error: type[Exception] | None
 ) -> None:
     """On success, cancellation and failure alike: done once, source running, sink without a producer."""
     chain, source, sink, ending = make(high_water_bytes=2, buffer_size=2)

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet import error
 
 from portofcall.limits.values import Limits, MiB
-from portofcall.testing import PUBLIC, Response, World, lose, request
+from portofcall.testing import PUBLIC, Response, World, request
 from tests.support import Post
 
 
@@ -15,7 +15,7 @@ def test_ping_returns_the_round_trip_time() -> None:
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
     world.accept()
-    answer = post.answer
+    answer = post.response
     assert answer.status == 200
     rtt = answer.json["rtt"]
     assert rtt == round(rtt, 2)
@@ -34,8 +34,8 @@ def test_banner_is_returned_in_parts() -> None:
     post = Post(world, "/api/ssh/connect", {"host": PUBLIC})
     assert world.dialed == [(PUBLIC, 22)]
     backend: Any = world.accept()
-    backend.protocol.dataReceived(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
-    answer = post.answer.json
+    backend.send(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+    answer = post.response.json
     assert answer.pop("rtt") >= 0
     assert answer == {
         "success": True,
@@ -103,7 +103,7 @@ def test_timeout_is_in_milliseconds_and_clamped(timeout: int | None, seconds: fl
     world.reactor.advance(seconds - 0.1)
     assert post.transport.take() == b""
     world.reactor.advance(0.2)
-    answer = post.answer
+    answer = post.response
     assert (answer.status, answer.json["code"]) == (504, "connect-timeout")
 
 
@@ -120,7 +120,7 @@ def test_failed_dial_has_its_status(problem: Exception, status: int, code: str) 
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
     world.refuse(problem)
-    answer = post.answer
+    answer = post.response
     assert answer.status == status
     assert answer.json["code"] == code
     assert PUBLIC in answer.json["error"]
@@ -140,7 +140,7 @@ def test_unknown_name_is_502_and_slow_dns_504() -> None:
     assert (answer.status, answer.json["code"]) == (502, "name-not-found")
     post = Post(world, "/api/ping", {"host": "slow.example.com", "port": 22})
     world.reactor.advance(5.1)
-    answer = post.answer
+    answer = post.response
     assert (answer.status, answer.json["code"]) == (504, "dns-timeout")
 
 
@@ -150,12 +150,12 @@ def test_silent_ssh_server_is_504_and_others_are_502() -> None:
     codes = []
     for happen in (
         lambda backend: world.reactor.advance(10.1),
-        lambda backend: backend.protocol.dataReceived(b"HTTP/1.1 400 Bad Request" + b" " * 255),
-        lose,
+        lambda backend: backend.send(b"HTTP/1.1 400 Bad Request" + b" " * 255),
+        lambda backend: backend.lose(),
     ):
         post = Post(world, "/api/ssh/connect", {"host": PUBLIC})
         happen(world.accept())
-        answer = post.answer
+        answer = post.response
         codes.append((answer.status, answer.json["code"]))
     assert codes == [(504, "banner-timeout"), (502, "not-ssh"), (502, "closed-early")]
 
@@ -164,7 +164,7 @@ def test_client_that_disconnects_cancels_the_probe() -> None:
     """The connection attempt is given up."""
     world = World()
     post = Post(world, "/api/ping", {"host": PUBLIC, "port": 443})
-    lose(post.transport)
+    post.transport.lose()
     assert world.given_up == [(PUBLIC, 443)]
 
 
@@ -187,8 +187,8 @@ def test_response_that_fails_is_logged_and_aborts_the_connection(
         raise ZeroDivisionError
 
     monkeypatch.setattr("portofcall.web.responses.error_response", broken)
-    send, transport = World().connect()
-    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
+    transport = World().connect()
+    transport.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
     assert transport.log == ["reset"]
     assert any("could not respond" in line for line in logged)
 
@@ -204,8 +204,8 @@ def test_wrong_method_is_405_with_allow(path: str) -> None:
 
 def test_large_body_is_refused_before_it_is_read() -> None:
     """The response comes right after the headers, and the connection is closed."""
-    send, transport = World().connect()
-    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4097\r\n\r\n")
+    transport = World().connect()
+    transport.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4097\r\n\r\n")
     answer = Response(transport.take())
     assert answer.status == 413
     assert answer.json["code"] == "body-too-large"
@@ -215,26 +215,26 @@ def test_large_body_is_refused_before_it_is_read() -> None:
 
 def test_large_chunked_body_is_refused_when_it_gets_too_large() -> None:
     """A body without a length is counted."""
-    send, transport = World().connect()
-    send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n")
-    send(b"1000\r\n" + b" " * 4096 + b"\r\n")
+    transport = World().connect()
+    transport.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n")
+    transport.send(b"1000\r\n" + b" " * 4096 + b"\r\n")
     assert transport.take() == b""
-    send(b"1\r\n \r\n0\r\n\r\n")
+    transport.send(b"1\r\n \r\n0\r\n\r\n")
     assert Response(transport.take()).status == 413
 
 
 def test_client_that_was_refused_may_finish_sending() -> None:
     """Its bytes are dropped so that it gets the response, for a limited time and amount."""
     world = World()
-    for end in (lambda send: world.reactor.advance(2.1), lambda send: send(bytes(8 * MiB))):
-        send, transport = world.connect()
-        send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 99999999\r\n\r\n{")
-        send(b"GET / HTTP/1.1\r\n\r\n" + bytes(1 * MiB))
+    for end in (lambda _: world.reactor.advance(2.1), lambda transport: transport.send(bytes(8 * MiB))):
+        transport = world.connect()
+        transport.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 99999999\r\n\r\n{")
+        transport.send(b"GET / HTTP/1.1\r\n\r\n" + bytes(1 * MiB))
         assert Response(transport.take()).status == 413
         assert transport.log == []
-        end(send)
+        end(transport)
         assert transport.log == ["close"]
-        lose(transport)
+        transport.lose()
         assert world.reactor.getDelayedCalls() == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 
 from portofcall.limits.values import Limits
-from portofcall.testing import Response, World, lose, upgrade_request
+from portofcall.testing import Response, World, upgrade_request
 from portofcall.web.server import access_line
 
 START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
@@ -16,9 +16,9 @@ START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
 def test_request_that_drips_ends_after_ten_seconds() -> None:
     """However steadily its bytes come."""
     world = World()
-    send, transport = world.connect()
+    transport = world.connect()
     for byte in START[:10]:
-        send(bytes([byte]))
+        transport.send(bytes([byte]))
         world.reactor.advance(1.1)
     answer = Response(transport.take())
     assert answer.status == 408
@@ -30,10 +30,10 @@ def test_request_that_drips_ends_after_ten_seconds() -> None:
 def test_body_that_drips_ends_in_the_same_time() -> None:
     """The time is for the whole request."""
     world = World()
-    send, transport = world.connect()
-    send(START + b"Content-Length: 100\r\n\r\n")
+    transport = world.connect()
+    transport.send(START + b"Content-Length: 100\r\n\r\n")
     world.reactor.pump([1.0] * 9)
-    send(b"{")
+    transport.send(b"{")
     assert transport.take() == b""
     world.reactor.pump([1.0] * 2)
     assert Response(transport.take()).status == 408
@@ -42,7 +42,7 @@ def test_body_that_drips_ends_in_the_same_time() -> None:
 def test_silent_connection_ends_too() -> None:
     """Nothing has to be sent to run out of time."""
     world = World()
-    _, transport = world.connect()
+    transport = world.connect()
     world.reactor.pump([10.1, 2.1])
     assert "close" in transport.log
 
@@ -50,11 +50,11 @@ def test_silent_connection_ends_too() -> None:
 def test_answered_connection_may_idle_for_a_minute() -> None:
     """Browsers keep connections."""
     world = World()
-    send, transport = world.connect()
-    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    transport = world.connect()
+    transport.send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
     assert Response(transport.take()).status == 200
     world.reactor.advance(59)
-    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    transport.send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
     assert Response(transport.take()).status == 200
     world.reactor.advance(61)
     assert transport.take() == b""
@@ -64,9 +64,9 @@ def test_answered_connection_may_idle_for_a_minute() -> None:
 def test_work_on_a_request_is_not_in_its_time() -> None:
     """A slow target is not the client's fault."""
     world = World()
-    send, transport = world.connect()
+    transport = world.connect()
     body = b'{"host": "93.184.215.14", "port": 1, "timeout": 30000}'
-    send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    transport.send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     world.reactor.pump([1.0] * 29)
     assert transport.take() == b""
     world.accept()
@@ -76,20 +76,20 @@ def test_work_on_a_request_is_not_in_its_time() -> None:
 def test_closed_connection_leaves_no_timer() -> None:
     """Nothing stays behind of a client that left."""
     world = World()
-    _, transport = world.connect()
-    lose(transport)
+    transport = world.connect()
+    transport.lose()
     assert world.reactor.getDelayedCalls() == []
 
 
 def test_too_many_that_wait_make_room_for_a_new_one() -> None:
     """The oldest goes: one that is silent, or one that idles after an answer."""
     world = World(limits=Limits(max_waiting=2))
-    send, idle = world.connect()
-    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
-    _, silent = world.connect()
-    send, third = world.connect()
+    idle = world.connect()
+    idle.send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    silent = world.connect()
+    third = world.connect()
     assert (idle.log, silent.log) == (["reset"], [])
-    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    third.send(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
     assert Response(third.take()).status == 200
     world.connect()
     assert silent.log == ["reset"]
@@ -98,11 +98,11 @@ def test_too_many_that_wait_make_room_for_a_new_one() -> None:
 def test_whoever_is_served_does_not_wait() -> None:
     """A ping under way and a tunnel stay, however many connections wait."""
     world = World(limits=Limits(max_waiting=1))
-    send, pinging = world.connect()
+    pinging = world.connect()
     body = b'{"host": "93.184.215.14", "port": 1}'
-    send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    send, tunnel = world.connect()
-    send(upgrade_request())
+    pinging.send(START + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    tunnel = world.connect()
+    tunnel.send(upgrade_request())
     for _ in range(3):
         world.connect()
     assert "reset" not in pinging.log + tunnel.log
@@ -121,8 +121,8 @@ def test_whoever_is_served_does_not_wait() -> None:
 def test_large_head_is_400(large: bytes) -> None:
     """More than 16 KiB, or more than 100 lines."""
     world = World()
-    send, transport = world.connect()
-    send(large)
+    transport = world.connect()
+    transport.send(large)
     assert Response(transport.take()).status in {400, 431}
     world.reactor.advance(2.1)
     assert "close" in transport.log
@@ -130,8 +130,8 @@ def test_large_head_is_400(large: bytes) -> None:
 
 def test_hundred_header_lines_are_allowed() -> None:
     """One less is not too many."""
-    send, transport = World().connect()
-    send(b"GET / HTTP/1.1\r\nHost: gateway\r\n" + b"A: b\r\n" * 99 + b"\r\n")
+    transport = World().connect()
+    transport.send(b"GET / HTTP/1.1\r\nHost: gateway\r\n" + b"A: b\r\n" * 99 + b"\r\n")
     assert Response(transport.take()).status == 200
 
 

@@ -36,11 +36,11 @@ def test_frames_right_behind_the_upgrade_reach_the_target(
 ) -> None:
     """In whatever reads they come, and whether the client is authenticated at once or later."""
     world, checker = slow
-    send, transport = world.connect()
+    transport = world.connect()
     if decided == "before":
         checker.decision.callback(b"a")
     for piece in chunks(UPGRADE + FRAMES, cuts):
-        send(piece)
+        transport.send(piece)
     if decided == "after":
         assert transport.take() == b""
         assert transport.paused
@@ -57,11 +57,11 @@ def test_request_right_behind_a_refused_upgrade_is_served(
 ) -> None:
     """What was held back goes back to HTTP, whole and once."""
     world, checker = slow
-    send, transport = world.connect()
+    transport = world.connect()
     if decided == "before":
         checker.decision.errback(UnauthorizedLogin())
     for piece in chunks(UPGRADE + NEXT, cuts):
-        send(piece)
+        transport.send(piece)
     if decided == "after":
         checker.decision.errback(UnauthorizedLogin())
     responses = transport.take().split(b"HTTP/1.1 ")[1:]
@@ -71,9 +71,9 @@ def test_request_right_behind_a_refused_upgrade_is_served(
 def test_no_method_of_the_channel_is_replaced(slow: tuple[World, SlowChecker]) -> None:
     """What Twisted calls is what its classes define."""
     world, _ = slow
-    send, transport = world.connect()
-    channel: Any = transport.protocol  # type: ignore[attr-defined]
+    transport = world.connect()
+    channel: Any = transport.protocol
     channel = getattr(channel, "_channel", channel)
     before = {name for name in vars(channel) if callable(getattr(channel, name))}
-    send(UPGRADE + FRAMES)
+    transport.send(UPGRADE + FRAMES)
     assert {name for name in vars(channel) if callable(getattr(channel, name))} <= before

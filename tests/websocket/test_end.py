@@ -16,7 +16,6 @@ from portofcall.testing import (
     FakeTransport,
     WebSocketClient,
     World,
-    lose,
     pack_frame,
     upgrade_request,
 )
@@ -30,7 +29,7 @@ def test_end_provides_what_the_tunnel_expects() -> None:
 
 def test_handshake_is_answered_as_the_rfc_says() -> None:
     """RFC 6455 §4.2.2: 101, and the key's hash."""
-    answer = WebSocketClient(World()).answer
+    answer = WebSocketClient(World()).response
     assert answer.status == 101
     guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     expected = base64.b64encode(hashlib.sha1((KEY + guid).encode()).digest()).decode()
@@ -51,7 +50,7 @@ def test_handshake_is_answered_as_the_rfc_says() -> None:
 )
 def test_subprotocol_binary_is_agreed_on_if_offered(offered: str, agreed: str | None) -> None:
     """Anywhere in the list; any other is passed over."""
-    answer = WebSocketClient(World(), upgrade_request(Sec_WebSocket_Protocol=offered)).answer
+    answer = WebSocketClient(World(), upgrade_request(Sec_WebSocket_Protocol=offered)).response
     assert answer.status == 101
     assert answer.headers.get("sec-websocket-protocol") == agreed
 
@@ -59,7 +58,7 @@ def test_subprotocol_binary_is_agreed_on_if_offered(offered: str, agreed: str | 
 def test_compression_is_never_agreed_on() -> None:
     """Tunnelled bytes are mostly encrypted already, and messages are relayed in pieces."""
     offer = "permessage-deflate; client_max_window_bits, permessage-bzip2"
-    answer = WebSocketClient(World(), upgrade_request(Sec_WebSocket_Extensions=offer)).answer
+    answer = WebSocketClient(World(), upgrade_request(Sec_WebSocket_Extensions=offer)).response
     assert answer.status == 101
     assert "sec-websocket-extensions" not in answer.headers
 
@@ -77,7 +76,7 @@ def test_compression_is_never_agreed_on() -> None:
 )
 def test_request_without_an_upgrade_is_426(changes: dict[str, Any]) -> None:
     """The response names the upgrade that is required."""
-    answer = WebSocketClient(World(), upgrade_request(**changes)).answer
+    answer = WebSocketClient(World(), upgrade_request(**changes)).response
     assert answer.status == 426
     assert answer.headers["upgrade"] == "websocket"
     assert answer.headers["sec-websocket-version"] == "13"
@@ -86,7 +85,7 @@ def test_request_without_an_upgrade_is_426(changes: dict[str, Any]) -> None:
 def test_header_lists_and_cases_of_browsers_are_understood() -> None:
     """Firefox says ``keep-alive, Upgrade``, some say ``WebSocket``."""
     changes = {"Upgrade": "WebSocket", "Connection": "keep-alive, Upgrade"}
-    assert WebSocketClient(World(), upgrade_request(**changes)).answer.status == 101
+    assert WebSocketClient(World(), upgrade_request(**changes)).response.status == 101
 
 
 @pytest.mark.parametrize(
@@ -103,14 +102,14 @@ def test_header_lists_and_cases_of_browsers_are_understood() -> None:
 )
 def test_invalid_headers_are_400(changes: dict[str, Any]) -> None:
     """Bytes at which Autobahn would split a header never reach it."""
-    answer = WebSocketClient(World(), upgrade_request(**changes)).answer
+    answer = WebSocketClient(World(), upgrade_request(**changes)).response
     assert answer.status == 400
     assert answer.headers["x-frame-options"] == "DENY"
 
 
 def test_other_methods_are_405() -> None:
     """RFC 6455 §4.1: the method is GET."""
-    answer = WebSocketClient(World(), upgrade_request(method="POST")).answer
+    answer = WebSocketClient(World(), upgrade_request(method="POST")).response
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
 
 
@@ -119,7 +118,7 @@ def test_messages_become_bytes_and_bytes_become_binary_messages() -> None:
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"\x00\xff") + pack_frame(1, "grüß".encode()) + pack_frame(2, b""))
     assert client.backend.take() == b"\x00\xff" + "grüß".encode()
-    client.backend.protocol.dataReceived(b"answer")
+    client.backend.send(b"answer")
     assert client.received() == [(2, b"answer")]
 
 
@@ -139,7 +138,7 @@ def test_large_reads_are_split_into_messages() -> None:
     """No message sent out is larger than --max-message."""
     client = WebSocketClient(World(limits=Limits(max_message_bytes=1 * KiB)))
     data = bytes(range(256)) * 10
-    client.backend.protocol.dataReceived(data)
+    client.backend.send(data)
     messages = client.received()
     assert [len(payload) for _, payload in messages] == [1024, 1024, 512]
     assert b"".join(payload for _, payload in messages) == data
@@ -148,7 +147,7 @@ def test_large_reads_are_split_into_messages() -> None:
 def test_frames_sent_with_the_handshake_are_not_lost() -> None:
     """A client may send before it has the response."""
     client = WebSocketClient(World(), upgrade_request() + pack_frame(2, b"hasty"))
-    assert client.answer.status == 101
+    assert client.response.status == 101
     assert client.backend.take() == b"hasty"
 
 
@@ -211,7 +210,7 @@ def test_broken_frames_close_with_the_rfcs_code(raw: bytes, code: int) -> None:
 def test_errors_about_the_target_are_close_frames(query: str, code: int, reason: str) -> None:
     """The upgrade succeeds, so that page JavaScript can read why there is no tunnel."""
     client = WebSocketClient(World(), upgrade_request(query))
-    assert client.answer.status == 101
+    assert client.response.status == 101
     sent_code, sent_reason = client.close_frame()
     assert sent_code == code
     assert sent_reason.startswith(reason)
@@ -221,7 +220,7 @@ def test_errors_about_the_target_are_close_frames(query: str, code: int, reason:
 def test_client_that_only_pings_does_not_fill_the_memory() -> None:
     """While it does not read, only the latest 32 pongs are kept (RFC 6455 §5.5.3)."""
     client = WebSocketClient(World())
-    client.backend.protocol.dataReceived(bytes(70 * KiB))
+    client.backend.send(bytes(70 * KiB))
     for number in range(900):
         client.send(pack_frame(9, b"%125d" % number))
     assert len(client.transport.buffer) < 71 * KiB
@@ -234,7 +233,7 @@ def test_client_that_only_pings_does_not_fill_the_memory() -> None:
 def test_client_without_a_close_frame_resets_the_backend() -> None:
     """No Close frame, no clean end."""
     client = WebSocketClient(World())
-    lose(client.transport)
+    client.transport.lose()
     assert client.backend.log[-1] == "reset"
 
 
@@ -242,8 +241,8 @@ def test_tunnels_are_logged_with_their_outcome(logged: list[str]) -> None:
     """One line at the beginning, one at the end, with the bytes of both directions."""
     client = WebSocketClient(World())
     client.send(pack_frame(2, b"12345") + pack_frame(8, struct.pack("!H", 1000)))
-    lose(client.transport)
-    lose(client.backend)
+    client.transport.lose()
+    client.backend.lose()
     lines = [line for line in logged if line.startswith("tunnel ")]
     assert lines == [
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 opened",
@@ -262,8 +261,8 @@ def test_shut_down_ends_every_tunnel_with_1001() -> None:
         assert client.close_frame() == (1001, "the gateway is shutting down")
         assert over == []
         client.send(pack_frame(8, struct.pack("!H", 1001)))
-        lose(client.transport)
-        lose(client.backend)
+        client.transport.lose()
+        client.backend.lose()
     assert over == [None]
 
 
@@ -322,10 +321,10 @@ def test_busy_target_is_4429() -> None:
     assert code == 4429
     assert reason.startswith("target-busy: ")
     first.send(pack_frame(8, struct.pack("!H", 1000)))
-    lose(first.transport)
-    lose(first.backend)
+    first.transport.lose()
+    first.backend.lose()
     third = WebSocketClient(world)
-    assert third.answer.status == 101
+    assert third.response.status == 101
     assert third.received() == []
 
 

@@ -81,7 +81,7 @@ def test_effect_is_the_same_whether_autobahn_parses_it_or_not(
 
 def end_of(client: WebSocketClient) -> Any:
     """Return the gateway's side of a client's connection."""
-    return client.transport.protocol  # type: ignore[attr-defined]
+    return client.transport.protocol
 
 
 def test_plain_messages_never_reach_autobahn() -> None:
