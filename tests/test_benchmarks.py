@@ -1,17 +1,25 @@
-"""The benchmarks measure what they say, notice wrong bytes, and compare fairly."""
+"""The benchmarks measure what they claim to, notice wrong bytes, and compare fairly."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.benchmarks.contestants import DIRECT, OURS
+from tests.benchmarks import __main__ as command_line
+from tests.benchmarks import revisions
+from tests.benchmarks.compare import Verdict, compare, ratios
+from tests.benchmarks.contestants import DIRECT, OURS, WEBSOCAT
+from tests.benchmarks.measure import turns
 from tests.benchmarks.programs import LoadFailed, Programs
-from tests.benchmarks.report import as_json, as_table, ratios
+from tests.benchmarks.report import FIGURES, as_json, as_table, changes_as_json, changes_as_table
 from tests.benchmarks.rows import ROWS
 from tests.e2e.backends import Backend, backend
 from tests.e2e.gateway import need
@@ -26,6 +34,11 @@ MEASURED = {
     },
     "rtt 1 p50": {"portofcall": [40.0], "websocat": [80.0]},
 }
+#: "down" is 20 % less than before, "rtt 1 p50" 20 % less, which is better.
+COMPARED = {
+    "down": {"checkout": [800.0] * 5, "old": [1000.0] * 5},
+    "rtt 1 p50": {"checkout": [40.0] * 5, "old": [50.0] * 5},
+}
 
 
 @pytest.fixture
@@ -36,14 +49,36 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
         yield made
 
 
-def test_ratio_is_the_median_of_those_of_the_rounds() -> None:
-    """A round in which the machine was busy slowed both down."""
-    assert ratios(MEASURED["down"], "portofcall") == {"websocat": 2.0, "direct": 0.5}
-    assert ratios({"websocat": [1.0]}, "portofcall") == {}
+def git(folder: Path, *words: str) -> str:
+    """Run Git in a folder and return its output."""
+    settings = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    return subprocess.run(
+        ["git", *settings, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of one commit, in place of the checkout."""
+    need("git")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "module.py").write_text("committed")
+    (folder / ".gitignore").write_text("build/")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message=First")
+    monkeypatch.setattr(revisions, "ROOT", folder)
+    return folder
+
+
+def test_ratios_are_those_of_the_rounds() -> None:
+    """A round in which the machine was busy slows both down."""
+    assert ratios([900.0, 1000.0, 1100.0], [450.0, 1000.0, 500.0]) == [2.0, 1.0, 2.2]
 
 
 def test_table_has_a_line_for_each_figure_that_was_measured() -> None:
-    """With medians, the ratio to each of the others, and the load's share of a core."""
+    """It has medians, the ratio to each of the others, and the load's share of a core."""
     lines = as_table(MEASURED, {"down": {"portofcall": [0.25]}}, "portofcall").splitlines()
     assert [line.split() for line in lines] == [
         ["portofcall", "websocat", "direct", "/", "websocat", "load"],
@@ -53,7 +88,7 @@ def test_table_has_a_line_for_each_figure_that_was_measured() -> None:
 
 
 def test_json_has_all_rounds() -> None:
-    """And what they mean."""
+    """It also has their unit, median and ratio."""
     figure = as_json(MEASURED, "portofcall")["rtt 1 p50"]
     assert figure == {
         "unit": "us",
@@ -64,20 +99,175 @@ def test_json_has_all_rounds() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("figure", "new", "verdict"),
+    [
+        ("down", [94.0] * 5, Verdict.WORSE),
+        ("down", [96.0] * 5, Verdict.SAME),
+        ("down", [104.0] * 5, Verdict.SAME),
+        ("down", [106.0] * 5, Verdict.BETTER),
+        ("rtt 1 p50", [106.0] * 5, Verdict.WORSE),
+        ("rtt 1 p50", [104.0] * 5, Verdict.SAME),
+        ("rtt 1 p50", [94.0] * 5, Verdict.BETTER),
+        # A start may take up to 1.15 times as long.
+        ("start", [114.0] * 5, Verdict.SAME),
+        ("start", [116.0] * 5, Verdict.WORSE),
+        # The median is 10 % worse; the middle half of the rounds spreads over 8 % and over 12 %.
+        ("down", [50.0, 86.0, 90.0, 94.0, 150.0], Verdict.WORSE),
+        ("down", [50.0, 84.0, 90.0, 96.0, 150.0], Verdict.NOISE),
+        # The median is 1 % worse, but a change of 5 % would not be noticed either.
+        ("down", [80.0, 90.0, 99.0, 100.0, 120.0], Verdict.NOISE),
+    ],
+)
+def test_a_change_counts_beyond_the_tolerance_and_the_spread(
+    figure: str, new: Sequence[float], verdict: Verdict
+) -> None:
+    """Less than that is no change, or noise if the rounds are too far apart to tell."""
+    assert compare(FIGURES[figure], new, [100.0] * 5).verdict is verdict
+
+
+def test_a_machine_that_slows_down_makes_no_row_worse() -> None:
+    """Each round is compared with itself."""
+    slower = [100.0, 90.0, 70.0, 50.0, 40.0]
+    change = compare(FIGURES["down"], [0.99 * value for value in slower], slower)
+    assert change.ratio == pytest.approx(0.99)
+    assert change.spread == pytest.approx(0, abs=1e-9)
+    assert change.verdict is Verdict.SAME
+
+
+def test_change_reports_the_middle_half_of_the_rounds_as_its_spread() -> None:
+    """One round out of five that went wrong moves neither the ratio nor the spread."""
+    change = compare(FIGURES["down"], [99.0, 100.0, 101.0, 100.0, 10.0], [100.0] * 5)
+    assert change.ratio == pytest.approx(1.0)
+    assert change.spread == pytest.approx(0.01)
+
+
+def test_comparison_has_a_line_for_each_figure() -> None:
+    """It has both medians, the change, the spread and the verdict."""
+    lines = changes_as_table(COMPARED, "checkout", "old").splitlines()
+    assert [line.split() for line in lines] == [
+        ["old", "checkout", "change", "spread", "verdict"],
+        ["down", "(MB/s)", "1000", "800", "-20.0%", "0.0%", "worse"],
+        ["rtt", "1", "p50", "(us)", "50.0", "40.0", "-20.0%", "0.0%", "better"],
+    ]
+
+
+def test_comparison_as_json_has_the_verdicts() -> None:
+    """It has all that the JSON of the peers has in addition."""
+    figure = changes_as_json(COMPARED, "checkout", "old")["down"]
+    assert figure.pop("change") == pytest.approx(-0.2)
+    assert (figure.pop("spread"), figure.pop("verdict")) == (0, "worse")
+    assert figure == as_json(COMPARED, "checkout")["down"]
+
+
+@pytest.mark.parametrize(("figure", "status"), [("down", 1), ("rtt 1 p50", 0)])
+def test_exit_status_of_a_comparison_reports_a_worse_row(
+    figure: str,
+    status: int,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A row that is better, or the same, does not count."""
+    commit = revisions.commit_of("HEAD")
+    measured = {figure: {"checkout": COMPARED[figure]["checkout"], commit: COMPARED[figure]["old"]}}
+    monkeypatch.setattr(command_line, "install", lambda tree, folder: ("twistd",))
+    monkeypatch.setattr(command_line, "measure", lambda rows, contestants, length: (measured, {}))
+    assert command_line.main(["--compare=HEAD", "--json"]) == status
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["compared_with"] == commit
+    assert set(printed["figures"]) == {figure}
+
+
+def test_a_failed_measurement_is_not_taken_for_a_worse_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has an exit status of its own."""
+
+    def fail(*args: object) -> Any:
+        raise LoadFailed("echo: connect (Connection refused)")
+
+    monkeypatch.setattr(command_line, "measure", fail)
+    assert command_line.main(["--against=direct"]) == 2
+    assert "echo: connect (Connection refused)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--compare=HEAD", "--rounds=4"], "argument --rounds: expected 5 or more, got 4"),
+        (["--rounds=0"], "argument --rounds: expected 1 or more, got 0"),
+        (["--seconds=0"], "argument --seconds: expected a time above 0, got 0.0"),
+        (["--seconds=inf"], "argument --seconds: expected a time above 0, got inf"),
+        (["--rows=down,rtt2"], "argument --rows: expected some of"),
+        (["--compare=HEAD", "--against=direct"], "not allowed with argument"),
+    ],
+)
+def test_bad_option_is_named(words: Sequence[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is measured."""
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main(words)
+    assert error in capsys.readouterr().err
+
+
+def test_turns_alternate_there_and_back() -> None:
+    """None is always first, and none always last."""
+    assert [(number, each.name) for number, each in turns(3, [OURS, WEBSOCAT])] == [
+        (1, "portofcall"),
+        (1, "websocat"),
+        (2, "websocat"),
+        (2, "portofcall"),
+        (3, "portofcall"),
+        (3, "websocat"),
+    ]
+
+
+def test_unknown_revision_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The checkout is not measured against something else instead."""
+    assert command_line.main(["--compare=no-such-branch"]) == 2
+    assert "no-such-branch" in capsys.readouterr().err
+
+
+def test_worktree_has_the_commit_and_is_removed(repository: Path, tmp_path: Path) -> None:
+    """It is removed after an error as well; the repository does not remember it."""
+    (repository / "module.py").write_text("changed")
+    worktree = revisions.worktree(revisions.commit_of("HEAD"), tmp_path)
+    tree = worktree.__enter__()
+    assert (tree / "module.py").read_text() == "committed"
+    (tree / "build").mkdir()
+    assert not worktree.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not tree.exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_copy_of_the_checkout_has_changes_and_no_ignored_files(repository: Path, tmp_path: Path) -> None:
+    """What is measured is what a commit of everything would contain."""
+    (repository / "module.py").write_text("changed")
+    (repository / "package").mkdir()
+    (repository / "package" / "new.py").write_text("new")
+    (repository / "build").mkdir()
+    (repository / "build" / "stale.py").write_text("stale")
+    (repository / ".gitignore").unlink()
+    (repository / ".git" / "info" / "exclude").write_text("build/")
+    copy = revisions.copy_checkout(tmp_path)
+    files = {str(path.relative_to(copy)): path.read_text() for path in copy.rglob("*") if path.is_file()}
+    assert files == {"module.py": "changed", "package/new.py": "new"}
+
+
 def lie(server: Backend) -> None:
-    """Send everything back with one bit wrong."""
+    """Echo everything with one bit wrong."""
     while data := server.connection.recv(4096):
         server.connection.sendall(bytes([*data[:-1], data[-1] ^ 1]))
 
 
 def test_client_notices_a_wrong_bit(programs: Programs) -> None:
-    """What is fast and wrong is not measured."""
+    """Fast but wrong is not measured."""
     with backend(lie) as liar, pytest.raises(LoadFailed, match="the echo is not what was sent"):
         programs.run("echo", liar.port, "-", seconds=0.1, tunnels=1, size=64)
 
 
 def test_backend_notices_a_wrong_bit(programs: Programs) -> None:
-    """It ends, and so does the load that waits for it."""
+    """It ends, and so does the load."""
     with socket.create_connection(("127.0.0.1", programs.backend_port), DEADLINE) as peer:
         peer.sendall(b"u" + bytes(4096))
         assert peer.recv(1) == b""
@@ -87,22 +277,96 @@ def test_backend_notices_a_wrong_bit(programs: Programs) -> None:
 
 @pytest.mark.parametrize("load", ["down", "up", "echo", "open"])
 def test_each_load_runs_over_plain_tcp(programs: Programs, load: str) -> None:
-    """The limit that gateways are compared with; each tells how much of a core it took itself."""
+    """Gateways are compared with plain TCP; each load reports its own share of a core."""
     measured = programs.run(load, programs.backend_port, "-", seconds=0.1, tunnels=2, size=64)
     assert measured["seconds"] >= 0.1
     assert measured.get("bytes", measured.get("count")) > 0
     assert 0 <= measured["cpu_share"] <= 1.1
 
 
+def command(*words: str) -> list[str]:
+    """Return the words of the docs' command."""
+    return [sys.executable, "-m", "tests.benchmarks", *words]
+
+
 @pytest.mark.slow
-def test_every_row_is_measured_against_the_gateway(tmp_path: Path) -> None:
-    """By the command of the docs; what it prints is JSON."""
+def test_every_row_is_measured_against_the_gateway() -> None:
+    """The command of the docs prints JSON."""
     need("cc")
-    command = [sys.executable, "-m", "tests.benchmarks", "--json", "--rounds=1", "--seconds=0.1"]
-    command.append(f"--against={OURS.name},{DIRECT.name}")
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    words = command("--json", "--rounds=1", "--seconds=0.1", f"--against={OURS.name},{DIRECT.name}")
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)["figures"]
     assert set(figures) == {figure.name for row in ROWS for figure in row.figures}
     for name, figure in figures.items():
         assert figure["median"][OURS.name] > 0, name
+
+
+@pytest.mark.slow
+def test_checkout_is_compared_with_a_revision(tmp_path: Path) -> None:
+    """Both are installed and measured five times, and nothing is left behind."""
+    need("cc")
+    words = command("--compare=HEAD", "--rows=start,rtt1", "--rounds=5", "--seconds=0.1", "--json")
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    result = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode in (0, 1), result.stderr
+    figures = json.loads(result.stdout)["figures"]
+    assert set(figures) == {"start", "rtt 1 p50", "rtt 1 p99"}
+    for figure in figures.values():
+        assert [len(values) for values in figure["rounds"].values()] == [5, 5]
+    assert ("worse" in {figure["verdict"] for figure in figures.values()}) == (result.returncode == 1)
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in git(ROOT, "worktree", "list")
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the processes that run in a folder or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(process.name)
+        except OSError:  # it has just ended, or belongs to another user
+            continue
+    return found
+
+
+def wait_for_text(output: Path, text: str) -> None:
+    """Wait until a file has a text."""
+    deadline = time.monotonic() + DEADLINE
+    while text not in output.read_text():
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("words", "progress"),
+    [
+        (["--compare=HEAD"], "installing"),
+        (["--against=portofcall", "--rows=rtt1", "--seconds=60"], "round 1"),
+    ],
+)
+def test_an_interrupted_run_leaves_nothing_behind(
+    words: Sequence[str], progress: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Its processes end, and its folders and worktrees are removed."""
+    need("cc")
+    output, folder = tmp_path / "output", tmp_path / "temporary"
+    folder.mkdir()
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with output.open("wb") as file:
+        process = subprocess.Popen(command(*words), cwd=ROOT, env=environment, stdout=file, stderr=file)
+    try:
+        wait_for_text(output, progress)
+        process.send_signal(number)
+        assert process.wait(DEADLINE) == 128 + number
+    finally:
+        process.kill()
+        process.wait()
+    assert list(folder.iterdir()) == []
+    assert processes_in(folder) == []
+    assert str(tmp_path) not in git(ROOT, "worktree", "list")

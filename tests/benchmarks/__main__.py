@@ -2,138 +2,146 @@
 
 import argparse
 import json
+import math
 import platform
 import resource
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import cache
-from itertools import product
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.contestants import CONTESTANTS, Contestant, Running, running
-from tests.benchmarks.programs import Programs
-from tests.benchmarks.report import as_json, as_table
-from tests.benchmarks.rows import ROWS, Row
+from tests.benchmarks.compare import Verdict
+from tests.benchmarks.contestants import CONTESTANTS, NotListening, gateway
+from tests.benchmarks.measure import Length, measure, show
+from tests.benchmarks.processes import exit_on_signals
+from tests.benchmarks.programs import LoadFailed
+from tests.benchmarks.report import as_json, as_table, changes, changes_as_json, changes_as_table
+from tests.benchmarks.revisions import CannotInstall, commit_of, copy_checkout, install, worktree
+from tests.benchmarks.rows import ROWS
 
 _DEFAULT = ("portofcall", "websocat", "websockify", "direct")
-_QUICK_SECONDS = 0.2
+_CHECKOUT = "checkout"
+#: By whether revisions are compared, and quickly. Comparing takes many short rounds: whatever slows the
+#: machine down for a while then slows both sides of a round.
+_LENGTHS = {
+    (False, False): Length(5, 2, process_rounds=5),
+    (False, True): Length(3, 0.2, process_rounds=1),
+    (True, False): Length(9, 1, process_rounds=9),
+    (True, True): Length(5, 0.2, process_rounds=5),
+}
+#: The fewest rounds, by whether revisions are compared.
+_LEAST_ROUNDS = {False: 1, True: 5}
+_WORSE, _FAILED = 1, 2
 
-#: Values of all rounds, by figure or row, and contestant.
-Table = dict[str, dict[str, list[float]]]
 
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Measure, and print the table."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print the results, and return the exit status."""
     arguments = _parse(words)
-    _allow_many_descriptors()
+    try:
+        return _measure_peers(arguments) if arguments.compare is None else _measure_revisions(arguments)
+    except (CannotInstall, LoadFailed, NotListening) as error:
+        show(f"\n{error}\n")
+        return _FAILED
+
+
+def _measure_peers(arguments: argparse.Namespace) -> int:
+    """Measure this gateway against others."""
     contestants = []
     for name in arguments.against:
         if CONTESTANTS[name].installed():
             contestants.append(CONTESTANTS[name])
         else:
-            _tell(f"{name} is not installed (pip install '.[bench]')\n")
-    rows = [row for row in ROWS if row.name in arguments.rows]
-    measured, load = measure(
-        rows, contestants, rounds=arguments.rounds, seconds=arguments.seconds, quick=arguments.quick
-    )
+            show(f"{name} is not installed (pip install '.[bench]')\n")
+    if not contestants:
+        return _FAILED
+    measured, load = measure(arguments.rows, contestants, arguments.length)
     ours = contestants[0].name
     if arguments.json:
-        machine = {"python": platform.python_version(), "system": platform.platform()}
-        json.dump({"machine": machine, "figures": as_json(measured, ours)}, sys.stdout, indent=1)
-        print()
+        _print_json(figures=as_json(measured, ours))
     else:
         print(as_table(measured, load, ours))
+    return 0
 
 
-def measure(
-    rows: Sequence[Row], contestants: Sequence[Contestant], *, rounds: int, seconds: float, quick: bool
-) -> tuple[Table, Table]:
-    """Measure each row against each contestant in turn, round after round: A B C, A B C, A B C.
-
-    Args:
-        rows: what to measure.
-        contestants: all of them installed.
-        rounds: how often.
-        seconds: how long each time.
-        quick: whether memory is measured only once.
-
-    Returns:
-        The values by figure and contestant, and the shares of a core that the load took, by row and
-        contestant.
-    """
-    measured: Table = defaultdict(lambda: defaultdict(list))
-    load: Table = defaultdict(lambda: defaultdict(list))
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+def _measure_revisions(arguments: argparse.Namespace) -> int:
+    """Measure the checkout against another revision."""
+    commit = commit_of(arguments.compare)
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        programs = stack.enter_context(Programs(folder))
-
-        @cache
-        def started(contestant: Contestant) -> Running:
-            return stack.enter_context(running(contestant, programs.backend_port, folder))
-
-        for row in rows:
-            _tell(f"{row.name}: {row.load}\n")
-            # Memory takes long to measure, is the same each time, and that of plain TCP is nobody's.
-            turns = 1 if quick and row.fresh else rounds
-            present = [each for each in contestants if not (row.fresh and each.command is None)]
-            for number, contestant in product(range(1, turns + 1), present):
-                _tell(f"  round {number} of {turns}: {contestant.name:<12}")
-                if row.fresh:
-                    with running(contestant, programs.backend_port, folder) as fresh:
-                        figures = dict(row.measure(programs, fresh, seconds))
-                else:
-                    figures = dict(row.measure(programs, started(contestant), seconds))
-                if "load" in figures:
-                    load[row.name][contestant.name].append(figures.pop("load"))
-                for figure in row.figures:
-                    value = figures[figure.name]
-                    measured[figure.name][contestant.name].append(value)
-                    _tell(f" {value:.{figure.digits}f} {figure.unit}")
-                _tell("\n")
-    return measured, load
+        with worktree(commit, folder) as tree:
+            show(f"installing {commit}\n")
+            old = gateway(commit, install(tree, folder))
+        show("installing the checkout\n")
+        new = gateway(_CHECKOUT, install(copy_checkout(folder), folder))
+        measured, _ = measure(arguments.rows, [new, old], arguments.length)
+    if arguments.json:
+        _print_json(compared_with=commit, figures=changes_as_json(measured, _CHECKOUT, commit))
+    else:
+        print(changes_as_table(measured, _CHECKOUT, commit))
+    verdicts = [change.verdict for change in changes(measured, _CHECKOUT, commit).values()]
+    return _WORSE if Verdict.WORSE in verdicts else 0
 
 
-def _tell(text: str) -> None:
-    """Show what goes on; the table alone goes to standard output."""
-    print(text, end="", file=sys.stderr, flush=True)
+def _print_json(**results: object) -> None:
+    machine = {"python": platform.python_version(), "system": platform.platform()}
+    json.dump({"machine": machine, **results}, sys.stdout, indent=1)
+    print()
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Runs the same load against this gateway, against others and against none, in turn, and "
-        "prints medians, and the ratios of ours to theirs. Progress goes to standard error.",
-        epilog="rows: " + "; ".join(f"{row.name} ({row.load})" for row in ROWS),
+        description="Runs the same load through this gateway, through others and through none, in turn, and "
+        "prints medians, and the ratios of ours to theirs. Or compares the checkout with another revision. "
+        "Progress goes to standard error.",
+        epilog="rows: "
+        + "; ".join(f"{row.name} ({row.load})" for row in ROWS)
+        + f". Exit status: 0, {_WORSE} if --compare found a row worse, {_FAILED} if something failed.",
     )
-    names = [row.name for row in ROWS]
+    rows = {row.name: row for row in ROWS}
     parser.add_argument(
-        "--rows", type=_list(names), default=names, help="which rows, such as down,rtt1 (all)"
+        "--rows", type=_list(rows), default=list(rows), help="measure only these, such as down,rtt1 (all)"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--against",
-        type=_list(list(CONTESTANTS)),
+        type=_list(CONTESTANTS),
         default=list(_DEFAULT),
-        help=f"who, the one to compare with the others first ({','.join(_DEFAULT)})",
+        help=f"contestants, the one to compare with the others first ({','.join(_DEFAULT)})",
     )
-    parser.add_argument("--rounds", type=int, help="how often (5)")
-    parser.add_argument("--seconds", type=float, help="how long each measurement takes (2)")
+    what.add_argument(
+        "--compare",
+        metavar="REV",
+        help="compare the checkout with this Git revision instead; both are installed in temporary folders",
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often")
+    parser.add_argument("--seconds", type=float, metavar="S", help="how long each measurement takes")
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="3 rounds of a fifth of a second, memory once; ends within a minute",
+        help=f"{_LENGTHS[False, True]} instead of {_LENGTHS[False, False]}; "
+        f"with --compare {_LENGTHS[True, True]} instead of {_LENGTHS[True, False]}",
     )
-    parser.add_argument("--json", action="store_true", help="print machine-readable figures")
+    parser.add_argument("--json", action="store_true", help="print machine-readable figures of all rounds")
     arguments = parser.parse_args(words)
-    arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
-    arguments.seconds = arguments.seconds or (_QUICK_SECONDS if arguments.quick else 2.0)
+    compares = arguments.compare is not None
+    length = _LENGTHS[compares, arguments.quick]
+    if arguments.rounds is not None:
+        length = replace(length, rounds=arguments.rounds, process_rounds=arguments.rounds)
+    if arguments.seconds is not None:
+        length = replace(length, seconds=arguments.seconds)
+    if length.rounds < _LEAST_ROUNDS[compares]:
+        parser.error(f"argument --rounds: expected {_LEAST_ROUNDS[compares]} or more, got {length.rounds}")
+    if not 0 < length.seconds < math.inf:
+        parser.error(f"argument --seconds: expected a time above 0, got {length.seconds}")
+    arguments.length = length
+    arguments.rows = [rows[name] for name in rows if name in arguments.rows]
     return arguments
 
 
-def _list(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Make a reader of names with commas between them."""
+def _list(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return a parser of comma-separated names."""
 
     def read(text: str) -> list[str]:
         names = text.split(",")
@@ -146,10 +154,12 @@ def _list(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def _allow_many_descriptors() -> None:
-    """Thousands of tunnels take as many descriptors."""
+    """Allow for thousands of tunnels, two descriptors each."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":
-    main()
+    _allow_many_descriptors()
+    exit_on_signals()
+    sys.exit(main())

@@ -1,9 +1,9 @@
-/* The TCP server behind every contestant: echoes, sends the pattern, or checks that it receives it.
+/* The TCP server behind every contestant: it echoes, sends the pattern, or checks that it receives the pattern.
  *
  * Usage: backend
  *
- * Prints its port on 127.0.0.1, and serves until its standard input ends. Bytes that are not those of the
- * pattern end it with an error. What it sends it sends from the page cache (sendfile), which costs little.
+ * Prints its port on 127.0.0.1, and serves until standard input ends. Bytes that are not those of the pattern
+ * end it with an error. It sends from the page cache (sendfile), which costs little.
  */
 #include "wire.h"
 #include <signal.h>
@@ -28,9 +28,9 @@ static void end(struct connection *connection) {
 }
 
 static void echo(struct connection *connection, const unsigned char *bytes, ssize_t size) {
-    /* Clients wait for each echo, so that it always fits into the socket's buffer. */
+    /* Clients wait for each echo, so it always fits into the socket's buffer. */
     demand(send(connection->fd, bytes, size, MSG_NOSIGNAL) == size || errno == EPIPE || errno == ECONNRESET,
-           "an echo was not taken");
+           "an echo was not accepted");
 }
 
 static void acknowledge(struct connection *connection) {
@@ -41,7 +41,7 @@ static void acknowledge(struct connection *connection) {
     }
 }
 
-/* Send the pattern as long as the socket takes it. */
+/* Send the pattern while the socket accepts it, up to a budget. */
 static void pour(struct connection *connection) {
     size_t budget = 4 * MOST_AT_A_TIME;
     while (budget) {
@@ -49,13 +49,13 @@ static void pour(struct connection *connection) {
         size_t left = PATTERN_BYTES - at;
         ssize_t sent = sendfile(connection->fd, pattern_file, &at, left < budget ? left : budget);
         if (sent <= 0)
-            return; /* full, or gone: then reading tells */
+            return; /* full; or gone, which the next read reports */
         connection->position += sent;
         budget -= sent;
     }
 }
 
-/* Read what came; return whether the connection is still there. */
+/* Read what has arrived; return whether the connection is still open. */
 static int receive(int epoll, struct connection *connection) {
     ssize_t size = recv(connection->fd, buffer, sizeof buffer, 0);
     if (would_block(size))
@@ -85,13 +85,13 @@ static int receive(int epoll, struct connection *connection) {
         break;
     default:
         errno = 0;
-        demand(0, "the backend received what nobody has sent");
+        demand(0, "the backend received bytes that were never sent");
     }
     return 1;
 }
 
 int main(void) {
-    signal(SIGPIPE, SIG_IGN); /* sendfile can't be told */
+    signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
     make_pattern();
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

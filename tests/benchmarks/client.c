@@ -4,14 +4,14 @@
  *
  *   LOAD     down, up, echo, open or hold-idle, hold-stalled
  *   PORT     of the contestant, on 127.0.0.1
- *   PATH     of its WebSocket; "-" means plain TCP, with no WebSocket at all
- *   BACKEND  port of the backend, where it is asked how much has arrived
+ *   PATH     of its WebSocket; "-" means plain TCP without a WebSocket
+ *   BACKEND  port of the backend, which reports how much has arrived
  *   SECONDS  how long to measure
- *   TUNNELS  how many at a time
+ *   TUNNELS  how many at once
  *   SIZE     of a message, in bytes
  *
- * Prints one JSON object. The hold loads print "held" once all tunnels are open, and keep them until standard
- * input ends. Whatever is not as expected ends the program with an error.
+ * Prints one JSON object. The hold loads print "held" once all tunnels are open, and keep them open until
+ * standard input ends. Anything unexpected ends the program with an error.
  */
 #include "wire.h"
 #include <sys/resource.h>
@@ -87,12 +87,12 @@ struct tunnel {
     double sent_at;
 };
 
-/* What a client does with a payload while it waits for the contestant's Close. */
+/* Ignore the payload, while the client waits for the contestant's Close. */
 static void use_nothing(struct tunnel *tunnel, const unsigned char *bytes, size_t length) {
     (void)tunnel, (void)bytes, (void)length;
 }
 
-/* Take what was read apart, and call `use` with each piece of payload. */
+/* Parse bytes that were read, and call `use` with each piece of payload. */
 static void parse(struct tunnel *tunnel, const unsigned char *bytes, size_t length,
                   void (*use)(struct tunnel *, const unsigned char *, size_t)) {
     if (is_raw()) {
@@ -159,13 +159,13 @@ static struct tunnel *open_tunnel(void) {
     length = 0;
     do {
         ssize_t got = recv(tunnel->fd, text + length, sizeof text - 1 - length, 0);
-        demand(got > 0, "no answer to the upgrade");
+        demand(got > 0, "no response to the upgrade");
         length += got;
         text[length] = 0;
     } while (!strstr(text, "\r\n\r\n"));
     errno = 0;
     demand(strncmp(text, "HTTP/1.1 101", 12) == 0 && strstr(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), text);
-    demand(text + length == strstr(text, "\r\n\r\n") + 4, "bytes that nobody asked for follow the upgrade");
+    demand(text + length == strstr(text, "\r\n\r\n") + 4, "unexpected bytes follow the upgrade");
     return tunnel;
 }
 
@@ -218,9 +218,9 @@ static void down(void) {
     printf("}\n");
 }
 
-/* Put messages of one size that hold the pattern, whole numbers of both, into a file; return its size. */
+/* Write the pattern as messages of one size to a file, a whole number of both; return the file's size. */
 static off_t make_messages(int file) {
-    size_t count = PATTERN_BYTES; /* messages, until they begin at the pattern's start again */
+    size_t count = PATTERN_BYTES; /* messages, until one starts where the pattern does */
     for (size_t n = 1; n < PATTERN_BYTES; n++)
         if (n * size % PATTERN_BYTES == 0) {
             count = n;
@@ -244,7 +244,7 @@ static void up(void) {
     struct tunnel *tunnel = open_tunnel();
     say_purpose(tunnel, UP);
     set_nonblocking(tunnel->fd);
-    /* Not through the tunnel: some contestants let nothing back while much goes forth. */
+    /* Not through the tunnel: some contestants send nothing down while much goes up. */
     int acknowledging = connect_to(backend);
     unsigned char word = WATCH;
     demand(send(acknowledging, &word, 1, MSG_NOSIGNAL) == 1, "the backend does not listen");
@@ -258,7 +258,7 @@ static void up(void) {
         demand(epoll_wait(epoll, &event, 1, GIVE_UP_SECONDS * 1000) == 1, "nothing moves");
         if (event.data.ptr == tunnel) {
             ssize_t sent = sendfile(tunnel->fd, file, &at, total - at);
-            demand(sent > 0 || would_block(sent), "the stream was not taken");
+            demand(sent > 0 || would_block(sent), "the stream was not accepted");
             if (at == total)
                 at = 0;
             continue;
@@ -278,7 +278,7 @@ static void up(void) {
 }
 
 static void send_echo(struct tunnel *tunnel) {
-    /* Each message is another one, so that an answer that is late or somebody else's is seen. */
+    /* No two messages are alike, so that an echo that is late or of another tunnel is noticed. */
     uint64_t stamp[2] = {tunnel->position, (uintptr_t)tunnel};
     memcpy(tunnel->message, stamp, sizeof stamp < (size_t)size ? sizeof stamp : (size_t)size);
     tunnel->position = 0;
@@ -350,7 +350,7 @@ static void receive_echo(struct tunnel *tunnel) {
     }
 }
 
-/* Close as RFC 6455, section 7.1.1, wants it, as far as the contestant's Close, or its end. */
+/* Close as in RFC 6455, section 7.1.1, until the contestant's Close or the end of its stream. */
 static void close_tunnel(struct tunnel *tunnel) {
     const unsigned char normal[2] = {1000 >> 8, 1000 & 255};
     if (!is_raw())
@@ -367,18 +367,23 @@ static void close_tunnel(struct tunnel *tunnel) {
 }
 
 static void open_and_close(void) {
-    double started, cpu;
-    uint64_t count = 0;
-    report_start(&started, &cpu);
-    while (now() - started < seconds) {
+    double started = 0, cpu = 0, first = now();
+    uint64_t count = 0, position = 0;
+    for (;;) {
         struct tunnel *tunnel = open_tunnel();
         unsigned char message[MOST_ECHO + 1] = {ECHO};
-        memcpy(message + 1, pattern + count, size);
-        memcpy(tunnel->message, pattern + count, size);
+        memcpy(message + 1, pattern + position, size);
+        memcpy(tunnel->message, pattern + position, size);
         send_whole(tunnel, 2, message, size + 1);
         receive_echo(tunnel);
         close_tunnel(tunnel);
-        count = count + 1 < PATTERN_BYTES ? count + 1 : 0;
+        position = position + 1 < PATTERN_BYTES ? position + 1 : 0;
+        if (started)
+            count++;
+        if (!started && now() - first > WARM_UP_SECONDS)
+            report_start(&started, &cpu);
+        else if (started && now() - started > seconds)
+            break;
     }
     report("count", count, now() - started, cpu);
     printf("}\n");
@@ -391,7 +396,7 @@ static void hold(enum purpose purpose) {
             say_purpose(tunnel, DOWN);
             continue;
         }
-        /* An idle tunnel has been used: both of its ends are there. */
+        /* An idle tunnel has been used once: both of its ends are open. */
         unsigned char message[2] = {ECHO, 'x'};
         size = 1;
         tunnel->message[0] = 'x';

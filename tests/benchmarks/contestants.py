@@ -1,26 +1,28 @@
-"""Who is measured: this gateway, other gateways, and no gateway at all."""
+"""The programs under test: this gateway, other gateways, and plain TCP without a gateway."""
 
 import importlib.util
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.benchmarks.processes import running_process
 from tests.e2e.backends import closed_port
 
-#: Makes the command that listens at the first port and connects to the second.
+#: Makes the command line of a program that listens on the first port and connects to the second.
 Command = Callable[[int, int], Sequence[str | Path]]
 
 _START_SECONDS = 20
+#: The resolution of the time that a start takes.
+_POLL_SECONDS = 0.001
 _UNLIMITED = (
     "max-tunnels",
     "max-per-client",
@@ -32,7 +34,7 @@ _UNLIMITED = (
 _BIN = Path(sys.executable).parent
 
 _TWISTD: Sequence[str | Path] = (_BIN / "twistd",)
-#: twistd on uvloop: its asyncio reactor takes the loop that asyncio makes.
+#: twistd on uvloop: its asyncio reactor uses the loop that asyncio makes.
 _TWISTD_ON_UVLOOP: Sequence[str | Path] = (
     sys.executable,
     "-c",
@@ -43,14 +45,14 @@ _TWISTD_ON_UVLOOP: Sequence[str | Path] = (
 
 @cache
 def _options(twistd: tuple[str | Path, ...]) -> frozenset[str]:
-    """Return the names of the options that the installed revision has; an older one has fewer."""
+    """Return the names of the installed revision's options; an older one has fewer."""
     command = [*twistd, "portofcall", "--help"]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_START_SECONDS).stdout
     return frozenset(re.findall(r"--([a-z-]+)", shown))
 
 
 def _gateway_command(twistd: Sequence[str | Path]) -> Command:
-    """Run the gateway as people run it: policy and limits are in the path, but no limit stops the load."""
+    """Run the gateway as in production: policy and limits are in the path, but no limit stops the load."""
 
     def command(port: int, backend: int) -> Sequence[str | Path]:
         limits = [f"--{name}=0" for name in _UNLIMITED if name in _options(tuple(twistd))]
@@ -70,14 +72,15 @@ def _websockify(port: int, backend: int) -> Sequence[str | Path]:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Somebody who brings bytes to the backend.
+    """A program that relays bytes between clients and the backend.
 
     Attributes:
         name: in the table.
-        command: starts it; None means that clients connect to the backend themselves.
-        installed: tells whether it is there.
+        command: starts it; None means that clients connect to the backend directly.
+        installed: reports whether it is installed.
         names_target: whether its clients name the target, as ours do.
-        forks: whether each tunnel is a process, so that a few of them show what one costs.
+        forks: whether each tunnel is a process, so that a few of them show the cost of one.
+        listening: text that it logs once it listens; empty: it listens when it accepts a connection.
     """
 
     name: str
@@ -85,92 +88,114 @@ class Contestant:
     installed: Callable[[], bool] = lambda: True
     names_target: bool = False
     forks: bool = False
+    listening: bytes = b""
 
 
-OURS = Contestant("portofcall", _gateway_command(_TWISTD), names_target=True)
+def gateway(
+    name: str, twistd: Sequence[str | Path], installed: Callable[[], bool] = lambda: True
+) -> Contestant:
+    """Return this gateway as a contestant.
+
+    Args:
+        name: in the table.
+        twistd: the words that start ``twistd`` where the gateway is installed.
+        installed: reports whether it can be run.
+    """
+    command = _gateway_command(twistd)
+    return Contestant(name, command, installed, names_target=True, listening=b"listening on")
+
+
+OURS = gateway("portofcall", _TWISTD)
 WEBSOCAT = Contestant("websocat", _websocat, lambda: bool(_find("websocat")))
 WEBSOCKIFY = Contestant("websockify", _websockify, lambda: bool(_find("websockify")), forks=True)
-#: On another event loop; only measured when it is asked for.
-UVLOOP = Contestant(
-    "uvloop",
-    _gateway_command(_TWISTD_ON_UVLOOP),
-    lambda: importlib.util.find_spec("uvloop") is not None,
-    names_target=True,
-)
+#: On another event loop; only measured on request.
+UVLOOP = gateway("uvloop", _TWISTD_ON_UVLOOP, lambda: importlib.util.find_spec("uvloop") is not None)
 DIRECT = Contestant("direct", None)
 CONTESTANTS = {each.name: each for each in (OURS, WEBSOCAT, WEBSOCKIFY, UVLOOP, DIRECT)}
 
 
+class NotListening(Exception):
+    """A contestant ended, or did not listen in time. The message quotes its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A contestant that listens.
 
     Attributes:
         contestant: which one.
         port: where clients connect, on 127.0.0.1.
-        path: of its WebSocket, or "-" where there is none.
+        path: of its WebSocket, or "-" if it has none.
+        process: of the contestant; None for plain TCP.
+        start_seconds: from starting the process until it listened.
     """
 
-    def __init__(self, contestant: Contestant, backend_port: int, folder: Path) -> None:
-        self.contestant = contestant
-        self.port = backend_port
-        self.path = "-"
-        self._process: subprocess.Popen[bytes] | None = None
-        if contestant.command is None:
-            return
-        self.port = closed_port()
-        self.path = f"/api/connect?host=127.0.0.1&port={backend_port}" if contestant.names_target else "/"
-        log = folder / f"{contestant.name}.log"
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                contestant.command(self.port, backend_port),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # so that all of its processes can be ended
-            )
-        _wait_for(self.port, self._process, log)
+    contestant: Contestant
+    port: int
+    path: str
+    process: subprocess.Popen[bytes] | None = None
+    start_seconds: float = 0
 
     def memory_bytes(self) -> int:
-        """Tell the resident memory of all its processes; a page that several share counts once (PSS)."""
-        assert self._process is not None
-        return sum(_resident_bytes(pid) for pid in _with_children(self._process.pid))
-
-    def stop(self) -> None:
-        """End it, with all of its processes."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(5)
-            with suppress(ProcessLookupError):  # all of them have ended
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """Return the resident memory of all its processes; shared pages count once (PSS)."""
+        assert self.process is not None
+        return sum(_resident_bytes(pid) for pid in _with_children(self.process.pid))
 
 
 @contextmanager
 def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator[Running]:
-    """Start a contestant, and end it."""
-    started = Running(contestant, backend_port, folder)
-    try:
-        yield started
-    finally:
-        started.stop()
+    """Start a contestant, wait until it listens, and end all of its processes when the block ends.
+
+    Args:
+        contestant: what to start.
+        backend_port: where the backend listens, on 127.0.0.1.
+        folder: where to run it and write its log.
+
+    Raises:
+        NotListening: it does not listen.
+    """
+    if contestant.command is None:
+        yield Running(contestant=contestant, port=backend_port, path="-")
+        return
+    port = closed_port()
+    log = folder / "contestant.log"
+    command = contestant.command(port, backend_port)
+    started = time.monotonic()
+    with (
+        log.open("wb") as output,
+        running_process(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ) as process,
+    ):
+        _wait_until_listening(contestant, port, process, log)
+        yield Running(
+            contestant=contestant,
+            port=port,
+            path=f"/api/connect?host=127.0.0.1&port={backend_port}" if contestant.names_target else "/",
+            process=process,
+            start_seconds=time.monotonic() - started,
+        )
 
 
 def _find(program: str) -> str:
-    """Find a program, first where pip puts those of this Python; return "" if it is not installed."""
+    """Find a program, first in the folder of this Python; return "" if it is not installed."""
     return shutil.which(program, path=f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}") or ""
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the contestant listens. Raises `RuntimeError` with its log if it does not."""
+def _wait_until_listening(
+    contestant: Contestant, port: int, process: subprocess.Popen[bytes], log: Path
+) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"{process.args!r} does not listen:\n{log.read_text(errors='replace')}")
+        if contestant.listening in log.read_bytes() if contestant.listening else _accepts(port):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise NotListening(f"{contestant.name} does not listen:\n{log.read_text(errors='replace')}")
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _with_children(pid: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""The two C programs of the load: compiled, started, asked, and ended."""
+"""The two C programs that make the load: the client and the backend."""
 
 import json
 import subprocess
@@ -7,19 +7,19 @@ from types import TracebackType
 from typing import Any, Self
 
 SOURCES = Path(__file__).parent
-#: A load that has not ended by then never will.
+#: By then a load should long have ended.
 _GIVE_UP_SECONDS = 120
 
 
 class LoadFailed(Exception):
-    """A load met something that it did not expect, such as bytes that nobody has sent. The message tells."""
+    """A load met something unexpected, such as bytes that were never sent. The message says what."""
 
 
 class Programs:
     """The compiled programs, and the backend that all contestants connect to. A context manager.
 
     Args:
-        folder: where to put what the compiler makes.
+        folder: for the compiled programs.
 
     Attributes:
         backend_port: where the backend listens on 127.0.0.1.
@@ -35,18 +35,18 @@ class Programs:
         self.backend_port = int(self._backend.stdout.readline())
 
     def run(self, load: str, port: int, path: str, *, seconds: float, tunnels: int, size: int) -> Any:
-        """Run a load to its end, and return what it measured.
+        """Run a load to its end, and return its results.
 
         Args:
-            load: as ``client.c`` names it.
-            port: of the contestant.
+            load: its name in ``client.c``.
+            port: where the contestant listens.
             path: of its WebSocket, or "-".
             seconds: how long to measure.
-            tunnels: how many at a time.
+            tunnels: how many at once.
             size: of a message, in bytes.
 
         Raises:
-            LoadFailed: something was not as expected.
+            LoadFailed: something unexpected happened.
         """
         command = self._command(load, port, path, seconds=seconds, tunnels=tunnels, size=size)
         result = subprocess.run(
@@ -57,7 +57,7 @@ class Programs:
         return json.loads(result.stdout)
 
     def hold(self, load: str, port: int, path: str, *, tunnels: int) -> "Held":
-        """Open tunnels and keep them while the `with` block runs. Raises `LoadFailed`."""
+        """Open tunnels, and keep them open while the `with` block runs. Raises `LoadFailed`."""
         return Held(_start(*self._command(load, port, path, seconds=0, tunnels=tunnels, size=64)))
 
     def _command(
@@ -76,7 +76,7 @@ class Programs:
 
 
 class Held:
-    """Sessions that are kept open by a client, until the `with` block ends."""
+    """Tunnels that a client keeps open until the `with` block ends."""
 
     def __init__(self, client: subprocess.Popen[str]) -> None:
         self._client = client
@@ -98,7 +98,7 @@ def _start(*command: str | Path) -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> str:
-    """Let a program end, which it does when its standard input does; return its last words."""
+    """End a program by closing its standard input, and return what it wrote to standard error."""
     try:
         _, words = process.communicate(timeout=10)
     except subprocess.TimeoutExpired:

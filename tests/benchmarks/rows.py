@@ -1,4 +1,4 @@
-"""What is measured: the rows of the table, each with its load."""
+"""The rows of the table, each with its load."""
 
 import resource
 import time
@@ -14,12 +14,12 @@ from tests.benchmarks.programs import Programs
 KiB = 1024
 MB = 1_000_000
 _SETTLED_SECONDS = 0.5
-#: How long to wait for that at most, in times that other rows measure for.
+#: The longest wait for that, in multiples of the time that other rows measure for.
 _MOST_SETTLING = 10
-#: Sessions of a contestant that has a process for each.
+#: Tunnels of a contestant that forks for each.
 _FORKED_TUNNELS = 100
 
-#: What one load measured, by the name of the figure.
+#: The values that one load measured, by the name of the figure.
 Figures = Mapping[str, float]
 #: Runs a load once against a contestant; the last argument is how long, in seconds.
 Measure = Callable[[Programs, Running, float], Figures]
@@ -38,40 +38,42 @@ class Figure:
 
     Attributes:
         name: in the table.
-        unit: of what is printed.
+        unit: of the printed value.
         better: which way.
-        digits: behind the point.
+        digits: decimals.
+        tolerance: how much worse than before it may become, as a share of the value.
     """
 
     name: str
     unit: str
     better: Better = Better.MORE
     digits: int = 0
+    tolerance: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A load, and the figures that it gives.
+    """A load, and the figures it yields.
 
     Attributes:
         name: on the command line.
         load: in a sentence.
-        figures: what it measures.
+        figures: that it measures.
         measure: runs the load.
-        fresh: whether each measurement wants a contestant that has just been started.
+        of_process: whether it measures the process itself, which plain TCP does not have.
     """
 
     name: str
     load: str
     figures: tuple[Figure, ...]
     measure: Measure
-    fresh: bool = False
+    of_process: bool = False
 
 
 def _speed(
     load: str, figures: Mapping[str, Callable[[Any], float]], *, tunnels: int = 1, size: int = 64
 ) -> Measure:
-    """Run a load, and compute the figures from what it measured; "load" is the client's share of a core."""
+    """Run a load, and compute the figures from its results; "load" is the client's share of a core."""
 
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
         result = programs.run(load, running.port, running.path, seconds=seconds, tunnels=tunnels, size=size)
@@ -91,7 +93,7 @@ def _rate(result: Any) -> float:
 def _memory(load: str, tunnels: int, figure: str) -> Measure:
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
         many = min(_FORKED_TUNNELS if running.contestant.forks else tunnels, _most_tunnels())
-        # What the first tunnel brings into memory is not what a tunnel costs.
+        # The first tunnel also loads modules: that is not the cost of a tunnel.
         programs.run("echo", running.port, running.path, seconds=0.1, tunnels=1, size=64)
         before = running.memory_bytes()
         with programs.hold(load, running.port, running.path, tunnels=many):
@@ -101,12 +103,12 @@ def _memory(load: str, tunnels: int, figure: str) -> Measure:
 
 
 def _most_tunnels() -> int:
-    """How many tunnels a process can have: two descriptors for each, and some for everything else."""
+    """Return how many tunnels a process can have: two descriptors each, and some for everything else."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100
 
 
 def _settled(running: Running, seconds: float) -> int:
-    """Wait until the memory in use grows no more, or so long, and tell how much it is."""
+    """Wait until memory stops growing, for at most that long, and return it."""
     most, since = running.memory_bytes(), time.monotonic()
     deadline = since + seconds
     while time.monotonic() < min(since + _SETTLED_SECONDS, deadline):
@@ -115,6 +117,10 @@ def _settled(running: Running, seconds: float) -> int:
         if memory > most * 1.001:
             most, since = memory, time.monotonic()
     return running.memory_bytes()
+
+
+def _start(programs: Programs, running: Running, seconds: float) -> Figures:
+    return {"start": running.start_seconds * 1000}
 
 
 def _bytes_per_second(name: str) -> tuple[Figure]:
@@ -132,6 +138,13 @@ def _kib(name: str) -> tuple[Figure]:
 
 
 ROWS = (
+    Row(
+        name="start",
+        load="from starting the process until it listens",
+        figures=(Figure(name="start", unit="ms", better=Better.LESS, tolerance=0.15),),
+        measure=_start,
+        of_process=True,
+    ),
     Row(
         name="down",
         load="one tunnel, the backend sends as fast as it can",
@@ -164,22 +177,22 @@ ROWS = (
     ),
     Row(
         name="open",
-        load="dial, upgrade, one echo, close, again and again",
+        load="open a tunnel, one echo, close; one after the other",
         figures=(Figure(name="open", unit="1/s"),),
         measure=_speed("open", {"open": _rate}),
     ),
     Row(
         name="idle",
-        load="2000 tunnels that have been used once (100 where each is a process)",
+        load="2000 tunnels, each used once (100 if each is a process)",
         figures=_kib("idle memory"),
         measure=_memory("hold-idle", 2000, "idle memory"),
-        fresh=True,
+        of_process=True,
     ),
     Row(
         name="stalled",
-        load="20 tunnels whose clients do not read what the backend sends",
+        load="20 tunnels whose clients do not read",
         figures=_kib("stalled memory"),
         measure=_memory("hold-stalled", 20, "stalled memory"),
-        fresh=True,
+        of_process=True,
     ),
 )

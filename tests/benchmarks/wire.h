@@ -1,4 +1,4 @@
-/* What both programs of the load share: the bytes that are sent, and how things fail. */
+/* Shared by the client and the backend: the bytes that are sent, and how errors end a program. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -20,14 +20,14 @@
 #define KiB 1024
 #define MiB (1024 * KiB)
 
-/* Every stream is this pattern, over and over. A prime number of pages, so that a stream that is shifted
- * by a buffer's size is not the same stream. */
+/* Every stream is this pattern, repeated. Its size is a prime number of pages, so that a stream that is shifted
+ * by the size of a buffer is noticed. */
 #define PATTERN_BYTES (257 * 4096)
 
-/* What a connection is for: the first byte that the client sends. */
+/* The purpose of a connection: the first byte that the client sends. */
 enum purpose { UNKNOWN = 0, ECHO = 'e', DOWN = 'd', UP = 'u', WATCH = 'w' };
 
-/* The latest connection that watches gets a byte for each piece of this size that was received and checked. */
+/* The latest WATCH connection gets a byte for each piece of this size that was received and checked. */
 #define ACKNOWLEDGED_BYTES (1 * MiB)
 
 static void demand(int holds, const char *what) {
@@ -37,7 +37,7 @@ static void demand(int holds, const char *what) {
     }
 }
 
-/* The pattern twice in a row, so that from every position a whole one can be read. */
+/* The pattern mapped twice in a row, so that a whole one can be read from every position. */
 static unsigned char *pattern;
 static int pattern_file;
 
@@ -60,12 +60,12 @@ static void make_pattern(void) {
     }
 }
 
-/* Demand that the bytes that came are those of the pattern at a position, and return the next position. */
+/* Demand that bytes received are those of the pattern at a position, and return the next position. */
 static uint64_t check_pattern(const unsigned char *bytes, size_t size, uint64_t position) {
     while (size) {
         size_t at = position % PATTERN_BYTES;
         size_t piece = size < PATTERN_BYTES ? size : PATTERN_BYTES;
-        demand(memcmp(bytes, pattern + at, piece) == 0, "the bytes that came are not those that were sent");
+        demand(memcmp(bytes, pattern + at, piece) == 0, "the bytes received are not those that were sent");
         bytes += piece;
         size -= piece;
         position += piece;

@@ -1,0 +1,84 @@
+"""Measures rows with contestants in turn."""
+
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.contestants import Contestant, running
+from tests.benchmarks.programs import Programs
+from tests.benchmarks.rows import Row
+
+#: Values of all rounds, by figure or row, and contestant.
+Table = dict[str, dict[str, list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How often and how long to measure.
+
+    Attributes:
+        rounds: of every row.
+        seconds: of each measurement.
+        process_rounds: instead of ``rounds``, of rows that measure the process itself: these take long.
+    """
+
+    rounds: int
+    seconds: float
+    process_rounds: int
+
+    def __str__(self) -> str:
+        return f"{self.rounds} x {self.seconds:g} s"
+
+
+def measure(rows: Sequence[Row], contestants: Sequence[Contestant], length: Length) -> tuple[Table, Table]:
+    """Measure each row with each contestant in turn, freshly started each time.
+
+    Args:
+        rows: the rows of the table.
+        contestants: all of them installed.
+        length: how often and how long.
+
+    Returns:
+        The values by figure and contestant, and the shares of a core that the load's client took, by row and
+        contestant.
+
+    Raises:
+        LoadFailed, NotListening: a measurement failed.
+    """
+    measured: Table = defaultdict(lambda: defaultdict(list))
+    load: Table = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory() as name, Programs(Path(name)) as programs:
+        for row in rows:
+            show(f"{row.name}: {row.load}\n")
+            present = [each for each in contestants if not (row.of_process and each.command is None)]
+            total = length.process_rounds if row.of_process else length.rounds
+            for number, contestant in turns(total, present):
+                show(f"  round {number} of {total}: {contestant.name:<12}")
+                with running(contestant, programs.backend_port, Path(name)) as started:
+                    figures = dict(row.measure(programs, started, length.seconds))
+                if "load" in figures:
+                    load[row.name][contestant.name].append(figures.pop("load"))
+                for figure in row.figures:
+                    value = figures[figure.name]
+                    measured[figure.name][contestant.name].append(value)
+                    show(f" {value:.{figure.digits}f} {figure.unit}")
+                show("\n")
+    return measured, load
+
+
+def turns(rounds: int, contestants: Sequence[Contestant]) -> Iterator[tuple[int, Contestant]]:
+    """Yield each contestant once a round, in turn and back: A B, B A, A B.
+
+    A machine that becomes slower all the time is then fair to both. Rounds are numbered from 1.
+    """
+    for number in range(1, rounds + 1):
+        for contestant in contestants if number % 2 else reversed(contestants):
+            yield number, contestant
+
+
+def show(text: str) -> None:
+    """Show progress; standard output is for the results."""
+    print(text, end="", file=sys.stderr, flush=True)
