@@ -11,6 +11,8 @@ from twisted.web.resource import IResource, Resource
 from portofcall.access.authenticator import Authenticator, Credentials
 from portofcall.access.gatekeeper import AccessRules, Gatekeeper
 from portofcall.egress.dialer import Dialer
+from portofcall.egress.interfaces import Interfaces
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
@@ -39,6 +41,8 @@ class Gateway:
         rules: which pages may ask, and which proxies are believed; None means the gateway's own and none.
         credentials: what authenticates clients; None means no authentication.
         resolver: turns names into addresses; None means the operating system's.
+        local_networks: returns this machine's networks, which are never ``public``; None means those of its
+            interfaces.
         wall_clock: the time in seconds since 1970, for tickets.
         monotonic: a clock in seconds that never jumps.
 
@@ -59,6 +63,7 @@ class Gateway:
         rules: AccessRules | None = None,
         credentials: Credentials | None = None,
         resolver: Resolver | None = None,
+        local_networks: Callable[[], LocalNetworks] | None = None,
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,6 +87,7 @@ class Gateway:
             policy=policy or Policy.parse(),
             admission=self.admission,
             loop_guard=self.loop_guard,
+            local_networks=local_networks or Interfaces(monotonic=monotonic).networks,
             limits=self._limits,
             monotonic=monotonic,
         )

@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from portofcall.egress.dialer import Dialer
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy, Undecided, Verdict
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import KiB, Limits
@@ -84,6 +85,7 @@ def make_dialer(world: World) -> Dialer:
         policy=world.gateway.policy,
         admission=Admission(world.limits, now=world.reactor.seconds),
         loop_guard=world.gateway.loop_guard,
+        local_networks=lambda: world.local,
         limits=world.limits,
         monotonic=world.reactor.seconds,
     )
@@ -161,9 +163,18 @@ def corpus() -> list[tuple[str, str, str | int, list[Address] | None, str]]:
     return rows
 
 
-def decide(policy: Policy, target: Target, addresses: Sequence[Address] | None = None) -> Verdict:
+NO_NETWORKS = LocalNetworks()
+
+
+def decide(
+    policy: Policy,
+    target: Target,
+    addresses: Sequence[Address] | None = None,
+    *,
+    local: LocalNetworks = NO_NETWORKS,
+) -> Verdict:
     """Judge a target, a name with its addresses; without them, "allowed" means that these decide."""
-    verdict = policy.judge(target)
+    verdict = policy.judge(target, local)
     if not isinstance(verdict, Undecided):
         return verdict
     return Verdict(True, verdict.reason) if addresses is None else verdict.resolved_to(addresses)

@@ -36,8 +36,8 @@ ARROWS: dict[str, set[str]] = {
 #: What these import is decided by nothing outside them: no socket, clock, environment or Twisted.
 PURE = {
     *("errors", "target"),
-    *("egress.address_table", "egress.check", "egress.name_table"),
-    *("egress.policy", "egress.policy_file", "egress.rules"),
+    *("egress.address_table", "egress.check", "egress.local_networks", "egress.name_table"),
+    *("egress.place", "egress.policy", "egress.policy_file", "egress.rules"),
     *("access.client_address", "access.key_formats", "access.origin", "access.ticket", "access.ticket_key"),
     *(module for module in MODULES if module.startswith("limits.")),
     "websocket.frames",
@@ -46,6 +46,7 @@ IMPURE = {
     "twisted",
     "autobahn",
     "txaio",
+    "psutil",
     "socket",
     "os",
     "time",

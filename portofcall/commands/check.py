@@ -3,13 +3,16 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 from portofcall.egress.check import ALLOWED, INVALID, Resolve, check
+from portofcall.egress.interfaces import Interfaces
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.egress.resolver import look_up
 from portofcall.egress.rules import RuleError
@@ -49,6 +52,7 @@ def run(
     stdout: IO[str] | None = None,
     stderr: IO[str] | None = None,
     look_up: Resolve = look_up,
+    local_networks: Callable[[], LocalNetworks] | None = None,
 ) -> int:
     """Run the command.
 
@@ -58,6 +62,7 @@ def run(
         stdout: for findings; None means standard output.
         stderr: for errors of the command line; None means standard error.
         look_up: resolves names, with ``--resolve``.
+        local_networks: returns this machine's networks; None means those of its interfaces.
 
     Returns:
         The exit status; of several targets, the worst.
@@ -78,9 +83,10 @@ def run(
         stderr.write("portofcall check: expected HOST PORT, or - alone\n")
         return INVALID
     resolve = look_up if args.resolve else None
+    local_networks = local_networks or Interfaces(monotonic=time.monotonic).networks
     worst = ALLOWED
     for host, port in _lines(stdin) if args.host == "-" else [(args.host, args.port)]:
-        finding = check(policy, host, port, resolve=resolve)
+        finding = check(policy, host, port, local=local_networks(), resolve=resolve)
         stdout.write((json.dumps(asdict(finding)) if args.json else finding.line()) + "\n")
         stdout.flush()
         worst = max(worst, finding.status)

@@ -12,15 +12,11 @@ public address; only a deny rule can close those.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from portofcall.target import Address, destination
-
-#: A version (4 or 6) and the address as a number, as blocks are compared with it.
-Key = tuple[int, int]
 
 _BITS = {4: 32, 6: 128}
 _LOW_32 = 0xFFFF_FFFF
@@ -203,41 +199,16 @@ def _ladder(version: int) -> tuple[tuple[int, dict[int, Row]], ...]:
 _LADDERS = {version: _ladder(version) for version in _BITS}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One address, as the table has it.
-
-    Attributes:
-        address: the address that a connection goes to, see `portofcall.target.destination`.
-        row: the row that decides.
-        carried: the addresses that it carries, at any depth: a packet to it may end at each.
-        public: whether it and all that it carries are public.
-        keys: the addresses by which a deny rule may name it: as written, its own, and those it carries.
-    """
-
-    address: Address
-    row: Row
-    carried: tuple["Place", ...]
-    public: bool
-    keys: tuple[Key, ...]
-
-
-@lru_cache(maxsize=4096)
-def locate(address: Address) -> Place:
-    """Look an address up in the table. A scope (``%eth0``) is ignored."""
+def find_row(address: Address) -> Row:
+    """Return the row of the longest block that has this address in it."""
     version, number = address.version, int(address)
-    row = next(rows[number >> shift] for shift, rows in _LADDERS[version] if number >> shift in rows)
-    inner = row.carried(number)
+    return next(rows[number >> shift] for shift, rows in _LADDERS[version] if number >> shift in rows)
+
+
+def carried_addresses(address: Address) -> tuple[Address, ...]:
+    """Return the addresses that this one carries: in its row's way, and as ISATAP in any row."""
+    carried = find_row(address).carried(int(address))
     # ISATAP (RFC 5214 section 6.1) is an interface identifier, in any /64; its bits "u" and "g" vary.
-    if version == 6 and number >> 32 & 0xFCFF_FFFF == 0x5EFE:
-        inner += _last_32_bits(number)
-    carried = tuple(place for first in map(locate, inner) for place in (first, *first.carried))
-    if row.reach is Reach.SAME:
-        return replace(carried[0], keys=((version, number), *carried[0].keys))
-    return Place(
-        address=IPv4Address(number) if version == 4 else IPv6Address(number),
-        row=row,
-        carried=carried,
-        public=row.reach in (Reach.PUBLIC, Reach.AS_CARRIED) and all(place.public for place in carried),
-        keys=((version, number), *(key for place in carried for key in place.keys)),
-    )
+    if address.version == 6 and int(address) >> 32 & 0xFCFF_FFFF == 0x5EFE:
+        carried += _last_32_bits(int(address))
+    return carried

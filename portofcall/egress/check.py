@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.errors import Blocked, InvalidTarget, NameNotFound, printable
 from portofcall.target import Address, Target
@@ -45,20 +46,23 @@ class Finding:
         return f"{self.verdict} {where}: {self.slug}: {self.reason}"
 
 
-def check(policy: Policy, host: str, port: str, *, resolve: Resolve | None = None) -> Finding:
+def check(
+    policy: Policy, host: str, port: str, *, local: LocalNetworks, resolve: Resolve | None = None
+) -> Finding:
     """Judge a target as the gateway would.
 
     Args:
         policy: the rules.
         host: as a client would send it.
         port: as a client would send it.
+        local: this machine's networks, which are not ``public``.
         resolve: looks names up; without it a name is judged by its text only, and the reason says so.
     """
     try:
         target = Target.parse(host, port)
     except InvalidTarget as error:
         return Finding("invalid", error.slug, error.sentence, host, port)
-    verdict = policy.judge(target)
+    verdict = policy.judge(target, local)
     addresses: Sequence[Address] = () if target.address is None else (target.address,)
     if isinstance(verdict, Undecided):
         if resolve is None:

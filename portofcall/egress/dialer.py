@@ -7,15 +7,15 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol
 
-from portofcall.egress.address_table import locate
 from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Race
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver, interleave
 from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
-from portofcall.limits.admission import Admission, Lease
+from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
-from portofcall.target import Address, Target
+from portofcall.target import Address, Target, destination
 
 P = TypeVar("P", bound=IProtocol)
 
@@ -29,6 +29,7 @@ class Dialer:
         policy: judges each address; may be replaced while running, for later dials.
         admission: counts the connections to each target.
         loop_guard: the gateway's own listeners, which are never dialled.
+        local_networks: returns this machine's networks, which are not ``public``.
         limits: the time limits.
         monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
     """
@@ -41,6 +42,7 @@ class Dialer:
         policy: Policy,
         admission: Admission,
         loop_guard: LoopGuard,
+        local_networks: Callable[[], LocalNetworks],
         limits: Limits,
         monotonic: Callable[[], float],
     ) -> None:
@@ -49,6 +51,7 @@ class Dialer:
         self._resolver = resolver
         self._admission = admission
         self._loop_guard = loop_guard
+        self._local_networks = local_networks
         self._limits = limits
         self._monotonic = monotonic
 
@@ -86,7 +89,9 @@ class Dialer:
             self._reactor,
             judged=frozenset(addresses),
             port=target.port,
-            enter=lambda address: self._enter(address, target.port, client),
+            enter=lambda address: self._admission.enter_target(
+                str(Target(str(address), target.port)), client=client
+            ),
             build=build,
             monotonic=self._monotonic,
         )
@@ -101,22 +106,18 @@ class Dialer:
             detail = problem.osError if problem.osError else problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
 
-    def _enter(self, address: Address, port: int, client: str) -> Lease:
-        """Take a place of the address that a connection to ``address`` reaches."""
-        place = locate(address)
-        reached = place.carried[0].address if place.address.is_unspecified else place.address
-        return self._admission.enter_target(str(Target(str(reached), port)), client=client)
-
     async def _judged_addresses(
         self, target: Target, client: str, timeout_seconds: float | None
     ) -> Sequence[Address]:
-        verdict = self.policy.judge(target)
+        verdict = self.policy.judge(target, self._local_networks())
         addresses: Sequence[Address] = () if target.address is None else (target.address,)
         if isinstance(verdict, Undecided):
             addresses = await self._resolve(target, client, timeout_seconds)
             verdict = verdict.resolved_to(addresses)
         if not verdict.allowed:
             raise Blocked(verdict.reason)
+        # Counted, compared with our own listeners and dialled under one spelling.
+        addresses = list(dict.fromkeys(map(destination, addresses)))
         if any(self._loop_guard.include(address, target.port) for address in addresses):
             raise Blocked(f"{target} is this gateway itself")
         return addresses

@@ -8,8 +8,10 @@ job of `portofcall.access`.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from portofcall.egress.address_table import Place, Reach, locate
+from portofcall.egress.address_table import Reach
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import private_name
+from portofcall.egress.place import Place, locate
 from portofcall.egress.rules import SMTP_PORT, Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 from portofcall.target import Address, Target
@@ -67,6 +69,7 @@ class Undecided:
 class Policy:
     """An immutable set of rules. Deny wins over allow; a target that no rule allows is refused.
 
+    - ``public`` is every public address but those of this machine and of the networks that it is in.
     - ``public``, a block or an address allows and denies addresses. A deny reaches them in every IPv6 form
       too; an allow of an IPv4 block opens no IPv6 form but the IPv4-mapped one, which is the same address.
     - A host name or ``*.domain`` allows that name to lead to public addresses, and to addresses that another
@@ -108,8 +111,12 @@ class Policy:
         """Make a policy of rules that are parsed already; no rule that allows means ``public``."""
         return cls(tuple(allow) or (parse_rule("public", Effect.ALLOW),), tuple(deny))
 
-    def judge(self, target: Target) -> Verdict | Undecided:
+    def judge(self, target: Target, local: LocalNetworks) -> Verdict | Undecided:
         """Judge a target by its text, before any look-up.
+
+        Args:
+            target: the target.
+            local: this machine's networks.
 
         Returns:
             For an address, the verdict. For a name, a refusal if no address could make it allowed; otherwise
@@ -129,7 +136,7 @@ class Policy:
             for rule in self.allow
             if rule.name is None or rule.covers_name(host)
         ]
-        rules = _Applicable(host, port, tuple(denying), tuple(allowing))
+        rules = _Applicable(host, port, local, tuple(denying), tuple(allowing))
         return rules.judge_name() if address is None else rules.judge(address)
 
 
@@ -140,12 +147,14 @@ class _Applicable:
     Attributes:
         host: of the target.
         port: of the target.
+        local: this machine's networks.
         deny: rules without a name that deny addresses on this port.
         allow: rules without a name or with this one, and whether they allow this port.
     """
 
     host: str
     port: int
+    local: LocalNetworks
     deny: tuple[Rule, ...]
     allow: tuple[tuple[Rule, bool], ...]
 
@@ -163,7 +172,7 @@ class _Applicable:
 
     def judge(self, address: Address) -> Verdict:
         """Judge one address of the target."""
-        place = locate(address)
+        place = locate(address, self.local)
         for rule in self.deny:
             if _denies(rule, place):
                 return Verdict(False, f"denied by rule {rule}")

@@ -6,7 +6,7 @@
     PORTS = "*" or a list such as "22", "1-1023", "22,443", "8000-8099,22"
 
     SUBJECT                matches
-    public                 every address that is public by the address table
+    public                 every public address, see `portofcall.egress.place`
     10.0.0.0/8, fd00::/8   an address in the block
     10.0.0.1, fd00::1      that address
     host.example           that name
@@ -22,7 +22,7 @@ from enum import Enum
 from ipaddress import ip_network
 from typing import NoReturn
 
-from portofcall.egress.address_table import Key
+from portofcall.egress.place import Key
 from portofcall.errors import InvalidTarget, printable
 from portofcall.target import Target, parse_host
 

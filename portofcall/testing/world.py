@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
@@ -65,6 +66,7 @@ class World:
         reactor: a `MemoryReactorClock`.
         resolver: a `FakeResolver`.
         limits: the gateway's limits.
+        local: the networks of the machine that the gateway is on; none at first.
         gateway: the gateway.
         site: what clients connect to. Replace it to test a `Site` of your own.
     """
@@ -82,6 +84,7 @@ class World:
         self.reactor: Any = MemoryReactorClock()
         self.resolver = FakeResolver(names or {})
         self.limits = limits or Limits()
+        self.local = LocalNetworks()
         self.gateway = Gateway(
             self.reactor,
             policy=Policy.parse(allow=allow, deny=deny),
@@ -89,6 +92,7 @@ class World:
             rules=rules,
             credentials=credentials,
             resolver=self.resolver,
+            local_networks=lambda: self.local,
             wall_clock=lambda: self.now,
             monotonic=self.reactor.seconds,
         )

@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
 
 from portofcall.cli import UNREAD, main
 from portofcall.commands.check import add_arguments, run
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.target import Address
 from tests.support import corpus
+
+LOCAL = LocalNetworks.of([ip_interface("91.198.174.192/24")])
 
 
 def check(
@@ -30,7 +33,9 @@ def check(
 
     out, err = io.StringIO(), io.StringIO()
     args = parser.parse_args(["check", *arguments])
-    status = run(args, stdin=io.StringIO(stdin), stdout=out, stderr=err, look_up=look_up)
+    status = run(
+        args, stdin=io.StringIO(stdin), stdout=out, stderr=err, look_up=look_up, local_networks=lambda: LOCAL
+    )
     return status, out.getvalue(), err.getvalue()
 
 
@@ -42,6 +47,8 @@ def check(
         (["--deny", "8.8.0.0/16", "8.8.8.8", "53"], 1, "blocked"),
         (["--allow", "127.0.0.0/8", "127.0.0.1", "22"], 0, "allowed"),
         (["127.1", "22"], 2, "invalid"),
+        (["91.198.174.192", "22"], 1, "blocked"),
+        (["--allow", "91.198.174.192", "91.198.174.192", "22"], 0, "allowed"),
         (["db.example.com", "22"], 0, "allowed"),
         (["--resolve", "db.example.com", "22"], 1, "blocked"),
         (["--resolve", "no.example.com", "22"], 1, "blocked"),

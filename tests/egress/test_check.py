@@ -1,11 +1,13 @@
 """``check`` decides as the policy does, and says why."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from portofcall.egress.check import Resolve, check
+from portofcall.egress.check import Finding, Resolve
+from portofcall.egress.check import check as check_on
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy
 from portofcall.target import Address, Target
 from tests.support import corpus
@@ -13,6 +15,11 @@ from tests.support import corpus
 DEFAULT = Policy.parse()
 #: The words of the corpus, and those of a finding.
 WORDS = {"allow": "allowed", "block": "blocked", "invalid": "invalid"}
+
+
+def check(policy: Policy, host: str, port: str, *, resolve: Resolve | None = None) -> Finding:
+    """Judge a target on a machine without public addresses."""
+    return check_on(policy, host, port, local=LocalNetworks(), resolve=resolve)
 
 
 def answering(names: dict[str, list[str]]) -> Resolve:
@@ -95,3 +102,23 @@ def test_corpus_has_the_same_verdicts_here() -> None:
         names = {Target.parse(host, port).host: list(map(str, addresses))} if addresses is not None else {}
         resolve = answering(names) if addresses is not None else None
         assert check(DEFAULT, host, str(port), resolve=resolve).verdict == WORDS[verdict], trick
+
+
+def test_reason_names_the_network_of_this_machine() -> None:
+    """So that people see why an address that looks public is blocked, and what to allow."""
+    local = LocalNetworks.of([ip_interface("93.184.216.34/24")])
+    finding = check_on(DEFAULT, "93.184.216.34", "443", local=local)
+    assert (finding.verdict, finding.reason) == (
+        "blocked",
+        "93.184.216.34 is an address of this machine (93.184.216.0/24) and no rule allows it",
+    )
+    finding = check_on(DEFAULT, "93.184.216.1", "443", local=local)
+    assert (finding.verdict, finding.reason) == (
+        "blocked",
+        "93.184.216.1 is in a network of this machine (93.184.216.0/24) and no rule allows it",
+    )
+    assert check_on(DEFAULT, "93.184.217.1", "443", local=local).verdict == "allowed"
+    assert (
+        check_on(Policy.parse(allow=["93.184.216.1"]), "93.184.216.1", "443", local=local).verdict
+        == "allowed"
+    )

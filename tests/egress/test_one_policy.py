@@ -1,13 +1,15 @@
 """Every way in has the same policy: tunnel and ping end as the policy alone says, and dial nothing else."""
 
 import json
+from ipaddress import ip_address, ip_interface
 from urllib.parse import quote_from_bytes
 
 import pytest
 
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy
 from portofcall.limits.values import Limits, Rate
-from portofcall.target import Target
+from portofcall.target import Target, destination
 from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.support import Post, corpus
 
@@ -55,8 +57,8 @@ def test_tunnel_ends_as_the_policy_says(row: Row) -> None:
     answer = transport.take()
     if verdict == "allow":
         target = Target.parse(host, port)
-        expected = {str(target.address)} if target.address is not None else set(addresses)
-        assert dialled(world) == expected
+        judged = [target.address] if target.address is not None else map(ip_address, addresses)
+        assert dialled(world) == {str(destination(address)) for address in judged}
         return
     assert dialled(world) == set()
     codes = {"invalid": [b"\x11\x30"], "block": [b"\x11\x33"] if addresses else [b"\x11\x33", b"\x11\x34"]}
@@ -100,3 +102,16 @@ def test_policy_that_is_replaced_counts_from_then_on() -> None:
     assert WebSocketClient(world).close_frame()[0] == 4403
     first.backend.send(b"still here")
     assert first.received() == [(2, b"still here")]
+
+
+def test_this_machine_and_its_neighbours_are_closed_to_tunnel_ping_and_banner() -> None:
+    """Until a rule names them, by any way in."""
+    world = World()
+    world.local = LocalNetworks.of([ip_interface(f"{ANSWER}/24")])
+    assert WebSocketClient(world, upgrade_request(f"host={ANSWER}&port=80")).close_frame()[0] == 4403
+    for path in ("/api/ping", "/api/ssh/connect"):
+        assert Post(world, path, {"host": "93.184.215.1", "port": 80}).response.status == 403
+    assert world.dialed == []
+    world.gateway.policy = Policy.parse(allow=["public", ANSWER])
+    WebSocketClient(world, upgrade_request(f"host={ANSWER}&port=80"))
+    assert world.dialed == [(ANSWER, 80)]

@@ -1,14 +1,16 @@
 """The policy: rules, the order in which they decide, and the reasons that people read."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portofcall.egress.address_table import TABLE, Key, Reach
+from portofcall.egress.address_table import TABLE, Reach
+from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import PRIVATE_DOMAINS
+from portofcall.egress.place import Key
 from portofcall.egress.policy import Policy, RuleError, Undecided, Verdict
 from portofcall.egress.rules import Block, Rule
 from portofcall.errors import InvalidTarget
@@ -127,9 +129,9 @@ def test_a_reason_names_the_rule_or_the_row(
 
 def test_an_address_is_decided_at_once() -> None:
     """An address leaves nothing to a resolver, whatever the verdict; a name that may be allowed does."""
-    assert isinstance(DEFAULT.judge(Target("93.184.216.34", 22)), Verdict)
-    assert isinstance(DEFAULT.judge(Target("127.0.0.1", 22)), Verdict)
-    assert isinstance(DEFAULT.judge(Target("example.com", 22)), Undecided)
+    assert isinstance(DEFAULT.judge(Target("93.184.216.34", 22), LocalNetworks()), Verdict)
+    assert isinstance(DEFAULT.judge(Target("127.0.0.1", 22), LocalNetworks()), Verdict)
+    assert isinstance(DEFAULT.judge(Target("example.com", 22), LocalNetworks()), Undecided)
 
 
 class Counted(tuple[Rule, ...]):
@@ -387,3 +389,89 @@ def test_no_rule_but_an_exact_one_opens_metadata(text: str) -> None:
         for row in TABLE:
             if row.reach is Reach.METADATA:
                 assert not decide(policy, Target(str(row.block[0]), 80)).allowed
+
+
+#: A machine with a public address in a /24, one alone, one on a link to a peer, and IPv6.
+LOCAL = LocalNetworks.of(
+    [
+        ip_interface("93.184.216.34/24"),
+        ip_interface("198.35.26.96"),
+        ip_interface("10.0.0.5/8"),
+        ip_interface("2606:2800:220:1::34/64"),
+    ],
+    peers=[ip_interface("91.198.174.192")],
+)
+#: (allow, deny, (host, port, addresses...), whether allowed), on that machine
+LOCAL_DECISIONS: list[tuple[list[str], list[str], tuple[str, int, *tuple[str, ...]], bool]] = [
+    (["public"], [], ("93.184.216.34", 22), False),
+    (["public"], [], ("93.184.216.1", 22), False),
+    (["public"], [], ("93.184.217.1", 22), True),
+    (["public"], [], ("198.35.26.96", 22), False),
+    (["public"], [], ("198.35.26.97", 22), True),
+    (["public"], [], ("91.198.174.192", 22), False),
+    (["public"], [], ("91.198.174.193", 22), True),
+    (["public"], [], ("2606:2800:220:1::34", 22), False),
+    (["public"], [], ("2606:2800:220:1:ffff::", 22), False),
+    (["public"], [], ("2606:2800:220:2::", 22), True),
+    (["public"], [], ("::ffff:93.184.216.34", 22), False),
+    (["public"], [], ("64:ff9b::93.184.216.34", 22), False),
+    (["public"], [], ("2606:2800:220:9::5efe:93.184.216.1", 22), False),
+    # a name that leads there, whoever owns it
+    (["public"], [], ("example.com", 22, "93.184.216.34"), False),
+    (["public"], [], ("example.com", 22, "8.8.8.8", "93.184.216.34"), False),
+    (["example.com"], [], ("example.com", 22, "93.184.216.34"), False),
+    (["example.com"], [], ("example.com", 22, "8.8.8.8"), True),
+    # rules that name the address or the block
+    (["93.184.216.34"], [], ("93.184.216.34", 22), True),
+    (["93.184.216.34"], [], ("93.184.216.1", 22), False),
+    (["93.184.216.0/24:443"], [], ("93.184.216.1", 443), True),
+    (["93.184.216.0/24:443"], [], ("93.184.216.1", 22), False),
+    (["public", "93.184.216.34:443"], [], ("93.184.216.34", 443), True),
+    (["0.0.0.0/0"], [], ("93.184.216.34", 22), True),
+    (["2606:2800:220:1::34"], [], ("2606:2800:220:1::34", 22), True),
+    (["example.com=93.184.216.34"], [], ("example.com", 22, "93.184.216.34"), True),
+    (["example.com=93.184.216.34"], [], ("93.184.216.34", 22), False),
+    (["64:ff9b::/96", "public"], [], ("64:ff9b::93.184.216.34", 22), False),
+    (["64:ff9b::/96", "93.184.216.34"], [], ("64:ff9b::93.184.216.34", 22), True),
+    # public means the same in a deny rule
+    (["93.184.216.34"], ["public"], ("93.184.216.34", 22), True),
+    (["0.0.0.0/0"], ["public"], ("8.8.8.8", 22), False),
+    (["93.184.216.34"], ["93.184.216.0/24"], ("93.184.216.34", 22), False),
+    # loopback is as it was
+    (["127.0.0.1/32:7000"], [], ("127.0.0.1", 7000), True),
+    (["public"], [], ("10.0.0.5", 22), False),
+]
+
+
+@pytest.mark.parametrize(("allow", "deny", "question", "allowed"), LOCAL_DECISIONS)
+def test_public_never_covers_this_machine_or_its_neighbours(
+    allow: list[str], deny: list[str], question: tuple[str, int, *tuple[str, ...]], allowed: bool
+) -> None:
+    """They are inside the firewall; a rule that names the address or the block opens them."""
+    host, port, *addresses = question
+    target = Target.parse(host, port)
+    policy = Policy.parse(allow=allow, deny=deny)
+    verdict = decide(policy, target, list(map(ip_address, addresses)) or None, local=LOCAL)
+    assert verdict.allowed is allowed, verdict.reason
+
+
+def test_nothing_is_public_while_the_interfaces_are_unknown() -> None:
+    """Any address could be this machine's; a rule that names it still counts."""
+    unknown = LocalNetworks(known=False)
+    verdict = decide(DEFAULT, Target("8.8.8.8", 22), local=unknown)
+    assert verdict == Verdict(
+        False, "8.8.8.8 is maybe this machine's own (its interfaces can't be read) and no rule allows it"
+    )
+    assert not decide(DEFAULT, Target("2606:2800::1", 22), local=unknown).allowed
+    assert decide(Policy.parse(allow=["8.8.8.8"]), Target("8.8.8.8", 22), local=unknown).allowed
+
+
+@given(st.ip_addresses(), st.lists(st.tuples(st.ip_addresses(), st.integers(0, 128)), max_size=4))
+def test_local_networks_only_ever_close(address: Address, interfaces: list[tuple[Address, int]]) -> None:
+    """On no machine is anything public that is not public elsewhere."""
+    own = [ip_interface(f"{ip}/{min(length, ip.max_prefixlen)}") for ip, length in interfaces]
+    local = LocalNetworks.of(own)
+    for asked_for in (address, *(interface.ip for interface in own)):
+        target = Target(str(asked_for), 22)
+        assert decide(DEFAULT, target).allowed or not decide(DEFAULT, target, local=local).allowed
+    assert not any(decide(DEFAULT, Target(str(interface.ip), 22), local=local).allowed for interface in own)
