@@ -77,13 +77,13 @@ def test_default_leaves_others_most_of_a_target() -> None:
         admission.enter_target("t", client="b")
 
 
-@pytest.mark.parametrize("limit", ["max_per_target", "max_per_client_target"])
-def test_refused_connection_to_a_target_takes_nothing(limit: str) -> None:
+@pytest.mark.parametrize(("of_all", "of_one"), [(1, 2), (2, 1)])
+def test_refused_connection_to_a_target_takes_nothing(of_all: int, of_one: int) -> None:
     """A full target keeps its rate, and one that is dialled too often its places."""
-    admission, time = make(**{limit: 1}, rate_per_target=Rate(1, 2))
+    admission, time = make(max_per_target=of_all, max_per_client_target=of_one, rate_per_target=Rate(1, 2))
     place = admission.enter_target("t", client="a")
     for _ in range(10):
-        with pytest.raises(TargetBusy, match="too many connections"):
+        with pytest.raises(TargetBusy, match="t has too many" if of_all < of_one else "from this address"):
             admission.enter_target("t", client="a")
     place.release()
     admission.enter_target("t", client="a").release()

@@ -31,6 +31,7 @@ def test_key_that_is_used_is_remembered() -> None:
         limit.take("steady")
         limit.take(str(number))
     assert limit.take("steady") > 0
+    assert len(limit) <= 7, "although it is older than all that were removed"
 
 
 def test_sweeps_are_a_second_apart() -> None:
