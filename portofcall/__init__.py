@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from portofcall.access.authenticator import Credentials
     from portofcall.access.gatekeeper import AccessRules
     from portofcall.access.ticket_key import TicketKey
+    from portofcall.egress.local_networks import LocalNetworks
     from portofcall.egress.policy import Policy, Undecided, Verdict
     from portofcall.egress.resolver import Resolver
     from portofcall.errors import GatewayError
@@ -26,6 +27,7 @@ __all__ = [
     "Gateway",
     "GatewayError",
     "Limits",
+    "LocalNetworks",
     "Policy",
     "Rate",
     "Resolver",
@@ -42,6 +44,7 @@ _HOME = {
     "Gateway": "gateway",
     "GatewayError": "errors",
     "Limits": "limits.values",
+    "LocalNetworks": "egress.local_networks",
     "Policy": "egress.policy",
     "Rate": "limits.values",
     "Resolver": "egress.resolver",

@@ -1,4 +1,4 @@
-"""Targets: what a client may write, and the one spelling that it becomes."""
+"""Targets: valid spellings, and the canonical one that they become."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -69,7 +69,7 @@ def test_every_spelling_of_a_host_becomes_the_canonical_one(text: str, host: str
     ],
 )
 def test_an_invalid_host_is_explained_by_field_and_expectation(host: str, expected: str) -> None:
-    """The sentence says that it is the host and what a host looks like, and it fits a Close frame."""
+    """The sentence names the field and the expected form, and it fits in a Close frame."""
     with pytest.raises(InvalidTarget) as caught:
         Target.parse(host, 22)
     assert caught.value.sentence.startswith("host: expected ")

@@ -8,6 +8,7 @@ import psutil
 from twisted.logger import Logger
 
 from portofcall.egress.local_networks import Interface, LocalNetworks
+from portofcall.errors import printable
 
 #: How old the answer may be: reading takes 0.1 ms and more, and addresses change seldom.
 MAX_AGE_SECONDS = 5
@@ -18,6 +19,7 @@ def read_interfaces() -> LocalNetworks:
 
     Raises:
         OSError: that takes a netlink socket, so a file descriptor, and AF_NETLINK allowed in a sandbox.
+        ValueError: an address, mask or name is not what it should be.
     """
     own: list[Interface] = []
     peers: list[Interface] = []
@@ -62,11 +64,11 @@ class Interfaces:
         self._read_at = self._monotonic()
         try:
             networks = self._read()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if not self._failing:
                 self._log.error(
                     "can't read this machine's interfaces ({error}): {consequence}",
-                    error=error.strerror or str(error),
+                    error=getattr(error, "strerror", None) or printable(str(error)),
                     consequence="those known before still count"
                     if self._networks.known
                     else "nothing is public",

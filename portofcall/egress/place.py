@@ -20,7 +20,8 @@ class Place:
         address: the address that a connection goes to, see `portofcall.target.destination`.
         row: the row that decides: the table's, or that of this machine's networks.
         carried: the addresses that it carries, at any depth: a packet to it may end at each.
-        public: whether it and all that it carries are public.
+        public: whether it and all that it carries are public, and none is local.
+        public_elsewhere: the same by the table alone, as on a machine without public addresses.
         keys: the addresses by which a deny rule may name it: as written, its own, and those it carries.
     """
 
@@ -28,6 +29,7 @@ class Place:
     row: Row
     carried: tuple["Place", ...]
     public: bool
+    public_elsewhere: bool
     keys: tuple[Key, ...]
 
 
@@ -40,7 +42,7 @@ def locate(address: Address, local: LocalNetworks) -> Place:
         local: this machine's networks, which are not public.
     """
     version, number = address.version, int(address)
-    row = find_row(address)
+    row = listed = find_row(address)
     carried = tuple(
         place
         for first in (locate(inner, local) for inner in carried_addresses(address))
@@ -49,12 +51,14 @@ def locate(address: Address, local: LocalNetworks) -> Place:
     if row.reach is Reach.SAME:
         return replace(carried[0], keys=((version, number), *carried[0].keys))
     plain = IPv4Address(number) if version == 4 else IPv6Address(number)
-    if row.reach in (Reach.PUBLIC, Reach.AS_CARRIED):
-        row = local.find_row(plain) or row
+    open_ = listed.reach in (Reach.PUBLIC, Reach.AS_CARRIED)
+    if open_:
+        row = local.find_row(plain) or listed
     return Place(
         address=plain,
         row=row,
         carried=carried,
-        public=row.reach in (Reach.PUBLIC, Reach.AS_CARRIED) and all(place.public for place in carried),
+        public=open_ and row is listed and all(place.public for place in carried),
+        public_elsewhere=open_ and all(place.public_elsewhere for place in carried),
         keys=((version, number), *(key for place in carried for key in place.keys)),
     )

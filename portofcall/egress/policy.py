@@ -69,9 +69,10 @@ class Undecided:
 class Policy:
     """An immutable set of rules. Deny wins over allow; a target that no rule allows is refused.
 
-    - ``public`` is every public address but those of this machine and of the networks that it is in.
-    - ``public``, a block or an address allows and denies addresses. A deny reaches them in every IPv6 form
-      too; an allow of an IPv4 block opens no IPv6 form but the IPv4-mapped one, which is the same address.
+    - ``public``, a block or an address allows and denies addresses. ``public`` allows no address of this
+      machine or of the networks that it is in; it denies them like any other public address. A deny reaches
+      addresses in every IPv6 form too; an allow of an IPv4 block opens no IPv6 form but the IPv4-mapped one,
+      which is the same address.
     - A host name or ``*.domain`` allows that name to lead to public addresses, and to addresses that another
       rule allows. ``NAME=BLOCK`` allows that name to lead into that block.
     - An address in which IPv4 is embedded needs a rule for itself, and its IPv4 address must be public or
@@ -227,7 +228,7 @@ def _allows(rule: Rule, place: Place) -> bool:
 
 
 def _denies(rule: Rule, place: Place) -> bool:
-    return place.public if rule.block is None else any(map(rule.block.covers, place.keys))
+    return place.public_elsewhere if rule.block is None else any(map(rule.block.covers, place.keys))
 
 
 def _no_rule(subject: str, port: int, *, covered: bool) -> str:

@@ -75,7 +75,7 @@ def test_json_has_everything() -> None:
     }
 
 
-def test_lines_of_standard_input_are_answered_line_by_line() -> None:
+def test_each_line_of_standard_input_is_judged() -> None:
     """The exit status is the worst of them."""
     status, out, _ = check("-", stdin="8.8.8.8 53\n10.0.0.1 22\n\x1b[31m 1\nhost\n\n")
     assert [line.split()[0] for line in out.splitlines()] == [
@@ -119,7 +119,7 @@ def test_policy_file_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--allow", "10.0.0.1/8", "8.8.8.8", "1"], ["8.8.8.8"], ["-", "22"]])
 def test_senseless_command_line_is_2_with_one_line(arguments: list[str]) -> None:
-    """Nothing is judged by rules that nobody meant."""
+    """Nothing is judged by rules with a mistake in them."""
     status, out, err = check(*arguments)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1

@@ -36,7 +36,7 @@ def test_every_registered_block_is_in_the_table(block: str) -> None:
 
 
 def test_every_row_has_a_name_and_a_source() -> None:
-    """A reason can always say what an address is and who says so: an RFC, or the cloud that serves there."""
+    """A reason always has a description and its source: an RFC, or the cloud that serves there."""
     for row in TABLE:
         assert row.name
         assert row.source.startswith("RFC ") or row.reach is Reach.METADATA

@@ -20,14 +20,14 @@ NEW = LocalNetworks.of([ip_interface("91.198.174.192/24")])
 class Machine:
     """Interfaces that can change, and fail to be read."""
 
-    def __init__(self, *networks: LocalNetworks | OSError) -> None:
+    def __init__(self, *networks: LocalNetworks | Exception) -> None:
         self.networks = list(networks)
         self.reads = 0
 
     def read(self) -> LocalNetworks:
         self.reads += 1
         result = self.networks[0] if len(self.networks) == 1 else self.networks.pop(0)
-        if isinstance(result, OSError):
+        if isinstance(result, Exception):
             raise result
         return result
 
@@ -47,7 +47,7 @@ def test_interfaces_are_read_at_most_every_few_seconds() -> None:
 
 
 def test_same_networks_stay_the_same_object() -> None:
-    """So that what was worked out with them is found again."""
+    """So that cached results for them are found again."""
     clock, machine = Time(), Machine(LocalNetworks(frozenset(OLD.addresses), frozenset(OLD.networks)), OLD)
     interfaces = Interfaces(monotonic=clock, read=machine.read)
     first = interfaces.networks()
@@ -70,13 +70,20 @@ def test_failure_keeps_what_is_known_and_is_logged_once(logged: list[str]) -> No
     assert interfaces.networks() == NEW
 
 
-def test_nothing_is_known_where_interfaces_can_never_be_read(logged: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OSError(97, "Address family not supported by protocol"), "Address family not supported by protocol"),
+        (ValueError("'255.0.255.0' is not a mask\n"), r"'255.0.255.0' is not a mask\n"),
+    ],
+)
+def test_nothing_is_known_where_interfaces_can_never_be_read(
+    error: Exception, shown: str, logged: list[str]
+) -> None:
     """Such as in a sandbox without AF_NETLINK; then nothing is public."""
-    clock, machine = Time(), Machine(OSError(97, "Address family not supported by protocol"))
+    clock, machine = Time(), Machine(error)
     assert Interfaces(monotonic=clock, read=machine.read).networks() == LocalNetworks(known=False)
-    assert logged == [
-        "can't read this machine's interfaces (Address family not supported by protocol): nothing is public"
-    ]
+    assert logged == [f"can't read this machine's interfaces ({shown}): nothing is public"]
 
 
 def test_addresses_masks_and_peers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

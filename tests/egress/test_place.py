@@ -33,7 +33,7 @@ def where(address: Address) -> Place:
 
 
 def carries_ipv4(address: Address) -> bool:
-    """Whether the address is judged by what it carries, which ipaddress does only for some forms."""
+    """Whether the address is judged by those it carries, which ipaddress does only for some forms."""
     return where(address).row.reach is Reach.AS_CARRIED or where(address).address != address
 
 
@@ -50,13 +50,13 @@ def assert_not_more_lenient(address: Address) -> None:
 
 @pytest.mark.parametrize("address", EDGE_ADDRESSES, ids=str)
 def test_the_edges_of_the_table_are_no_more_lenient_than_ipaddress(address: Address) -> None:
-    """What ipaddress calls non-global is not public, at both sides of each edge."""
+    """An address that ipaddress calls non-global is not public, on both sides of each edge."""
     assert_not_more_lenient(address)
 
 
 @given(st.ip_addresses())
 def test_no_address_is_more_public_than_ipaddress_has_it(address: Address) -> None:
-    """What ipaddress calls non-global is not public, wherever it lies."""
+    """An address that ipaddress calls non-global is not public."""
     assert_not_more_lenient(address)
 
 
@@ -91,7 +91,7 @@ def test_public_ipv6_is_global_unicast_or_carries_ipv4(address: IPv6Address) -> 
     ],
 )
 def test_carried_addresses_are_found(text: str, carried: list[str]) -> None:
-    """Every address that a packet may end at is known, wherever the form puts it."""
+    """Every address that a packet may end at is known, in each form."""
     place = where(ip_address(text))
     assert sorted(str(inner.address) for inner in place.carried) == sorted(carried)
 
@@ -142,7 +142,7 @@ LOCAL = LocalNetworks.of([ip_interface("93.184.216.34/24"), ip_interface("2606:2
     ],
 )
 def test_addresses_of_this_machine_and_beside_it_are_not_public(text: str, name: str) -> None:
-    """What the table has closed keeps its row."""
+    """An address that is closed by the table keeps its row."""
     place = locate(ip_address(text), LOCAL)
     assert place.row.name == name
     assert place.public == (name == "public")

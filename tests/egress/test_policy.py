@@ -123,12 +123,12 @@ def test_the_corpus_is_large_and_has_no_row_twice() -> None:
 def test_a_reason_names_the_rule_or_the_row(
     allow: list[str], deny: list[str], target: tuple[str, int], reason: str
 ) -> None:
-    """People read which rule decided, or what the address is, which document says so, and what is missing."""
+    """A reason has the rule that decided, or the row of the address, its source, and the missing rule."""
     assert asked(Policy.parse(allow=allow, deny=deny), *target).reason == reason
 
 
 def test_an_address_is_decided_at_once() -> None:
-    """An address leaves nothing to a resolver, whatever the verdict; a name that may be allowed does."""
+    """An address leaves nothing to a resolver, allowed or not; a name that may be allowed does."""
     assert isinstance(DEFAULT.judge(Target("93.184.216.34", 22), LocalNetworks()), Verdict)
     assert isinstance(DEFAULT.judge(Target("127.0.0.1", 22), LocalNetworks()), Verdict)
     assert isinstance(DEFAULT.judge(Target("example.com", 22), LocalNetworks()), Undecided)
@@ -416,7 +416,7 @@ LOCAL_DECISIONS: list[tuple[list[str], list[str], tuple[str, int, *tuple[str, ..
     (["public"], [], ("::ffff:93.184.216.34", 22), False),
     (["public"], [], ("64:ff9b::93.184.216.34", 22), False),
     (["public"], [], ("2606:2800:220:9::5efe:93.184.216.1", 22), False),
-    # a name that leads there, whoever owns it
+    # a name that leads there
     (["public"], [], ("example.com", 22, "93.184.216.34"), False),
     (["public"], [], ("example.com", 22, "8.8.8.8", "93.184.216.34"), False),
     (["example.com"], [], ("example.com", 22, "93.184.216.34"), False),
@@ -433,8 +433,11 @@ LOCAL_DECISIONS: list[tuple[list[str], list[str], tuple[str, int, *tuple[str, ..
     (["example.com=93.184.216.34"], [], ("93.184.216.34", 22), False),
     (["64:ff9b::/96", "public"], [], ("64:ff9b::93.184.216.34", 22), False),
     (["64:ff9b::/96", "93.184.216.34"], [], ("64:ff9b::93.184.216.34", 22), True),
-    # public means the same in a deny rule
-    (["93.184.216.34"], ["public"], ("93.184.216.34", 22), True),
+    # a deny of public reaches them, as it reaches every public address
+    (["93.184.216.34"], ["public"], ("93.184.216.34", 22), False),
+    (["0.0.0.0/0"], ["public"], ("93.184.216.1", 22), False),
+    (["::/0", "93.184.216.34"], ["public"], ("64:ff9b::93.184.216.34", 22), False),
+    (["0.0.0.0/0"], ["public"], ("10.0.0.5", 22), True),
     (["0.0.0.0/0"], ["public"], ("8.8.8.8", 22), False),
     (["93.184.216.34"], ["93.184.216.0/24"], ("93.184.216.34", 22), False),
     # loopback is as it was
@@ -464,6 +467,8 @@ def test_nothing_is_public_while_the_interfaces_are_unknown() -> None:
     )
     assert not decide(DEFAULT, Target("2606:2800::1", 22), local=unknown).allowed
     assert decide(Policy.parse(allow=["8.8.8.8"]), Target("8.8.8.8", 22), local=unknown).allowed
+    closed = Policy.parse(allow=["0.0.0.0/0"], deny=["public"])
+    assert not decide(closed, Target("8.8.8.8", 22), local=unknown).allowed
 
 
 @given(st.ip_addresses(), st.lists(st.tuples(st.ip_addresses(), st.integers(0, 128)), max_size=4))

@@ -44,7 +44,7 @@ def test_lines_are_rules() -> None:
 
 
 def test_rules_of_the_command_line_come_on_top() -> None:
-    """And deny wins, wherever it stands."""
+    """And deny wins, in either place."""
     policy = parse_policy_file("allow 10.0.0.0/8\n", allow=["192.168.0.0/16"], deny=["10.1.0.0/16"])
     assert allowed(policy, "192.168.1.1", 22)
     assert allowed(policy, "10.2.0.1", 22)
@@ -78,8 +78,8 @@ def test_file_that_allows_nothing_means_public() -> None:
         ("allow \x1b[31m", r"\x1b"),
     ],
 )
-def test_wrong_line_is_told_by_its_number(line: str, what: str) -> None:
-    """With what was expected there, and in plain characters."""
+def test_wrong_line_is_reported_by_its_number(line: str, what: str) -> None:
+    """With the expected form, and in plain characters."""
     with pytest.raises(PolicyFileError) as caught:
         parse_policy_file(f"# first\n\n{line}\nallow public\n")
     message = str(caught.value)
@@ -112,7 +112,7 @@ def test_no_text_raises_anything_else(text: str) -> None:
 
 
 def test_file_is_read_from_disk(tmp_path: Path) -> None:
-    """And what can't be read says why."""
+    """An unreadable file is an error with the reason."""
     path = tmp_path / "policy"
     with pytest.raises(PolicyFileError, match="No such file"):
         read_policy(path)

@@ -1,4 +1,4 @@
-"""Rules: their grammar, and what a wrong one is told."""
+"""Rules: their grammar, and the errors of wrong ones."""
 
 import pytest
 from hypothesis import given
@@ -67,7 +67,7 @@ def test_a_wrong_rule_is_explained_in_one_line(rule: str, expected: str) -> None
 
 
 def test_a_name_tied_to_a_block_can_not_be_denied() -> None:
-    """NAME=BLOCK in a deny rule is an error that says what to write instead."""
+    """NAME=BLOCK in a deny rule is an error that says how to deny."""
     with pytest.raises(RuleError, match="can only allow; deny the name or the block"):
         parse_rule("db.internal=10.0.0.0/8", Effect.DENY)
 
