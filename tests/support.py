@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -142,6 +143,12 @@ class Post:
     @property
     def response(self) -> Response:
         return Response(self.transport.take())
+
+
+def python_blocks(document: str) -> list[str]:
+    """Return the Python code that a document shows, block by block. Its path is relative to the checkout."""
+    text = (Path(__file__).parent.parent / document).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def chunks(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -1,18 +1,20 @@
 """Admission of requests: origin, address and authentication, before any upgrade, ping or banner."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
-from portofcall.access.client_address import client_address, client_key
-from portofcall.access.origin import judge_host, judge_origin
+from portofcall.access.client_address import client_address, client_key, parse_network
+from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, Unauthorized, printable
 from portofcall.limits.admission import Admission, Lease
 from portofcall.target import Network, Target
+
+_T = TypeVar("_T")
 
 #: Retry-After while the gateway shuts down, in seconds.
 _RETRY_AFTER_DRAINING = 5
@@ -20,7 +22,7 @@ _RETRY_AFTER_DRAINING = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRules:
-    """The operator's rules about pages and proxies.
+    """The operator's rules about pages and proxies. Make them of text with `parse`.
 
     Attributes:
         origins: the allowed origins in addition to the gateway's own, as `parse_origin` returns them.
@@ -29,6 +31,33 @@ class AccessRules:
 
     origins: frozenset[str] = field(default_factory=frozenset)
     trusted: Sequence[Network] = ()
+
+    @classmethod
+    def parse(cls, *, origins: Iterable[str] = (), trusted: Iterable[str] = ()) -> "AccessRules":
+        """Parse the rules.
+
+        Args:
+            origins: allowed origins such as ``https://pages.example``.
+            trusted: addresses or blocks of proxies, such as ``10.0.0.0/8``.
+
+        Raises:
+            ValueError: the message names the argument, what was expected, and the text.
+            TypeError: one string instead of a collection of them.
+        """
+        return cls(
+            origins=frozenset(_parse_all("origins", origins, parse_origin)),
+            trusted=tuple(_parse_all("trusted", trusted, parse_network)),
+        )
+
+
+def _parse_all(name: str, texts: Iterable[str], parse: Callable[[str], _T]) -> Iterator[_T]:
+    if isinstance(texts, str):
+        raise TypeError(f"{name}: expected a collection, got one string")
+    for text in texts:
+        try:
+            yield parse(text)
+        except ValueError as problem:
+            raise ValueError(f"{name}: {problem}, got '{printable(text)}'") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,3 +227,28 @@ def test_gateway_is_never_its_own_target() -> None:
         code, reason = WebSocketClient(world, upgrade_request(f"host={host}&port=8080")).close_frame()
         assert (code, reason) == (4403, f"blocked: {host}:8080 is this gateway itself")
     assert WebSocketClient(world, upgrade_request("host=127.0.0.1&port=8081")).received() == []
+
+
+def test_rules_are_parsed_from_text() -> None:
+    """As options take them: origins in their canonical form, an address as a network."""
+    rules = AccessRules.parse(origins=["https://Pages.example:443"], trusted=["10.0.0.0/8", "192.0.2.1"])
+    assert rules.origins == {"https://pages.example"}
+    assert [str(network) for network in rules.trusted] == ["10.0.0.0/8", "192.0.2.1/32"]
+    assert AccessRules.parse() == AccessRules()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"origins": ["pages.example"]}, ValueError, "origins: expected an origin .*, got 'pages.example'"),
+        ({"trusted": ["10.0.0.1/8"]}, ValueError, "trusted: expected an address, .*, got '10.0.0.1/8'"),
+        ({"trusted": ["\n"]}, ValueError, r"got '\\n'"),
+        ({"origins": "https://a.example"}, TypeError, "origins: expected a collection"),
+    ],
+)
+def test_rules_that_are_not_valid_are_named(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """The message names the argument, what was expected, and the text."""
+    with pytest.raises(error, match=message):
+        AccessRules.parse(**arguments)

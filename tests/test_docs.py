@@ -1,0 +1,106 @@
+"""What the documentation shows is so."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import IService
+from twisted.internet.testing import MemoryReactorClock
+
+import portofcall
+import portofcall.testing
+from portofcall.testing import FakeTransport, Response
+from tests.support import python_blocks
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def get(factory: Any, path: str) -> Response:
+    """Make a request to a factory that listens in memory."""
+    connection = FakeTransport()
+    connection.protocol = factory.buildProtocol(connection.getPeer())
+    connection.protocol.makeConnection(connection)
+    connection.send(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    return Response(connection.take())
+
+
+def test_embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
+    """Each block of docs/embedding.md runs after those before it, and what it serves is there."""
+    reactor = MemoryReactorClock()
+    monkeypatch.setattr("twisted.internet.reactor", reactor, raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("passwords").write_text("ada:lovelace\n")
+    Path("key").write_text("k" * 32)
+    shutil.copy(certificate, "server.pem")
+    shutil.copy(certificate, "clients-ca.pem")
+    shown: dict[str, Any] = {}
+    for block in python_blocks("docs/embedding.md"):
+        exec(block, shown)
+    (_, site, *_), (_, existing_site, *_) = reactor.tcpServers
+    assert [port for port, *_ in reactor.tcpServers] == [8080, 8081]
+    assert [port for port, *_ in reactor.sslServers] == [8443]
+    assert get(site, "/api/connect").status == 426
+    assert get(existing_site, "/gateway/api/connect").status == 426
+    assert get(existing_site, "/tunnel").status == 426
+    assert get(reactor.sslServers[0][1], "/api/connect?host=a&port=1").status == 426
+    service = IService(shown["application"])
+    service.startService()
+    assert reactor.tcpServers[2][0] == 8082
+    assert get(reactor.tcpServers[2][1], "/api/connect").status == 426
+    stopped: list[Any] = []
+    service.stopService().addCallback(stopped.append)
+    assert stopped
+
+
+def test_readme_embeds_with_a_site_of_its_own() -> None:
+    """The README's lines serve a tunnel at the place that they name."""
+    from twisted.web.resource import Resource
+    from twisted.web.server import Site
+
+    shown: dict[str, Any] = {"reactor": MemoryReactorClock(), "root": Resource()}
+    for block in python_blocks("README.md"):
+        exec(block, shown)
+    assert get(Site(shown["root"]), "/tunnel").status == 426
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])
+def test_only_public_names_are_shown(document: str) -> None:
+    """Whoever follows the documentation depends on nothing that may change in any release."""
+    public = {f"portofcall.{name}" for name in portofcall.__all__}
+    public |= {f"portofcall.testing.{name}" for name in portofcall.testing.__all__}
+    shown = {
+        f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+        for block in python_blocks(document)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    used = {name for name in shown if name.startswith("portofcall")}
+    assert used
+    assert used <= public
+
+
+def test_readme_has_the_two_commands() -> None:
+    """Word for word: they are what everybody tries first, and what CI runs."""
+    assert "\npip install . && twistd -n portofcall --demo\n" in README
+    assert "\npip install -e '.[test]' && pytest\n" in README
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Each relative link names a file that exists, and a heading in it where it names one."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / document).read_text("utf-8")):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, link
