@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
+from portofcall.commands import Once
 from portofcall.egress.check import ALLOWED, INVALID, Resolve, check
 from portofcall.egress.interfaces import Interfaces
 from portofcall.egress.local_networks import LocalNetworks
@@ -35,7 +36,7 @@ def add_arguments(subparsers: Any) -> None:
     parser.add_argument(
         "--deny", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
     )
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="as for twistd portofcall")
+    parser.add_argument("--policy", metavar="FILE", action=Once, type=Path, help="as for twistd portofcall")
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.add_argument("--resolve", action="store_true", help="resolve names, and judge every address")
     parser.add_argument(

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from portofcall.access.ticket_key import MAX_LIFETIME_SECONDS, TicketKey
+from portofcall.commands import Once
 from portofcall.errors import printable
 
 DEFAULT_TTL_SECONDS = 60
@@ -27,15 +28,21 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "--key",
         metavar="FILE",
+        action=Once,
         required=True,
         help="the key: a secret of at least 32 bytes (HS256), or an Ed25519 private key in PEM (EdDSA)",
     )
-    parser.add_argument("--host", help="the only host that the ticket is good for [default: any]")
-    parser.add_argument("--port", type=_whole, help="the only port that it is good for [default: any]")
-    parser.add_argument("--subject", help="the user's name in the gateway's log [default: none]")
+    parser.add_argument(
+        "--host", action=Once, help="the only host that the ticket is good for [default: any]"
+    )
+    parser.add_argument(
+        "--port", action=Once, type=_whole, help="the only port that it is good for [default: any]"
+    )
+    parser.add_argument("--subject", action=Once, help="the user's name in the gateway's log [default: none]")
     parser.add_argument(
         "--ttl",
         metavar="SECONDS",
+        action=Once,
         type=_whole,
         default=DEFAULT_TTL_SECONDS,
         help=f"lifetime, up to {MAX_LIFETIME_SECONDS} [default: {DEFAULT_TTL_SECONDS} seconds]",

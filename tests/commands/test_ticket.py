@@ -127,3 +127,12 @@ def test_key_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         call()
     assert "--key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--key=x", "--host=a.example", "--port=22", "--subject=me", "--ttl=60"])
+def test_option_is_expected_once(option: str, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two values would leave open which of them counts, also if the first is the default."""
+    with pytest.raises(SystemExit) as caught:
+        call("--key", str(key_file), option, option)
+    assert caught.value.code == 2
+    assert f"argument {option.partition('=')[0]}: expected once" in capsys.readouterr().err

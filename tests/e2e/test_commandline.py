@@ -1,4 +1,4 @@
-"""The command line tells what it can do, and what it can't make sense of."""
+"""The command line shows its options, and rejects invalid ones with one line."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 
 def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run twistd to its end."""
+    """Run twistd until it exits."""
     return subprocess.run(
         [str(TWISTD), *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
 
 
-def test_twistd_knows_the_plugin_from_anywhere(tmp_path: Path) -> None:
+def test_twistd_finds_the_plugin_in_any_directory(tmp_path: Path) -> None:
     """Not only in the checkout."""
     done = twistd(tmp_path, "--help")
     assert done.returncode == 0
@@ -44,7 +44,7 @@ def test_help_shows_every_option(tmp_path: Path) -> None:
         ("--demo", "--allow=public"),
     ],
 )
-def test_senseless_option_ends_in_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_invalid_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """On standard error, with the option's name, and status 1."""
     done = twistd(tmp_path, "-n", "portofcall", *arguments)
     assert done.returncode == 1
@@ -54,10 +54,8 @@ def test_senseless_option_ends_in_one_line(tmp_path: Path, arguments: tuple[str,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_start_without_nvx_is_refused_unless_the_operator_insists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A hundredth of the speed is not what anybody expects."""
+def test_start_without_nvx_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody expects a gateway that is about 100 times slower."""
     monkeypatch.setenv("AUTOBAHN_USE_NVX", "0")
     done = twistd(tmp_path, "-n", "portofcall")
     assert done.returncode == 1
