@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from portofcall.egress.address_table import Reach
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import private_name
-from portofcall.egress.place import Place, locate
+from portofcall.egress.place import Key, Place, locate
 from portofcall.egress.rules import SMTP_PORT, Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 from portofcall.target import Address, Target
@@ -132,11 +132,7 @@ class Policy:
                 if rule.name is None:
                     denying.append(rule)
         # Those for other ports as well: the reason of a refusal depends on them.
-        allowing = [
-            (rule, rule.covers_port(port))
-            for rule in self.allow
-            if rule.name is None or rule.covers_name(host)
-        ]
+        allowing = [rule for rule in self.allow if rule.name is None or rule.covers_name(host)]
         rules = _Applicable(host, port, local, tuple(denying), tuple(allowing))
         return rules.judge_name() if address is None else rules.judge(address)
 
@@ -150,22 +146,22 @@ class _Applicable:
         port: of the target.
         local: this machine's networks.
         deny: rules without a name that deny addresses on this port.
-        allow: rules without a name or with this one, and whether they allow this port.
+        allow: rules without a name or with this one, for any port.
     """
 
     host: str
     port: int
     local: LocalNetworks
     deny: tuple[Rule, ...]
-    allow: tuple[tuple[Rule, bool], ...]
+    allow: tuple[Rule, ...]
 
     def judge_name(self) -> Verdict | Undecided:
         """Judge the host as a name."""
         shown = printable(self.host, _SHOWN)
         private = private_name(self.host)
-        candidates = [(rule, on_port) for rule, on_port in self.allow if rule.name or not private]
-        for rule, on_port in candidates:
-            if on_port:
+        candidates = [rule for rule in self.allow if rule.name or not private]
+        for rule in candidates:
+            if rule.covers_port(self.port):
                 return Undecided(f"rule {rule} may allow {shown}, depending on its addresses", self)
         if private and not candidates:
             return Verdict(False, f"{shown} is {private[0]} ({private[1]}) and no rule allows it")
@@ -192,9 +188,10 @@ class _Applicable:
     def _find(self, place: Place) -> "_Found":
         """Find the first rule that allows this address by itself, not counting those it carries."""
         covered = False
-        for rule, on_port in self.allow:
-            if _allows(rule, place):
-                if on_port:
+        key = (place.address.version, int(place.address))
+        for rule in self.allow:
+            if _allows(rule, place, key):
+                if rule.covers_port(self.port):
                     return _Found(rule, True)
                 covered = True
         return _Found(None, covered)
@@ -219,12 +216,12 @@ class _Found:
     covered: bool
 
 
-def _allows(rule: Rule, place: Place) -> bool:
+def _allows(rule: Rule, place: Place, key: Key) -> bool:
     if rule.block is None:
         return place.public
     if place.row.reach is Reach.METADATA and not rule.block.single:
         return False
-    return rule.block.covers((place.address.version, int(place.address)))
+    return rule.block.covers(key)
 
 
 def _denies(rule: Rule, place: Place) -> bool:
