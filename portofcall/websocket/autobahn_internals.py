@@ -5,9 +5,9 @@ how to feed its parser, or how to see where that stands; nor the C code that it 
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
+from autobahn import version
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket import USES_NVX
 from twisted.internet.protocol import connectionDone
@@ -58,7 +58,7 @@ def check(protocol: type[Any] = WebSocketServerProtocol) -> None:
 
 
 def _missing(name: str) -> ImportError:
-    found = printable(version("autobahn"))
+    found = printable(version)
     return ImportError(f"Autobahn {found} has no {name}; portofcall needs autobahn >= 26.10, < 27")
 
 
