@@ -74,6 +74,11 @@ class GatewayError(Exception):
     slug: ClassVar[str]
     http_status: ClassVar[int]
 
+    def __init_subclass__(cls, *, slug: str = "", http_status: int = 500) -> None:
+        """Set the attributes of a leaf."""
+        super().__init_subclass__()
+        cls.slug, cls.http_status = slug, http_status
+
     def __init__(self, sentence: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(sentence)
         self.sentence = sentence
@@ -82,56 +87,35 @@ class GatewayError(Exception):
 
 
 class RequestError(GatewayError):
-    """The request is refused, whatever its target. Reported over HTTP, before any upgrade."""
+    """The request is refused, for any target. Reported over HTTP, before any upgrade."""
 
 
-class InvalidField(RequestError):
+class InvalidField(RequestError, slug="invalid-field", http_status=400):
     """A field of the request is missing or not valid; the sentence names it."""
 
-    slug = "invalid-field"
-    http_status = 400
 
-
-class InvalidHeader(RequestError):
+class InvalidHeader(RequestError, slug="invalid-header", http_status=400):
     """A header is not valid; the sentence names it."""
 
-    slug = "invalid-header"
-    http_status = 400
 
-
-class Unauthorized(RequestError):
+class Unauthorized(RequestError, slug="unauthorized", http_status=401):
     """Authentication is missing or failed. The response needs a challenge (RFC 9110 §15.5.2)."""
 
-    slug = "unauthorized"
-    http_status = 401
 
-
-class OriginRefused(RequestError):
+class OriginRefused(RequestError, slug="origin-refused", http_status=403):
     """The origin of the page is not allowed to use this gateway (RFC 6455 §10.2)."""
 
-    slug = "origin-refused"
-    http_status = 403
 
-
-class MethodNotAllowed(RequestError):
+class MethodNotAllowed(RequestError, slug="method-not-allowed", http_status=405):
     """The resource does not support this method."""
 
-    slug = "method-not-allowed"
-    http_status = 405
 
-
-class RequestTimedOut(RequestError):
+class RequestTimedOut(RequestError, slug="request-timeout", http_status=408):
     """The request was not complete in time."""
 
-    slug = "request-timeout"
-    http_status = 408
 
-
-class BodyTooLarge(RequestError):
+class BodyTooLarge(RequestError, slug="body-too-large", http_status=413):
     """The request's body is larger than any valid request needs."""
-
-    slug = "body-too-large"
-    http_status = 413
 
     @classmethod
     def over(cls, most: int) -> Self:
@@ -139,39 +123,24 @@ class BodyTooLarge(RequestError):
         return cls(f"the body must have at most {most} bytes")
 
 
-class HeadTooLarge(RequestError):
+class HeadTooLarge(RequestError, slug="head-too-large", http_status=431):
     """The request's head is larger than any valid request needs (RFC 6585 §5)."""
 
-    slug = "head-too-large"
-    http_status = 431
 
-
-class UpgradeRequired(RequestError):
+class UpgradeRequired(RequestError, slug="upgrade-required", http_status=426):
     """The resource is for WebSocket only (RFC 9110 §15.5.22)."""
 
-    slug = "upgrade-required"
-    http_status = 426
 
-
-class TooManyRequests(RequestError):
+class TooManyRequests(RequestError, slug="too-many-requests", http_status=429):
     """The client sends requests too fast, or has too many connections open (RFC 6585 §4)."""
 
-    slug = "too-many-requests"
-    http_status = 429
 
-
-class Draining(RequestError):
+class Draining(RequestError, slug="draining", http_status=503):
     """The gateway is shutting down and accepts no new clients."""
 
-    slug = "draining"
-    http_status = 503
 
-
-class NotFound(RequestError):
+class NotFound(RequestError, slug="not-found", http_status=404):
     """There is no such resource."""
-
-    slug = "not-found"
-    http_status = 404
 
 
 class TargetError(GatewayError):
@@ -183,6 +152,11 @@ class TargetError(GatewayError):
 
     close_code: ClassVar[int]
 
+    def __init_subclass__(cls, *, slug: str, http_status: int, close_code: int) -> None:
+        """Set the attributes of a leaf."""
+        super().__init_subclass__(slug=slug, http_status=http_status)
+        cls.close_code = close_code
+
     @property
     def close_reason(self) -> str:
         """``slug: sentence``, cut to the size of a Close frame."""
@@ -190,89 +164,45 @@ class TargetError(GatewayError):
         return reason[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
-class InvalidTarget(TargetError):
+class InvalidTarget(TargetError, slug="invalid-target", http_status=400, close_code=4400):
     """Host or port is not valid; the sentence names the field."""
 
-    slug = "invalid-target"
-    http_status = 400
-    close_code = 4400
 
-
-class Blocked(TargetError):
+class Blocked(TargetError, slug="blocked", http_status=403, close_code=4403):
     """The policy does not allow the target."""
 
-    slug = "blocked"
-    http_status = 403
-    close_code = 4403
 
-
-class TargetBusy(TargetError):
+class TargetBusy(TargetError, slug="target-busy", http_status=429, close_code=4429):
     """The target has too many connections, or gets new ones too fast."""
 
-    slug = "target-busy"
-    http_status = 429
-    close_code = 4429
 
-
-class NameNotFound(TargetError):
+class NameNotFound(TargetError, slug="name-not-found", http_status=502, close_code=4404):
     """The host name has no address."""
 
-    slug = "name-not-found"
-    http_status = 502
-    close_code = 4404
 
-
-class NameTimedOut(TargetError):
+class NameTimedOut(TargetError, slug="dns-timeout", http_status=504, close_code=4504):
     """Resolving the host name took too long."""
 
-    slug = "dns-timeout"
-    http_status = 504
-    close_code = 4504
 
-
-class Refused(TargetError):
+class Refused(TargetError, slug="refused", http_status=502, close_code=4502):
     """No service listens on that port."""
 
-    slug = "refused"
-    http_status = 502
-    close_code = 4502
 
-
-class Unreachable(TargetError):
+class Unreachable(TargetError, slug="unreachable", http_status=502, close_code=4502):
     """The network has no route to that address."""
 
-    slug = "unreachable"
-    http_status = 502
-    close_code = 4502
 
-
-class ConnectTimedOut(TargetError):
+class ConnectTimedOut(TargetError, slug="connect-timeout", http_status=504, close_code=4504):
     """The target did not answer the TCP handshake in time."""
 
-    slug = "connect-timeout"
-    http_status = 504
-    close_code = 4504
 
-
-class BannerTimedOut(TargetError):
+class BannerTimedOut(TargetError, slug="banner-timeout", http_status=504, close_code=4504):
     """The target accepted the connection but did not identify itself in time."""
 
-    slug = "banner-timeout"
-    http_status = 504
-    close_code = 4504
 
-
-class NotSSH(TargetError):
+class NotSSH(TargetError, slug="not-ssh", http_status=502, close_code=4502):
     """The target's protocol is not SSH."""
 
-    slug = "not-ssh"
-    http_status = 502
-    close_code = 4502
 
-
-class ClosedEarly(TargetError):
+class ClosedEarly(TargetError, slug="closed-early", http_status=502, close_code=4502):
     """The target closed the connection before it identified itself."""
-
-    slug = "closed-early"
-    http_status = 502
-    close_code = 4502

@@ -123,6 +123,7 @@ def gateway_on(
     """Run a gateway there; it can be reached from outside by its UNIX socket."""
     listen = ("--listen", "tcp:0:interface=127.0.0.1", "--listen", f"unix:{folder / 'socket'}")
     with gateway_process(folder, *listen, *options, wrapper=(*machine.inside, *wrapper)) as gateway:
+        gateway.wait_for_log(rf"listening on .*{folder}/socket")
         yield gateway
 
 
