@@ -1,5 +1,6 @@
 """A bounded set of guests, such as idle connections, that evicts fairly when it is full."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 G = TypeVar("G")
@@ -13,10 +14,12 @@ class FairEviction(Generic[G]):
 
     Args:
         most: the number of places; 0 means no limit.
+        evicted: is called with the client of each guest that is evicted.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, evicted: Callable[[str], None] = lambda _client: None) -> None:
         self._most = most
+        self._evicted = evicted
         self._guests: dict[str, dict[G, None]] = {}
         self._count = 0
 
@@ -50,4 +53,5 @@ class FairEviction(Generic[G]):
         client, guests = max(self._guests.items(), key=lambda item: len(item[1]))
         guest = next(iter(guests))
         self.leave(guest, client)
+        self._evicted(client)
         return guest

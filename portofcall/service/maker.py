@@ -81,10 +81,16 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
 
 def _affordable(limits: Limits, descriptors: int) -> Limits:
-    """Reduce the limits to what the file descriptors allow."""
-    waiting = max(1, min(limits.max_waiting, int(descriptors * _WAITING_PER_DESCRIPTOR)))
-    tunnels = min(limits.max_tunnels, int(descriptors * _TUNNELS_PER_DESCRIPTOR))
-    return dataclasses.replace(limits, max_waiting=waiting, max_tunnels=tunnels)
+    """Reduce the limits to what the file descriptors allow. No limit, 0, stays none."""
+    return dataclasses.replace(
+        limits,
+        max_waiting=_within(limits.max_waiting, descriptors * _WAITING_PER_DESCRIPTOR),
+        max_tunnels=_within(limits.max_tunnels, descriptors * _TUNNELS_PER_DESCRIPTOR),
+    )
+
+
+def _within(limit: int, share: float) -> int:
+    return limit and max(1, min(limit, int(share)))
 
 
 class _Root(MultiService):

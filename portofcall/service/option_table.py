@@ -133,13 +133,21 @@ OPTIONS: Final = (
         help="time for a host name to be resolved",
     ),
     Option(
+        name="max-waiting",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_waiting",
+        help="most connections without a tunnel or a request in progress, within 15 % of the file "
+        "descriptors; 0 means no limit, here and below",
+    ),
+    Option(
         name="max-tunnels",
         group=Group.LIMITS,
         metavar="COUNT",
         parser=parse_count,
         field="max_tunnels",
-        help="most tunnels, pings and banners at a time, within 40 % of the file descriptors; 0 means no "
-        "limit, here and below",
+        help="most tunnels, pings and banners at a time, within 40 % of the file descriptors",
     ),
     Option(
         name="max-per-client",

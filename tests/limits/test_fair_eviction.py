@@ -23,6 +23,19 @@ def test_oldest_of_the_largest_crowd_goes() -> None:
     assert len(room) == 4
 
 
+def test_eviction_is_reported_with_its_client() -> None:
+    """The one with the most guests, not the one that enters."""
+    evicted: list[str] = []
+    room = FairEviction[int](2, evicted=evicted.append)
+    for guest, client in ((1, "a"), (2, "a")):
+        room.enter(guest, client)
+    room.leave(1, "a")
+    room.enter(3, "a")
+    assert evicted == []
+    room.enter(4, "b")
+    assert evicted == ["a"]
+
+
 def test_room_is_made_by_leaving() -> None:
     """Leaving again changes nothing."""
     room = FairEviction[str](1)

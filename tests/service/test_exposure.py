@@ -28,7 +28,7 @@ def test_loopback_is_private(host: str) -> None:
 
 @pytest.mark.parametrize("description", ["unix:/run/x", "systemd:domain=UNIX:index=0", "unix:/run/haproxy/x"])
 def test_unix_socket_is_private(description: str) -> None:
-    """Wherever it came from, and whatever its path is."""
+    """From systemd too, and with any path."""
     assert reason(description, UNIX) == ""
 
 

@@ -151,7 +151,9 @@ def test_policy_file_is_reloaded_into_the_gateway(
         (1000, [], 400, 150),
         (100_000, [], 10_000, 2000),
         (1000, ["--max-tunnels=0"], 0, 150),
-        (1000, ["--max-tunnels=7"], 7, 150),
+        (1000, ["--max-waiting=0"], 400, 0),
+        (1000, ["--max-tunnels=7", "--max-waiting=9"], 7, 9),
+        (2, [], 1, 1),
         (resource.RLIM_INFINITY, [], 10_000, 2000),
     ],
 )
