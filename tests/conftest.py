@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import datetime
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -13,9 +14,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
-# A busy machine is not a failure; time is measured in benchmarks.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# No deadlines: a busy machine is not a failure, and time is measured in benchmarks.
+settings.register_profile("quick", deadline=None, max_examples=15)
+# The same examples in every run of CI, so that it fails for a change and not by chance.
+settings.register_profile("thorough", deadline=None, max_examples=200, derandomize=True)
+settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 #: The time limit of a slow test, in seconds; that of the others is in setup.cfg.
 SLOW_TIMEOUT_SECONDS = 300

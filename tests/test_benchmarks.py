@@ -260,12 +260,14 @@ def lie(server: Backend) -> None:
         server.connection.sendall(bytes([*data[:-1], data[-1] ^ 1]))
 
 
+@pytest.mark.slow
 def test_client_notices_a_wrong_bit(programs: Programs) -> None:
     """Fast but wrong is not measured."""
     with backend(lie) as liar, pytest.raises(LoadFailed, match="the echo is not what was sent"):
         programs.run("echo", liar.port, "-", seconds=0.1, tunnels=1, size=64)
 
 
+@pytest.mark.slow
 def test_backend_notices_a_wrong_bit(programs: Programs) -> None:
     """It ends, and so does the load."""
     with socket.create_connection(("127.0.0.1", programs.backend_port), DEADLINE) as peer:
@@ -275,6 +277,7 @@ def test_backend_notices_a_wrong_bit(programs: Programs) -> None:
         programs.run("up", programs.backend_port, "-", seconds=0.1, tunnels=1, size=4096)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", ["down", "up", "echo", "open"])
 def test_each_load_runs_over_plain_tcp(programs: Programs, load: str) -> None:
     """Gateways are compared with plain TCP; each load reports its own share of a core."""

@@ -1,6 +1,7 @@
 """The layout's rules: which package may import what, and what stays pure."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "portofcall"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "portofcall"
 #: Dotted names below the package: ``relay.tunnel``, and ``relay`` for its ``__init__.py``.
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
@@ -184,3 +186,10 @@ def test_modules_stay_readable() -> None:
     """One job per file, at most about 250 lines of it."""
     sizes = {module: len(source(module).read_text().splitlines()) for module in MODULES}
     assert {module: size for module, size in sizes.items() if size > 300} == {}
+
+
+def test_test_modules_do_not_import_each_other() -> None:
+    """What several of them share is in a module of its own, such as tests/support.py."""
+    for path in TESTS.rglob("test_*.py"):
+        names = re.findall(r"^\s*(?:from|import) (tests\.[\w.]+)", path.read_text(), re.MULTILINE)
+        assert not [name for name in names if ".test_" in name], path

@@ -6,11 +6,12 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.e2e.wsclient import DEADLINE
 
 MiB = 1 << 20
+GiB = 1024 * MiB
 #: Not a multiple of any buffer's size, so that a shift by a buffer would be seen.
 BLOCK = os.urandom(MiB + 7)
 
@@ -198,3 +199,13 @@ def closed_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def send_until_lost(server: Backend) -> None:
+    """Send `stream` endlessly, counting what the kernel takes, until the connection is lost."""
+    with suppress(ConnectionError):
+        while True:
+            for start in range(0, len(BLOCK), 65536):
+                piece = BLOCK[start : start + 65536]
+                server.connection.sendall(piece)
+                server.sent += len(piece)

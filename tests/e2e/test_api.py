@@ -1,28 +1,16 @@
 """The HTTP API of a real gateway."""
 
-import http.client
 import json
 import re
 import socket
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.e2e.backends import closed_port, silent_port
 from tests.e2e.gateway import GatewayProcess
+from tests.e2e.support import ask
 from tests.e2e.wsclient import DEADLINE
-
-
-def ask(
-    gateway: GatewayProcess, method: str, path: str, payload: Any = None
-) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Send one request; bytes go as they are, anything else as JSON."""
-    body = payload if isinstance(payload, bytes | None) else json.dumps(payload).encode()
-    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)) as connection:
-        connection.request(method, path, body)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
 
 
 def test_ping_of_an_open_port(gateway: GatewayProcess) -> None:

@@ -8,14 +8,8 @@ import pytest
 
 from tests.e2e.backends import backend, echo
 from tests.e2e.gateway import LOOPBACK, TWISTD, gateway_process
+from tests.e2e.support import twistd
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
-
-
-def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run twistd until it exits."""
-    return subprocess.run(
-        [str(TWISTD), *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
 
 
 def test_twistd_finds_the_plugin_in_any_directory(tmp_path: Path) -> None:

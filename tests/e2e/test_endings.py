@@ -12,9 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import BLOCK, Backend, MiB, backend, digest, echo, silent_port, wait_and_receive
+from tests.e2e.backends import (
+    BLOCK,
+    Backend,
+    MiB,
+    backend,
+    digest,
+    echo,
+    send_until_lost,
+    silent_port,
+    wait_and_receive,
+)
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
-from tests.e2e.test_tunnel import send_all, until, until_still
+from tests.e2e.support import send_all, until, until_still
 from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, WebSocketClient, pack
 
 CLOSE_1000 = pack(CLOSE, struct.pack("!H", 1000))
@@ -22,16 +32,6 @@ CLOSE_1000 = pack(CLOSE, struct.pack("!H", 1000))
 HIGH_WATER = 32 * MiB
 #: More than the gateway's own buffers hold, less than it and the kernel's together.
 QUEUED = 4 * MiB
-
-
-def send_until_lost(server: Backend) -> None:
-    """Send `backends.stream` endlessly, counting what the kernel takes, until the connection is lost."""
-    with contextlib.suppress(ConnectionError):
-        while True:
-            for start in range(0, len(BLOCK), 65536):
-                piece = BLOCK[start : start + 65536]
-                server.connection.sendall(piece)
-                server.sent += len(piece)
 
 
 def is_prefix(data: bytes) -> bool:

@@ -15,8 +15,7 @@ import pytest
 
 from tests.e2e.backends import backend, echo
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
-from tests.e2e.test_commandline import twistd
-from tests.e2e.test_tunnel import until
+from tests.e2e.support import twistd, until
 from tests.e2e.wsclient import DEADLINE, UpgradeRefusedError, WebSocketClient
 
 #: Put on the gateway's path: names below stuck.example hang, and no name is asked of any server.

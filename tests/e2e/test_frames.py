@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.backends import BLOCK, Backend, MiB, backend, digest, echo
 from tests.e2e.gateway import GatewayProcess
-from tests.e2e.test_tunnel import until
+from tests.e2e.support import until
 from tests.e2e.wsclient import (
     BINARY,
     CLOSE,

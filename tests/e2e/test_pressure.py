@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import BLOCK, MiB, backend, digest, echo, send_and_close, wait_and_receive
+from tests.e2e.backends import (
+    BLOCK,
+    GiB,
+    MiB,
+    backend,
+    digest,
+    echo,
+    send_and_close,
+    send_until_lost,
+    wait_and_receive,
+)
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
-from tests.e2e.test_endings import send_until_lost
-from tests.e2e.test_tunnel import GiB, receive_all, send_all, until, until_still
+from tests.e2e.support import receive_all, send_all, until, until_still
 from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, PING, PONG, Close, WebSocketClient, pack
 
 Record = Callable[[str, object], None]
@@ -122,6 +131,7 @@ def test_pings_of_a_stuck_client_are_answered_when_it_reads_on(gateway: GatewayP
             assert client.expect_close().code == 1000
 
 
+@pytest.mark.slow
 def test_flood_of_pings_is_cut_off(tmp_path: Path, record_property: Record) -> None:
     """A client that sends 32 MiB of pings and reads nothing costs no memory, and is told 1008."""
     ping = pack(PING, bytes(125))

@@ -14,8 +14,7 @@ import pytest
 
 from tests.e2e.backends import closed_port
 from tests.e2e.gateway import GatewayProcess, need
-from tests.e2e.test_api import ask
-from tests.e2e.test_tunnel import until
+from tests.e2e.support import ask, until
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 

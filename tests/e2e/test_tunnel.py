@@ -1,11 +1,9 @@
 """Bytes go through a real gateway unchanged, paced, and to the last one."""
 
-import hashlib
 import signal
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from tests.e2e.backends import (
     BLOCK,
     Backend,
+    GiB,
     MiB,
     backend,
     closed_port,
@@ -25,6 +24,7 @@ from tests.e2e.backends import (
     wait_and_receive,
 )
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
+from tests.e2e.support import receive_all, send_all, until, until_still
 from tests.e2e.wsclient import (
     BINARY,
     CLOSE,
@@ -38,47 +38,7 @@ from tests.e2e.wsclient import (
     pack,
 )
 
-GiB = 1 << 30
 SIZES = [0, 1, 125, 126, 65535, 65536, MiB, 5 * MiB]
-
-
-def send_all(client: WebSocketClient, size: int) -> None:
-    """Send `stream` as messages, then Close."""
-    packed: dict[int, bytes] = {}
-    for piece in stream(size):
-        if len(piece) not in packed:
-            packed[len(piece)] = pack(BINARY, bytes(piece))
-        client.send_raw(packed[len(piece)])
-    client.close()
-
-
-def receive_all(client: WebSocketClient) -> tuple[int, str]:
-    """Receive everything until the Close frame; return its size and SHA-256."""
-    sha, size = hashlib.sha256(), 0
-    for message in client.messages():
-        sha.update(message)
-        size += len(message)
-    return size, sha.hexdigest()
-
-
-def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def until_still(number: Callable[[], int]) -> int:
-    """Wait until a number has not changed for half a second, and return it."""
-    deadline = time.monotonic() + DEADLINE
-    last, since = number(), time.monotonic()
-    while time.monotonic() - since < 0.5:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-        if number() != last:
-            last, since = number(), time.monotonic()
-    return last
 
 
 @pytest.mark.parametrize("size", [32 * MiB, pytest.param(GiB, marks=pytest.mark.slow)])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
@@ -335,7 +335,6 @@ def test_backend_that_does_not_answer_fin_is_dropped_after_linger_seconds() -> N
 pieces = st.lists(st.tuples(st.sampled_from("ud"), st.binary(min_size=1, max_size=40)), max_size=60)
 
 
-@settings(max_examples=60)
 @given(pieces=pieces, open_after=st.integers(0, 20), closer=st.sampled_from(["client", "backend"]))
 def test_every_byte_arrives_whichever_side_closes(
     pieces: list[tuple[str, bytes]], open_after: int, closer: str

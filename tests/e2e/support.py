@@ -1,0 +1,72 @@
+"""What several end-to-end tests share."""
+
+import hashlib
+import http.client
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.backends import stream
+from tests.e2e.gateway import TWISTD, GatewayProcess
+from tests.e2e.wsclient import BINARY, DEADLINE, WebSocketClient, pack
+
+
+def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    """Wait until ``condition()`` is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def until_still(number: Callable[[], int]) -> int:
+    """Wait until ``number()`` has not changed for half a second, and return it."""
+    deadline = time.monotonic() + DEADLINE
+    last, since = number(), time.monotonic()
+    while time.monotonic() - since < 0.5:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        if number() != last:
+            last, since = number(), time.monotonic()
+    return last
+
+
+def send_all(client: WebSocketClient, size: int) -> None:
+    """Send `stream` as messages, then Close."""
+    packed: dict[int, bytes] = {}
+    for piece in stream(size):
+        if len(piece) not in packed:
+            packed[len(piece)] = pack(BINARY, bytes(piece))
+        client.send_raw(packed[len(piece)])
+    client.close()
+
+
+def receive_all(client: WebSocketClient) -> tuple[int, str]:
+    """Receive everything until the Close frame; return its size and SHA-256."""
+    sha, size = hashlib.sha256(), 0
+    for message in client.messages():
+        sha.update(message)
+        size += len(message)
+    return size, sha.hexdigest()
+
+
+def ask(
+    gateway: GatewayProcess, method: str, path: str, payload: Any = None
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Send one request; bytes go as they are, anything else as JSON."""
+    body = payload if isinstance(payload, bytes | None) else json.dumps(payload).encode()
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)) as connection:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+
+def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run twistd until it exits."""
+    return subprocess.run(
+        [str(TWISTD), *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
