@@ -193,3 +193,16 @@ def test_test_modules_do_not_import_each_other() -> None:
     for path in TESTS.rglob("test_*.py"):
         names = re.findall(r"^\s*(?:from|import) (tests\.[\w.]+)", path.read_text(), re.MULTILINE)
         assert not [name for name in names if ".test_" in name], path
+
+
+def test_the_architecture_page_is_complete() -> None:
+    """docs/architecture.md has these arrows, and a row for each package and module, and no other."""
+    page = (TESTS.parent / "docs" / "architecture.md").read_text("utf-8")
+    arrows = re.findall(r"^(\w+) +->(?: (.*))?$", page, re.MULTILINE)
+    assert {name: set(filter(None, known.split(", "))) for name, known in arrows} == ARROWS
+    rows = re.findall(r"^\| \**`([^`]+)`\** \|", page, re.MULTILINE)
+    expected = [
+        f"{module.replace('.', '/')}{'/' if source(module).stem == '__init__' else '.py'}"
+        for module in MODULES
+    ]
+    assert sorted(rows) == sorted(expected), "docs/architecture.md: a row for each package and module"
