@@ -2,6 +2,7 @@
 
 import dataclasses
 import resource
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
@@ -10,13 +11,16 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
 from portofcall.access.gatekeeper import AccessRules
+from portofcall.egress.policy import Policy
+from portofcall.egress.policy_file import PolicyFileError
+from portofcall.errors import printable
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
 from portofcall.service.listener import Listener, NotListening
 from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
-from portofcall.service.policy_reload import PolicyReload
+from portofcall.service.reload import Reload, Reloadable
 
 __all__ = ["Options", "makeService"]
 
@@ -67,14 +71,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     ]
     for listener in listeners:
         listener.setServiceParent(service)
-    if options["policy"] is not None:
-        source = PolicyReload(
-            reactor,
-            options.read_policy,
-            lambda policy: setattr(gateway, "policy", policy),
-            description=str(options["policy"]),
-        )
-        source.setServiceParent(service)
+    reloadables = [_reloadable_policy(options, gateway)] if options["policy"] is not None else []
+    if reloadables:
+        Reload(reactor, reloadables).setServiceParent(service)
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)
@@ -91,6 +90,24 @@ def _affordable(limits: Limits, descriptors: int) -> Limits:
 
 def _within(limit: int, share: float) -> int:
     return limit and max(1, min(limit, int(share)))
+
+
+def _reloadable_policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:
+    def read() -> Policy:
+        try:
+            return options.read_policy()
+        except PolicyFileError as problem:
+            raise PolicyFileError(f"{printable(str(options['policy']))}: {problem}") from None
+
+    def use(policy: Policy) -> str:
+        gateway.policy = policy
+        return f"{_count(policy.allow, 'allow rule')}, {_count(policy.deny, 'deny rule')}"
+
+    return Reloadable(name="policy", read=read, use=use)
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 class _Root(MultiService):

@@ -145,6 +145,22 @@ def test_policy_file_is_reloaded_into_the_gateway(
     assert "policy reloaded: 1 allow rule, 1 deny rule" in logged
 
 
+def test_broken_policy_file_changes_nothing(tmp_path: Path, logged: list[str]) -> None:
+    """The log has the file and the number of the line, or the system's reason."""
+    path = tmp_path / "policy"
+    path.write_text("allow 10.0.0.0/8\n")
+    service = makeService(parse("--policy", str(path)), MemoryReactorClock())
+    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    path.write_text("allow public\nnonsense\n")
+    reload.reload()
+    path.unlink()
+    reload.reload()
+    start = f"policy not reloaded, the previous one stays in force: {path}: "
+    assert [line.startswith(start) for line in logged] == [True, True]
+    assert "line 2: " in logged[0]
+    assert "No such file" in logged[1]
+
+
 @pytest.mark.parametrize(
     ("descriptors", "options", "tunnels", "waiting"),
     [
