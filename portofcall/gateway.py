@@ -1,4 +1,4 @@
-"""One gateway, put together: what `portofcall.service` runs, and what a Twisted deployment embeds."""
+"""One gateway, put together: what `portofcall.service` runs, and what applications embed."""
 
 import time
 from collections.abc import Callable
@@ -28,28 +28,28 @@ from portofcall.websocket.end import WebSocketFactory
 
 
 class Gateway:
-    """Everything that one gateway is made of.
+    """A gateway.
 
-    Offer it in one of three ways: `site` is a factory to listen with, `resource` is the whole API for a place
-    in a resource tree that is there already, `tunnel_resource` is only the tunnel. Call `shut_down` at the
-    end, so that tunnels are drained and not cut.
+    Serve it in one of three ways: `site` makes a factory for an endpoint, `resource` the page and the API for
+    an existing resource tree, `tunnel_resource` the tunnel alone. Call `shut_down` before the process ends,
+    or its tunnels are cut instead of drained.
 
     Args:
         reactor: opens connections and keeps time.
         policy: where clients may go; None means every public address.
         limits: sizes, numbers and time limits; None means the defaults.
-        rules: which pages may ask, and which proxies are believed; None means the gateway's own and none.
+        rules: allowed origins and trusted proxies; None means the gateway's own origin, and no proxies.
         credentials: what authenticates clients; None means no authentication.
-        resolver: turns names into addresses; None means the operating system's.
+        resolver: resolves host names; None means the operating system.
         local_networks: returns this machine's networks, which are never ``public``; None means those of its
             interfaces.
-        wall_clock: the time in seconds since 1970, for tickets.
+        wall_clock: returns the time for tickets, in seconds since 1970.
         monotonic: a clock in seconds that never jumps.
 
     Attributes:
-        admission: counts what is in use.
-        loop_guard: where the gateway listens, so that nobody makes it dial itself. Add each address that you
-            listen on yourself.
+        admission: counts what is in use: ``admission.used`` tunnels and probes.
+        loop_guard: where the gateway listens. Call ``loop_guard.add(host, port)`` for each listener, so that
+            no client can make the gateway dial itself.
     """
 
     _log = Logger()
@@ -104,7 +104,7 @@ class Gateway:
         self._dialer.policy = policy
 
     def tunnel_resource(self) -> IResource:
-        """Make the resource of the tunnel alone: a leaf that takes ``?host=H&port=P``."""
+        """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
         return cast(IResource, TunnelResource(self._gatekeeper, self._sessions, factory))
 
@@ -123,11 +123,11 @@ class Gateway:
         return GatewaySite(self.resource(), limits=self._limits, reactor=self._reactor)
 
     def shut_down(self) -> Deferred[None]:
-        """Let nobody in any more, and end all tunnels with Close 1001 once what is queued has been delivered.
+        """Admit no more requests, and close each tunnel with 1001 once what is queued has been delivered.
 
         Returns:
-            A Deferred that fires when the last one is closed. A peer that does not read holds it up for as
-            long as the limits say.
+            A Deferred that fires when the last tunnel is closed. One that moves no byte for the limits'
+            ``stall_seconds`` is cut.
         """
         self._gatekeeper.draining = True
         if self._own_resolver is not None:

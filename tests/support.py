@@ -86,7 +86,7 @@ def make_dialer(world: World) -> Dialer:
         policy=world.gateway.policy,
         admission=Admission(world.limits, now=world.reactor.seconds),
         loop_guard=world.gateway.loop_guard,
-        local_networks=lambda: world.local,
+        local_networks=lambda: world.local_networks,
         limits=world.limits,
         monotonic=world.reactor.seconds,
     )

@@ -183,9 +183,9 @@ def test_every_public_name_is_found() -> None:
 
 
 def test_modules_stay_readable() -> None:
-    """One job per file, at most about 250 lines of it."""
+    """One job per file, in at most 260 lines."""
     sizes = {module: len(source(module).read_text().splitlines()) for module in MODULES}
-    assert {module: size for module, size in sizes.items() if size > 300} == {}
+    assert {module: size for module, size in sizes.items() if size > 260} == {}
 
 
 def test_test_modules_do_not_import_each_other() -> None:

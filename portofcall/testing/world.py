@@ -66,7 +66,7 @@ class World:
         reactor: a `MemoryReactorClock`.
         resolver: a `FakeResolver`.
         limits: the gateway's limits.
-        local: the networks of the machine that the gateway is on; none at first.
+        local_networks: the networks of the machine that the gateway is on; none at first.
         gateway: the gateway.
         site: what clients connect to. Replace it to test a `Site` of your own.
     """
@@ -84,7 +84,7 @@ class World:
         self.reactor: Any = MemoryReactorClock()
         self.resolver = FakeResolver(names or {})
         self.limits = limits or Limits()
-        self.local = LocalNetworks()
+        self.local_networks = LocalNetworks()
         self.gateway = Gateway(
             self.reactor,
             policy=Policy.parse(allow=allow, deny=deny),
@@ -92,7 +92,7 @@ class World:
             rules=rules,
             credentials=credentials,
             resolver=self.resolver,
-            local_networks=lambda: self.local,
+            local_networks=lambda: self.local_networks,
             wall_clock=lambda: self.now,
             monotonic=self.reactor.seconds,
         )

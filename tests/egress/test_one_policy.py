@@ -107,7 +107,7 @@ def test_policy_that_is_replaced_counts_from_then_on() -> None:
 def test_this_machine_and_its_neighbours_are_closed_to_tunnel_ping_and_banner() -> None:
     """Until a rule names them, by any way in."""
     world = World()
-    world.local = LocalNetworks.of([ip_interface(f"{ANSWER}/24")])
+    world.local_networks = LocalNetworks.of([ip_interface(f"{ANSWER}/24")])
     assert WebSocketClient(world, upgrade_request(f"host={ANSWER}&port=80")).close_frame()[0] == 4403
     for path in ("/api/ping", "/api/ssh/connect"):
         assert Post(world, path, {"host": "93.184.215.1", "port": 80}).response.status == 403
