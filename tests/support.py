@@ -221,3 +221,11 @@ class Time:
 def basic(user: str, password: str) -> list[bytes]:
     """Write an Authorization header."""
     return [b"Basic " + b64encode(f"{user}:{password}".encode())]
+
+
+def turn(clock: Clock) -> None:
+    """Turn a reactor once: call what is due, but nothing that is scheduled meanwhile."""
+    for call in [call for call in clock.calls if call.getTime() <= clock.seconds()]:
+        clock.calls.remove(call)
+        call.called = True
+        call.func(*call.args, **call.kw)

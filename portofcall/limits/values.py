@@ -45,7 +45,7 @@ class Limits:
         max_head_bytes: the largest head of an HTTP request, the request line included.
         max_header_lines: the most header lines of an HTTP request.
         max_body_bytes: the largest body of an HTTP request.
-        max_fragments: the most frames of one WebSocket message.
+        max_fragments: the most frames of one WebSocket message that have a payload of less than 1 KiB.
         control_frames_per_second: the rate of pings and pongs from a client; ten seconds' worth at once.
         max_waiting: the most connections without a tunnel and without a request that is being served; 0 means
             no limit, here and below.

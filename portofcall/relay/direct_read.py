@@ -29,7 +29,7 @@ _READ_BYTES = 64 * KiB
 #: After this the reactor gets its turn, however much there is to read.
 _TURN_SECONDS = 1e-3
 #: The most sockets to read before polling again.
-_MOST_EVENTS = 256
+_MOST_EVENTS = 16
 
 Received = Callable[[memoryview], None]
 
@@ -122,6 +122,7 @@ class DirectRead:
         self, transport: IEndTransport, connection: Connection, readiness: Readiness, received: Received
     ) -> None:
         self.reads_bulk = True
+        self.most_read_bytes = 0
         self.write = transport.write
         self.writeSequence = transport.writeSequence
         self._transport = transport
@@ -176,7 +177,8 @@ class DirectRead:
             self._transport.resumeProducing()
             return
         try:
-            size = self._recv_into(self._buffer, 0 if self.reads_bulk else _READ_BYTES)
+            most = self.most_read_bytes or (0 if self.reads_bulk else _READ_BYTES)
+            size = self._recv_into(self._buffer, most)
         except BlockingIOError:
             return
         except OSError:

@@ -46,9 +46,12 @@ class _QueuedWrite:
     Attributes: see `IEndTransport`.
     """
 
+    half_closes = False
+
     def __init__(self, transport: IStreamTransport) -> None:
         self.queued_bytes = 0
         self.reads_bulk = True
+        self.most_read_bytes = 0
         self._transport = transport
 
     def __getattr__(self, name: str) -> Any:
@@ -74,6 +77,8 @@ class DirectWrite(_QueuedWrite):
 
     Once that producer is unregistered, an empty queue is no longer noticed: from then on it queues.
     """
+
+    half_closes = True
 
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
         super().__init__(transport)

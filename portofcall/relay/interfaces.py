@@ -39,7 +39,15 @@ class ISink(IConsumer):
 
 
 class IEndTransport(IStreamTransport, ISource, ISink):
-    """A transport as the ends of tunnels use it."""
+    """A transport as the ends of tunnels use it.
+
+    Attributes:
+        most_read_bytes: set by its end: the most to read at a time, whatever `reads_bulk` is; 0 is no limit.
+        half_closes: whether `loseWriteConnection` ends what is sent and leaves the rest as it is.
+    """
+
+    most_read_bytes: int
+    half_closes: bool
 
     def write(data: Buffer) -> None:  # noqa: N805
         """Send ``data``."""

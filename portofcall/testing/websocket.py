@@ -95,6 +95,7 @@ class WebSocketClient:
     """
 
     def __init__(self, world: World, raw: bytes | None = None) -> None:
+        self._reactor = world.reactor
         self.transport = world.connect()
         dialed = len(world.dialed)
         self.send(raw or upgrade_request())
@@ -105,8 +106,12 @@ class WebSocketClient:
         self.backend: Any = world.accept() if len(world.dialed) > dialed else None
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are; `pack_frame` makes frames of a payload."""
+        """Send bytes as they are; `pack_frame` makes frames of a payload.
+
+        The gateway parses many small frames in several turns of the reactor; all of them are over then.
+        """
         self.transport.send(data)
+        self._reactor.advance(0)
 
     def received(self) -> list[tuple[int, bytes]]:
         """Return the opcode and the payload of each frame that came since the last call."""

@@ -14,31 +14,39 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from portofcall.errors import printable
-from portofcall.websocket.frames import InPlaceMasker
+from portofcall.limits.values import KiB
+from portofcall.websocket.frames import FIN_BINARY, InPlaceMasker
 
 _METHODS = (
     "_connectionMade",
     "_connectionLost",
-    "_dataReceived",
+    "_fail_connection",
+    "processData",
     "_onOpen",
     "_closeConnection",
     "succeedHandshake",
     "sendCloseFrame",
 )
-_CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSING")
+_CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSED")
 #: Each attribute of a connection, and the method of Autobahn's that has to use it.
 _ATTRIBUTES = {
     "_wskey": "succeedHandshake",
     "websocket_protocols": "succeedHandshake",
     "websocket_extensions": "succeedHandshake",
     "websocket_version": "onCloseFrame",
-    "state": "_dataReceived",
-    "data": "_dataReceived",
+    "state": "consumeData",
+    "data": "processData",
     "current_frame": "processData",
+    "current_frame_masker": "processData",
+    "length": "processData",
+    "pointer": "processData",
     "inside_message": "processData",
     "failedByMe": "_fail_connection",
     "wasClean": "onCloseFrame",
 }
+#: How much Autobahn's parser gets at a time: it copies the rest at each frame. Of one frame it gets more.
+_PIECE_BYTES = 4 * KiB
+_MOST_PIECE_BYTES = 64 * KiB
 _NVX = ("nvx_xormask_new", "nvx_xormask_process", "nvx_xormask_free")
 
 
@@ -110,38 +118,75 @@ class AutobahnConnection(WebSocketServerProtocol):
         self._wskey = key
         self.succeedHandshake(protocol)
 
-    def parse(self, data: bytes) -> None:
-        """Have Autobahn parse ``data``, and keep a partial frame for the next call."""
-        self._dataReceived(data)
+    def parse(self, data: memoryview, most: int) -> tuple[memoryview, int]:
+        """Parse frames, and keep a partial one for the next call.
+
+        Args:
+            data: follows on what was parsed before.
+            most: how many frames are parsed at most; each 4 KiB count as one in addition.
+
+        Returns:
+            The rest, and how many frames were parsed. The rest begins with a frame that is one too many, or
+            with one that could be plain. There is none when the connection has failed or is closed, as then
+            nothing may be parsed any more (RFC 6455 §7.1.7).
+        """
+        at = frames = 0
+        while at < len(data) and frames < most:
+            piece = data[at : at + max(_PIECE_BYTES, min(self.frame_left, _MOST_PIECE_BYTES))]
+            self.data += piece
+            at += len(piece)
+            frames += 1 + len(piece) // _PIECE_BYTES
+            more = True
+            while more:
+                more = self.processData()
+                if self.failedByMe or self.state == self.STATE_CLOSED:
+                    self.data = b""
+                    return data[:0], frames
+                if self.current_frame is None:
+                    frames += more
+                    begins = at - len(self.data)
+                    if begins > 0 and (frames >= most or self._can_be_plain(data[begins:])):
+                        self.data = b""
+                        return data[begins:], frames
+        return data[at:], frames
+
+    def _can_be_plain(self, data: memoryview) -> bool:
+        return not self.inside_message and (not data or data[0] == FIN_BINARY)
 
     @property
     def is_between_messages(self) -> bool:
         """Whether the parser waits for a message to begin, and keeps nothing."""
-        relays = self.state in (self.STATE_OPEN, self.STATE_CLOSING) and not self.failedByMe
-        return relays and not (self.data or self.inside_message or self.current_frame)
+        return not (self.data or self.inside_message or self.current_frame)
+
+    @property
+    def frame_left(self) -> int:
+        """How many bytes of the frame that is being parsed are still to come."""
+        frame = self.current_frame
+        return 0 if frame is None else int(frame.length - self.current_frame_masker.pointer())
 
     @property
     def failed(self) -> bool:
         """Whether the client broke the protocol, so that a Close frame with an error was sent."""
         return bool(self.failedByMe)
 
+    @property
+    def over(self) -> bool:
+        """Whether the connection has failed or is closed, so that nothing may be parsed any more."""
+        return self.failedByMe or self.state == self.STATE_CLOSED
+
     def fail(self, code: int, reason: str) -> None:
-        """Fail the connection as Autobahn does where the protocol is broken (RFC 6455 §7.1.7)."""
+        """Fail the connection (RFC 6455 §7.1.7): send a Close frame with an error, and parse nothing more."""
         if not self.failedByMe:
             self.failedByMe = True
             self.sendCloseFrame(code, reason.encode())
+            self.on_failed(reason)
+
+    def _fail_connection(self, code: int = 1002, reason: str = "") -> None:
+        self.fail(code, reason)
 
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
         self.sendCloseFrame(code, reason.encode())
-
-    def sendCloseFrame(
-        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
-    ) -> None:
-        """Send a Close frame; report it if it is because the client broke the protocol."""
-        super().sendCloseFrame(code, reasonUtf8, isReply)
-        if self.failedByMe:
-            self.on_failed((reasonUtf8 or b"").decode("utf-8", "replace"))
 
     def on_failed(self, reason: str) -> None:
         """The client broke the protocol, and the Close frame for that was sent."""

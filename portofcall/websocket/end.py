@@ -84,23 +84,19 @@ class WebSocketEnd(WebSocketProtocol):
 
     def pauseProducing(self) -> None:
         """Stop reading what the client sends."""
-        self.transport.pauseProducing()
+        self._incoming.pause()
 
     def resumeProducing(self) -> None:
         """Read again what the client sends."""
-        self.transport.resumeProducing()
+        self._incoming.resume()
 
     def stopProducing(self) -> None:
         """Close the connection, as its consumer is gone."""
         self.drop()
 
-    def drop(self) -> None:
-        """Close the connection after everything that was written."""
-        self.unregisterProducer()
-        self.transport.loseConnection()
-
     def abort(self) -> None:
         """Reset the connection now."""
+        self._incoming.drop()
         self.transport.abortConnection()
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, NamedTuple
 
-_FIN_BINARY = 0x80 | 2
+#: The first byte of a binary message in one frame.
+FIN_BINARY = 0x80 | 2
 _MASKED = 0x80
 _MEDIUM_LENGTH, _LONG_LENGTH = 126, 127
 _SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = 6, 8, 14
@@ -19,7 +20,7 @@ _EXTENDED = {
     _LONG_LENGTH: (_LONG_HEADER, Struct("!Q").unpack_from, 65536, (1 << 63) - 1),
 }
 
-_SHORT_HEADERS = [bytes((_FIN_BINARY, size)) for size in range(_MEDIUM_LENGTH)]
+_SHORT_HEADERS = [bytes((FIN_BINARY, size)) for size in range(_MEDIUM_LENGTH)]
 
 
 def binary_header(size: int) -> bytes:
@@ -27,8 +28,8 @@ def binary_header(size: int) -> bytes:
     if size < _MEDIUM_LENGTH:
         return _SHORT_HEADERS[size]
     if size < 65536:
-        return _MEDIUM(_FIN_BINARY, _MEDIUM_LENGTH, size)
-    return _LONG(_FIN_BINARY, _LONG_LENGTH, size)
+        return _MEDIUM(FIN_BINARY, _MEDIUM_LENGTH, size)
+    return _LONG(FIN_BINARY, _LONG_LENGTH, size)
 
 
 class InPlaceMasker(NamedTuple):
@@ -56,56 +57,60 @@ class PlainFrames:
         masker: unmasks payloads.
     """
 
-    __slots__ = ("_functions", "_head", "_left", "_masker")
+    __slots__ = ("_address", "_free", "_head", "_left", "_masker", "_new", "_owned", "_process")
 
     def __init__(self, masker: InPlaceMasker) -> None:
-        self._functions = masker
+        self._address, self._owned, self._new, self._process, self._free = masker
         self._head = b""  # a header that is not complete
         self._left = 0  # bytes of the payload that are still to come
         self._masker: Any = None  # of that payload
 
-    def take(self, data: memoryview) -> tuple[memoryview, memoryview | None]:
+    def take(self, data: memoryview, most: int) -> tuple[memoryview, memoryview | None, int]:
         """Unmask the payloads of plain frames.
 
         Args:
             data: the bytes that were read, writable. They are overwritten: payloads of several frames are
                 moved together.
+            most: how many headers are parsed at most.
 
         Returns:
-            The payloads as one piece of ``data``, and the rest, which begins with the first frame that is not
-            plain. None means that there is no rest; then the next call continues where this one ended.
+            The payloads as one piece of ``data``; the rest; and how many headers were parsed. The rest begins
+            with the first frame that is not plain, or that is one too many. None means that there is no rest;
+            then the next call continues where this one ended.
         """
         size = len(data) - _SHORT_HEADER
-        alone = 0 <= size < _MEDIUM_LENGTH and data[0] == _FIN_BINARY and data[1] == _MASKED + size
+        alone = 0 <= size < _MEDIUM_LENGTH and data[0] == FIN_BINARY and data[1] == _MASKED + size
         if alone and not self._left and not self._head:
             # One small message, such as a key press.
-            to_address, _, new, process, free = self._functions
-            address = to_address(data)
-            masker = new(address + 2)
-            process(masker, address + _SHORT_HEADER, size)
-            free(masker)
-            return data[_SHORT_HEADER:], None
-        return self._take(data)
+            address = self._address(data)
+            masker = self._new(address + 2)
+            self._process(masker, address + _SHORT_HEADER, size)
+            self._free(masker)
+            return data[_SHORT_HEADER:], None, 1
+        return self._take(data, most)
 
-    def _take(self, data: memoryview) -> tuple[memoryview, memoryview | None]:
+    def _take(self, data: memoryview, most: int) -> tuple[memoryview, memoryview | None, int]:
         if self._head:
             data = memoryview(bytearray(self._head) + data)
             self._head = b""
-        to_address, owned, new, process, free = self._functions
+        new, process, free = self._new, self._process, self._free
         size = len(data)
-        address = to_address(data)
-        at = start = end = 0  # data[start:end] is the payload so far
+        address = self._address(data)
+        frames = at = start = end = 0  # data[start:end] is the payload so far
         while at < size:
             if self._left:
                 header = 0
                 masker = self._masker
             else:
+                if frames == most:
+                    break
                 header, self._left = _parse(data, at, size)
                 if not header:
                     break
+                frames += 1
                 if header > size - at:
                     self._head, self._left = bytes(data[at:]), 0
-                    return data[start:end], None
+                    return data[start:end], None, frames
                 masker = new(address + at + header - 4)
             at += header
             piece = min(self._left, size - at)
@@ -119,12 +124,12 @@ class PlainFrames:
             at += piece
             self._left -= piece
             if self._left:
-                self._masker = owned(masker, free) if header else masker
+                self._masker = self._owned(masker, free) if header else masker
             elif header:
                 free(masker)
             else:
                 self._masker = None
-        return data[start:end], data[at:] if at < size else None
+        return data[start:end], data[at:] if at < size else None, frames
 
 
 def _parse(data: memoryview, at: int, size: int) -> tuple[int, int]:
@@ -132,7 +137,7 @@ def _parse(data: memoryview, at: int, size: int) -> tuple[int, int]:
 
     The header's size is 0 if the frame is not plain, and more than is left if the header is not complete.
     """
-    if data[at] != _FIN_BINARY:
+    if data[at] != FIN_BINARY:
         return 0, 0
     if at + 1 == size:
         return _SHORT_HEADER, 0

@@ -1,16 +1,22 @@
 """The server side of a WebSocket connection (RFC 6455)."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 
 from portofcall.errors import printable
 from portofcall.limits.counters import RateLimit
-from portofcall.limits.values import Limits, Rate
+from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.relay.interfaces import Buffer, ClientEvents, IEndTransport
 from portofcall.websocket.autobahn_internals import MASKER, AutobahnConnection
 from portofcall.websocket.frames import InPlaceMasker, PlainFrames
+from portofcall.websocket.incoming import Incoming
 from portofcall.websocket.pongs import Pongs
+from portofcall.websocket.turns import Turns
 
 #: The only subprotocol: noVNC's and websockify's name for a stream of bytes.
 SUBPROTOCOL = "binary"
@@ -21,6 +27,17 @@ UNMASKS_FAST: bool = MASKER is not None
 _POLICY_VIOLATION, _MESSAGE_TOO_BIG = 1008, 1009
 #: The burst of control frames that is allowed, in seconds at the full rate.
 _CONTROL_BURST_SECONDS = 10
+#: Frames of a message that have at least this payload are not counted.
+_SMALL_FRAME_BYTES = 1 * KiB
+
+#: The most work at a time, in the units of `Turns`: this many plain frames.
+_MOST_UNITS = 128
+#: What one of Autobahn's frames takes, in plain frames.
+_UNITS_PER_FRAME = 8
+#: How much to read at a time while Autobahn parses, except in the middle of a large frame.
+_SLOW_READ_BYTES = 4 * KiB
+#: How long a client that broke the protocol has to read the Close frame.
+_DISCARD_SECONDS = 2.0
 
 
 class Handshake(NamedTuple):
@@ -51,14 +68,18 @@ class WebSocketProtocol(AutobahnConnection):
     transport: IEndTransport
     events: ClientEvents | None = None
     masker: InPlaceMasker | None = MASKER
+    _frames: PlainFrames
+    _incoming: Incoming
     _plain = False
+    _hanging_up: IDelayedCall | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self._pongs = Pongs(self.sendPong)
-        self._frames = None if self.masker is None else PlainFrames(self.masker)
+        if self.masker is not None:
+            self._frames = PlainFrames(self.masker)
         self._control_frames: RateLimit | None = None
-        self._fragments = 0
+        self._small_frames = 0
         self._payloads: list[bytes] = []
 
     def opened(self) -> ClientEvents:
@@ -72,22 +93,56 @@ class WebSocketProtocol(AutobahnConnection):
     def shake_hands(self, handshake: Handshake) -> None:
         """Answer the opening handshake."""
         self.complete_handshake(*handshake)
-        self._plain = self._frames is not None
+        self._plain = self.masker is not None
+
+    # Twisted calls these
+
+    def makeConnection(self, transport: IEndTransport) -> None:
+        """Take the transport of a connection whose handshake is still to be answered."""
+        self._incoming = Incoming(transport, self._parse, self.factory.turns)
+        super().makeConnection(transport)
 
     def dataReceived(self, data: Buffer) -> None:
-        """Pass on the payloads in ``data``: those of many small messages as one piece."""
+        """Pass on the payloads in ``data``, those of many small messages as one piece."""
+        writable = memoryview(bytearray(data)) if isinstance(data, bytes) else data
+        if not (self._plain and self._incoming.idle):
+            self._incoming.add(writable)
+            return
+        payload, rest, units = self._frames.take(writable, _MOST_UNITS)
+        if payload:
+            self._client_sent(payload)
+        if rest is not None:
+            self._incoming.add(rest, units)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Report that the connection is gone, once everything that was read is parsed."""
+        self.transport.closed()
+        self._incoming.end(partial(super().connectionLost, reason))
+
+    def _parse(self, data: memoryview) -> tuple[memoryview, int]:
+        """Parse a little, with whichever parser has its turn."""
+        units = 0
         if self._plain:
-            assert self._frames is not None
-            writable = memoryview(bytearray(data)) if isinstance(data, bytes) else data
-            payload, rest = self._frames.take(writable)
+            payload, rest, units = self._frames.take(data, _MOST_UNITS)
             if payload:
                 self._client_sent(payload)
-            if rest is None:
-                return
+            if rest is None or units == _MOST_UNITS:
+                return data[:0] if rest is None else rest, units
             data = rest
-        self.parse(bytes(data))
+        data, frames = self.parse(data, _MOST_UNITS // _UNITS_PER_FRAME)
         self._pass_on()
-        self._plain = self._frames is not None and self.is_between_messages
+        if self.over:
+            self._incoming.drop()
+        self._plain = self.masker is not None and self.is_between_messages
+        fast = self._plain or self.frame_left >= _SLOW_READ_BYTES
+        self.transport.most_read_bytes = 0 if fast else _SLOW_READ_BYTES
+        return data, units + frames * _UNITS_PER_FRAME
+
+    def drop(self) -> None:
+        """Close the connection after everything that was written."""
+        self._incoming.drop()
+        self.unregisterProducer()
+        self.transport.loseConnection()
 
     # Autobahn calls these
 
@@ -98,14 +153,16 @@ class WebSocketProtocol(AutobahnConnection):
 
     def onMessageBegin(self, isBinary: bool) -> None:
         """Start counting frames. Nothing of the message is kept: a tunnel carries bytes, not messages."""
-        self._fragments = 0
+        self._small_frames = 0
 
     def onMessageFrameBegin(self, length: int) -> None:
-        """Count a frame, whatever its length."""
-        self._fragments += 1
+        """Count a small frame."""
+        if length >= _SMALL_FRAME_BYTES:
+            return
+        self._small_frames += 1
         most = self.factory.limits.max_fragments
-        if self._fragments > most:
-            self.fail(_MESSAGE_TOO_BIG, f"a message may have at most {most} frames")
+        if self._small_frames > most:
+            self.fail(_MESSAGE_TOO_BIG, f"a message may have at most {most} frames of less than 1 KiB")
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Pass on a piece of a frame, unless it follows a broken one."""
@@ -136,14 +193,23 @@ class WebSocketProtocol(AutobahnConnection):
         return broken
 
     def on_failed(self, reason: str) -> None:
-        """Report that the client broke the protocol, and the bytes that it sent before."""
+        """Report that the client broke the protocol, and the bytes that it sent before.
+
+        What it still sends is read and discarded for a while: to close over it would reset the connection,
+        and the client might not get the Close frame.
+        """
+        self._incoming.drop()
         if self.events is not None:
             self._pass_on()
             self.events.client_failed(printable(reason))
+        if self.transport.half_closes:
+            self.transport.loseWriteConnection()
+        self._hanging_up = self.factory.reactor.callLater(_DISCARD_SECONDS, self.drop)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Report that the connection is gone."""
-        self.transport.closed()
+        if self._hanging_up is not None and self._hanging_up.active():
+            self._hanging_up.cancel()
         self.gone()
 
     def _pass_on(self) -> None:
@@ -179,10 +245,12 @@ class WebSocketProtocolFactory(WebSocketServerFactory):
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
-            failByDrop=False,
+            # Parse nothing after a failure; `AutobahnConnection.fail` drops nothing.
+            failByDrop=True,
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
             echoCloseCodeReason=True,
             allowNullOrigin=True,
         )
         self.limits = limits
+        self.turns = Turns(reactor)

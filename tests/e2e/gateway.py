@@ -75,6 +75,10 @@ class GatewayProcess:
         assert match is not None
         return int(match[1])
 
+    def processor_time(self) -> int:
+        """The processor time that its main thread has used, in nanoseconds."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0])
+
     def stop(self) -> int:
         """Ask it to end; return its exit status."""
         if self.process.poll() is None:

@@ -1,8 +1,10 @@
-"""Every way to cut a message into frames gives the same bytes; what is no frame ends the tunnel."""
+"""Any way to cut a message into frames gives the same bytes; an invalid frame ends the tunnel."""
 
+import contextlib
 import hashlib
 import struct
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,7 @@ from tests.e2e.wsclient import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    DEADLINE,
     PING,
     PONG,
     TEXT,
@@ -24,7 +27,7 @@ from tests.e2e.wsclient import (
 
 
 def fragments(data: bytes, size: int) -> Iterator[bytes]:
-    """Cut a message into frames of ``size`` bytes, each with a key of its own, a ping, and an empty frame."""
+    """Cut a message into frames of ``size`` bytes, each with its own key, a ping, and an empty frame."""
     starts = range(0, len(data), size)
     for number, start in enumerate(starts):
         key = struct.pack("!I", (number * 2654435761) & 0xFFFFFFFF)
@@ -39,7 +42,7 @@ def fragments(data: bytes, size: int) -> Iterator[bytes]:
     [(1, 400), (125, 60_000), (126, 60_000), (4096, MiB), (65535, 5 * MiB), (65536, 5 * MiB)],
 )
 def test_fragments_of_any_size(gateway: GatewayProcess, size: int, total: int) -> None:
-    """The bytes come back, and each ping is answered once, in order, with its own payload."""
+    """The bytes come back, and each ping gets one pong, in order, with its payload."""
     data = (BLOCK * 5)[:total]
     raw = b"".join(fragments(data, size))
     with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
@@ -76,7 +79,7 @@ def test_frames_that_trickle_in(gateway: GatewayProcess) -> None:
 
 
 def test_text_may_be_cut_inside_a_character(gateway: GatewayProcess) -> None:
-    """UTF-8 is a matter of the message, not of the frame (RFC 6455 §5.6)."""
+    """UTF-8 is a property of the message, not of the frame (RFC 6455 §5.6)."""
     text = "a🚢ü世".encode()
     with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
         for number in range(len(text)):
@@ -88,7 +91,7 @@ def test_text_may_be_cut_inside_a_character(gateway: GatewayProcess) -> None:
 
 
 def test_one_frame_of_256_mib_costs_no_memory(gateway: GatewayProcess) -> None:
-    """A frame is relayed while it comes in."""
+    """A frame is relayed while it arrives."""
     pieces = 256
     head = struct.pack("!BBQ", 0x82, 0x80 | 127, pieces * len(BLOCK)) + bytes(4)
     with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
@@ -126,8 +129,8 @@ def test_one_frame_of_256_mib_costs_no_memory(gateway: GatewayProcess) -> None:
         pytest.param(pack(TEXT, b"\xc3", fin=False) + pack(CONTINUATION, b"("), 1007, id="over two frames"),
     ],
 )
-def test_what_is_no_frame_ends_the_tunnel(gateway: GatewayProcess, raw: bytes, code: int) -> None:
-    """With the code of RFC 6455 §7.4.1, and the backend's connection is over within a second."""
+def test_invalid_frame_ends_the_tunnel(gateway: GatewayProcess, raw: bytes, code: int) -> None:
+    """With the code of RFC 6455 §7.4.1; the backend's connection is over within a second."""
     with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
         client.send(b"sound")
         until(lambda: server.received == 5)
@@ -138,8 +141,8 @@ def test_what_is_no_frame_ends_the_tunnel(gateway: GatewayProcess, raw: bytes, c
         assert server.wait_for_end(1) in {"eof", "ConnectionResetError"}
 
 
-def test_bytes_behind_a_broken_frame_stay_here(gateway: GatewayProcess) -> None:
-    """In the same segment too."""
+def test_bytes_after_an_invalid_frame_are_discarded(gateway: GatewayProcess) -> None:
+    """Also in the same segment."""
     with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
         client.send(b"sound")
         until(lambda: server.received == 5)
@@ -147,3 +150,69 @@ def test_bytes_behind_a_broken_frame_stay_here(gateway: GatewayProcess) -> None:
         assert client.receive().opcode == CLOSE
         server.wait_for_end(1)
     assert server.received == 5
+
+
+@pytest.mark.parametrize(
+    ("unit", "frames"),
+    [
+        pytest.param(pack(TEXT, b"x"), 1, id="text messages"),
+        pytest.param(pack(BINARY, b"x"), 1, id="plain messages"),
+        pytest.param(
+            pack(BINARY, b"x", fin=False) + pack(CONTINUATION, b"x", fin=False) * 99 + pack(CONTINUATION),
+            100,
+            id="fragments",
+        ),
+    ],
+)
+def test_flood_of_small_frames_does_not_stop_other_tunnels(
+    gateway: GatewayProcess, unit: bytes, frames: int
+) -> None:
+    """256 KiB of frames of one byte: they all arrive, and a round trip beside them takes less than 0.5 s."""
+    repeated = 256 * 1024 // len(unit)
+    with (
+        backend(echo) as echoing,
+        backend(Backend.receive) as flooded,
+        WebSocketClient(gateway.port, echoing.query) as client,
+        WebSocketClient(gateway.port, flooded.query) as flooder,
+    ):
+        sender = threading.Thread(target=flooder.send_raw, args=(unit * repeated,))
+        sender.start()
+        longest, trips = 0.0, 0
+        while flooded.received < repeated * frames:
+            before = time.monotonic()
+            client.send(b"key")
+            assert client.read(3) == b"key"
+            longest, trips = max(longest, time.monotonic() - before), trips + 1
+        sender.join()
+        print(f"{trips} round trips, at most {longest * 1000:.1f} ms")
+        assert longest < 0.5
+        for end in (client, flooder):
+            end.close()
+            assert end.receive().opcode == CLOSE
+
+
+def test_client_is_told_why_it_failed_although_it_goes_on_sending(gateway: GatewayProcess) -> None:
+    """The Close frame is not lost to a reset, and the end of the connection follows at once."""
+    more = pack(BINARY, BLOCK)
+    with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
+        client.send_raw(pack(3, b"reserved") + more)
+        frame = client.receive()
+        assert Close.parse(frame.payload).code == 1002
+        client.send_raw(more)
+        assert client.socket.recv(1) == b"", "the gateway's FIN, while it still reads"
+        server.wait_for_end(1)
+
+
+@pytest.mark.slow
+def test_client_that_failed_and_goes_on_sending_is_cut_off(gateway: GatewayProcess) -> None:
+    """After 2 seconds."""
+    more = pack(BINARY, BLOCK)
+    with backend(Backend.receive) as server, WebSocketClient(gateway.port, server.query) as client:
+        client.send_raw(pack(3, b"reserved"))
+        assert client.receive().opcode == CLOSE
+        failed = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < failed + DEADLINE:
+                client.send_raw(more)
+        assert 1.5 < time.monotonic() - failed < 10
+        server.wait_for_end(1)

@@ -1,4 +1,4 @@
-"""What opens a tunnel, what does not, and which subprotocol is agreed on."""
+"""Which handshakes open a tunnel, and which subprotocol is agreed on."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ UPGRADE = ("Host: a", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocke
 
 
 def send_lines(gateway: GatewayProcess, *lines: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
-    """Send a request as it is, and read the answer until the connection ends or the answer is whole."""
+    """Send a request unchanged, and read the response until it is complete or the connection ends."""
     with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         answer = b""
@@ -52,8 +52,8 @@ def send_lines(gateway: GatewayProcess, *lines: str, body: bytes = b"") -> tuple
         pytest.param(("GET /api/connect HTTP/1.1", *UPGRADE, "X-Any: \x85"), 400, id="next line"),
     ],
 )
-def test_unsound_handshakes_are_refused(gateway: GatewayProcess, lines: tuple[str, ...], status: int) -> None:
-    """With an HTTP status; where 426 is the answer, it says which version is spoken."""
+def test_invalid_handshakes_are_refused(gateway: GatewayProcess, lines: tuple[str, ...], status: int) -> None:
+    """With an HTTP status; 426 comes with the supported version."""
     answered, headers, _ = send_lines(gateway, *lines)
     assert answered == status
     if status == 426:
@@ -65,7 +65,7 @@ def test_unsound_handshakes_are_refused(gateway: GatewayProcess, lines: tuple[st
     ["binary", "binary, chat", "chat,binary", "a, b,\tbinary , c", "chat\r\nSec-WebSocket-Protocol: binary"],
 )
 def test_binary_is_found_anywhere_in_the_offer(gateway: GatewayProcess, protocols: str) -> None:
-    """First, last, in the middle, and on a second header line (RFC 9110 §5.3)."""
+    """First, last, in the middle, and in a second header line (RFC 9110 §5.3)."""
     with backend(echo) as server, WebSocketClient(gateway.port, server.query, protocols=protocols) as client:
         assert client.headers["sec-websocket-protocol"] == "binary"
         client.close()
@@ -73,8 +73,8 @@ def test_binary_is_found_anywhere_in_the_offer(gateway: GatewayProcess, protocol
 
 
 @pytest.mark.parametrize("protocols", ["Binary", "binary2", "chat, base64", "x-binary"])
-def test_nothing_else_is_taken_for_binary(gateway: GatewayProcess, protocols: str) -> None:
-    """Names of subprotocols are compared as they are."""
+def test_other_subprotocols_are_not_agreed_on(gateway: GatewayProcess, protocols: str) -> None:
+    """Their names are compared exactly."""
     with backend(echo) as server, WebSocketClient(gateway.port, server.query, protocols=protocols) as client:
         assert "sec-websocket-protocol" not in client.headers
         client.close()
@@ -82,7 +82,7 @@ def test_nothing_else_is_taken_for_binary(gateway: GatewayProcess, protocols: st
 
 
 def test_handshake_that_trickles_in(gateway: GatewayProcess) -> None:
-    """A byte at a time, with a frame right behind it."""
+    """A byte at a time, followed by frames at once."""
     with backend(echo) as server:
         request = "\r\n".join([f"GET /api/connect?{server.query} HTTP/1.1", *UPGRADE, "", ""]).encode()
         with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as connection:
@@ -110,8 +110,8 @@ def test_handshake_that_trickles_in(gateway: GatewayProcess) -> None:
         f"host=127.0.0.1&port={'9' * 5000}", "host=%E2%91%A0%E2%91%A1%E2%91%A6.0.0.1&port=22",
     ],
 )  # fmt: skip
-def test_senseless_targets_are_4400(gateway: GatewayProcess, query: str) -> None:
-    """The reason names the field, and fits a Close frame."""
+def test_invalid_targets_are_4400(gateway: GatewayProcess, query: str) -> None:
+    """The reason names the field, and fits into a Close frame."""
     with WebSocketClient(gateway.port, query) as client:
         close = client.expect_close()
     assert close.code == 4400
@@ -120,7 +120,7 @@ def test_senseless_targets_are_4400(gateway: GatewayProcess, query: str) -> None
 
 
 def test_refused_upgrade_carries_the_security_headers(gateway: GatewayProcess) -> None:
-    """Like every other answer."""
+    """Like every other response."""
     with pytest.raises(UpgradeRefusedError) as caught:
         WebSocketClient(gateway.port, "host=a&port=1", headers=("X-Any: \x0b",))
     headers = caught.value.headers

@@ -119,6 +119,7 @@ def test_pings_of_a_stuck_client_are_answered_when_it_reads_on(gateway: GatewayP
         with WebSocketClient(gateway.port, server.query, receive_buffer=32 * 1024) as client:
             until_still(lambda: server.sent)
             client.send_raw(b"".join(pack(PING, b"%d" % number) for number in range(pings)))
+            until_still(gateway.processor_time)
             received, pongs = 0, list[int]()
             while received < size or len(pongs) < 32:
                 frame = client.receive()

@@ -230,6 +230,15 @@ def test_less_is_read_at_a_time_where_it_has_to_wait(station: Station) -> None:
     assert max(line.listener.reads) == 64 * KiB
 
 
+def test_an_end_can_have_less_read_at_a_time(station: Station) -> None:
+    """Whatever the consumer allows: parsing may be slower than reading."""
+    line = station.line()
+    line.listener.direct.most_read_bytes = 4 * KiB
+    line.peer.sendall(bytes(20 * KiB))
+    station.until(lambda: len(line.listener.received) == 20 * KiB)
+    assert max(line.listener.reads) == 4 * KiB
+
+
 def test_end_is_the_transports_to_find(station: Station) -> None:
     """What came before it has been received."""
     line = station.line()

@@ -27,7 +27,7 @@ def plain_frames() -> PlainFrames:
 
 def take(frames: PlainFrames, data: bytes) -> tuple[bytes, bytes | None]:
     """Parse ``data``; return payloads and rest as bytes."""
-    payload, rest = frames.take(memoryview(bytearray(data)))
+    payload, rest, _ = frames.take(memoryview(bytearray(data)), 1000)
     return bytes(payload), None if rest is None else bytes(rest)
 
 
