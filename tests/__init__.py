@@ -1,1 +1,1 @@
-"""Tests of portofcall: a module of tests for each module, end-to-end tests in ``e2e``."""
+"""Tests of portofcall: in memory for each module, and end-to-end in ``e2e``."""

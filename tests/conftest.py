@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """The lines that are logged during the test."""
+    """The lines logged during the test."""
     lines: list[str] = []
 
     def observe(event: LogEvent) -> None:

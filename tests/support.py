@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Fakes and other code that several test modules share."""
 
 import itertools
 import json
@@ -131,7 +131,7 @@ class TunnelRig:
 
 
 class Post:
-    """A POST that is answered when its probe has ended."""
+    """A POST whose response comes when its probe has ended."""
 
     def __init__(self, world: World, path: str, payload: Any) -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -142,6 +142,7 @@ class Post:
 
     @property
     def response(self) -> Response:
+        """The response, once."""
         return Response(self.transport.take())
 
 

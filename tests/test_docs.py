@@ -1,4 +1,4 @@
-"""What the documentation shows is so."""
+"""What the documentation shows works."""
 
 import ast
 import re
@@ -70,7 +70,7 @@ def test_readme_embeds_with_a_site_of_its_own() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])
 def test_only_public_names_are_shown(document: str) -> None:
-    """Whoever follows the documentation depends on nothing that may change in any release."""
+    """An application that follows the documentation depends on stable names only."""
     public = {f"portofcall.{name}" for name in portofcall.__all__}
     public |= {f"portofcall.testing.{name}" for name in portofcall.testing.__all__}
     shown = {
@@ -86,7 +86,7 @@ def test_only_public_names_are_shown(document: str) -> None:
 
 
 def test_readme_has_the_two_commands() -> None:
-    """Word for word: they are what everybody tries first, and what CI runs."""
+    """Word for word: they are the first thing to try, and CI runs them."""
     assert "\npip install . && twistd -n portofcall --demo\n" in README
     assert "\npip install -e '.[test]' && pytest\n" in README
 

@@ -1,4 +1,4 @@
-"""The layout's rules: which package may import what, and what stays pure."""
+"""The rules of the layout: which package may import which, and which modules are pure."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ MODULES = sorted(
     if path.name != "__init__.py" or path.parent != PACKAGE
 )
 
-#: What each package or top-level module may import besides itself. ``__version__`` is everybody's.
+#: The imports of each package or top-level module, in addition to its own and ``__version__``.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "target": {"errors"},
@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"commands"},
     "testing": {"access", "egress", "gateway", "limits", "relay", "target"},
 }
-#: What these import is decided by nothing outside them: no socket, clock, environment or Twisted.
+#: Modules without Twisted, sockets, clocks and the environment: their results depend on their arguments.
 PURE = {
     *("errors", "target"),
     *("egress.address_table", "egress.check", "egress.local_networks", "egress.name_table"),
@@ -57,7 +57,7 @@ IMPURE = {
     "asyncio",
     "threading",
 }
-#: Clients other than a dial open connections by one of these.
+#: Names with which a connection could be opened.
 CONNECTING = {"connectTCP", "connectSSL", "connectUNIX", "clientFromString", "TCP4ClientEndpoint"}
 CONNECTING |= {"TCP6ClientEndpoint", "HostnameEndpoint", "create_connection", "Agent"}
 
@@ -94,7 +94,7 @@ def package(module: str) -> str:
 
 
 def test_every_package_has_its_place() -> None:
-    """A new package says where it stands."""
+    """Each package is in `ARROWS`."""
     assert {package(module) for module in MODULES} == set(ARROWS)
 
 
@@ -109,26 +109,26 @@ def test_arrows_point_one_way() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_follow_the_arrows(module: str) -> None:
-    """No module imports from a package that its own must not know."""
+    """No module imports from a package that has no arrow from its own."""
     home = package(module)
     assert {package(name) for name in own(module)} - {home} <= ARROWS[home]
 
 
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_pure_modules_do_without_the_outside(module: str) -> None:
-    """What can be decided without a socket knows no reactor, clock, environment or socket."""
+    """They import no reactor, clock, environment or socket, and only each other."""
     assert {name.split(".")[0] for _, name in imports(module)} & IMPURE == set()
     assert {name for name in own(module) if "." in name or name in ARROWS} <= PURE
 
 
 def test_only_one_package_knows_autobahn() -> None:
-    """Autobahn could be replaced in one place."""
+    """Autobahn can be replaced in one place."""
     users = {package(m) for m in MODULES for _, name in imports(m) if name.startswith("autobahn")}
     assert users == {"websocket"}
 
 
 def test_tunnels_do_not_know_http() -> None:
-    """What moves bytes does not know who asked."""
+    """The packages below HTTP import nothing of `twisted.web`."""
     for module in MODULES:
         if package(module) in {"relay", "websocket", "egress", "limits"}:
             assert not any(name.startswith("twisted.web") for _, name in imports(module)), module
@@ -144,7 +144,7 @@ def test_only_make_service_touches_the_global_reactor() -> None:
 
 
 def test_only_a_dial_opens_connections() -> None:
-    """One module calls what connects, one module uses that one, and whoever wants a connection asks it."""
+    """One module names what connects, and one module uses it: everything else asks the dialer."""
     for module in MODULES:
         tree = ast.parse(source(module).read_text())
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -159,7 +159,7 @@ def run(code: str) -> str:
 
 
 def test_importing_the_package_loads_no_twisted() -> None:
-    """Its version can be read, and its names listed, at no cost."""
+    """Its version can be read, and its names listed, without the cost of that."""
     code = "import sys, portofcall; dir(portofcall); portofcall.__version__; print('twisted' in sys.modules)"
     assert run(code) == "False\n"
 
@@ -168,12 +168,12 @@ def test_importing_the_package_loads_no_twisted() -> None:
     "what", ["from portofcall import *", "import portofcall.service, portofcall.testing"]
 )
 def test_importing_names_installs_no_reactor(what: str) -> None:
-    """``twistd --reactor`` still has the choice when the plugin is loaded."""
+    """``twistd --reactor`` can still choose one after the plugin is loaded."""
     assert run(f"import sys; {what}; print('twisted.internet.reactor' in sys.modules)") == "False\n"
 
 
 def test_every_public_name_is_found() -> None:
-    """And a name that is not there is an `AttributeError`, as in any module."""
+    """A missing name is an `AttributeError`, as in any module."""
     import portofcall
 
     assert [name for name in portofcall.__all__ if not hasattr(portofcall, name)] == []
@@ -189,7 +189,7 @@ def test_modules_stay_readable() -> None:
 
 
 def test_test_modules_do_not_import_each_other() -> None:
-    """What several of them share is in a module of its own, such as tests/support.py."""
+    """What they share is in modules of its own, such as tests/support.py."""
     for path in TESTS.rglob("test_*.py"):
         names = re.findall(r"^\s*(?:from|import) (tests\.[\w.]+)", path.read_text(), re.MULTILINE)
         assert not [name for name in names if ".test_" in name], path
