@@ -5,6 +5,7 @@
     GatewayError
      ├─ RequestError               about the request or the client; an HTTP status, before the upgrade
      │   ├─ InvalidField             invalid-field      400
+     │   ├─ InvalidRequest           invalid-request    400
      │   ├─ InvalidHeader            invalid-header     400
      │   ├─ Unauthorized             unauthorized       401
      │   ├─ OriginRefused            origin-refused     403
@@ -92,6 +93,10 @@ class RequestError(GatewayError):
 
 class InvalidField(RequestError, slug="invalid-field", http_status=400):
     """A field of the request is missing or not valid; the sentence names it."""
+
+
+class InvalidRequest(RequestError, slug="invalid-request", http_status=400):
+    """The request line, the query or the coding of the body is not valid HTTP; the sentence names it."""
 
 
 class InvalidHeader(RequestError, slug="invalid-header", http_status=400):

@@ -17,10 +17,12 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.policy import Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
 from portofcall.limits.admission import Admission
+from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
 from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
+from portofcall.web.connection_state import ConnectionState
 from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
 from portofcall.web.upgrade import TunnelResource
@@ -91,6 +93,7 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
+        self._waiting = FairEviction[ConnectionState](self._limits.max_waiting)
         self._readiness = Readiness(reactor)
         self._sessions = Sessions(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
 
@@ -120,7 +123,13 @@ class Gateway:
 
     def site(self) -> GatewaySite:
         """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``."""
-        return GatewaySite(self.resource(), limits=self._limits, reactor=self._reactor)
+        return GatewaySite(
+            self.resource(),
+            limits=self._limits,
+            reactor=self._reactor,
+            waiting=self._waiting,
+            count=self._gatekeeper.count,
+        )
 
     def shut_down(self) -> Deferred[None]:
         """Admit no more requests, and close each tunnel with 1001 once what is queued has been delivered.

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.logger import Logger
 from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
 from portofcall.access.client_address import client_address, client_key, parse_network
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
-from portofcall.errors import Draining, InvalidHeader, Unauthorized, printable
+from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
 from portofcall.limits.admission import Admission, Lease
-from portofcall.target import Network, Target
+from portofcall.target import Address, Network, Target
 
 _T = TypeVar("_T")
 
@@ -90,19 +91,47 @@ class Gatekeeper:
         draining: set while the gateway shuts down; no request is admitted any more.
     """
 
+    _log = Logger()
+
     def __init__(self, rules: AccessRules, authenticator: Authenticator, admission: Admission) -> None:
         self.draining = False
+        self._warned = False
         self._rules = rules
         self._authenticator = authenticator
         self._admission = admission
 
-    async def admit(self, request: Request, target: Target | None) -> Admitted:
+    def count(self, request: Request) -> None:
+        """Count a request of any kind, whether it is going to be admitted or not.
+
+        Args:
+            request: with its headers; nothing of it is checked yet.
+
+        Raises:
+            TooManyRequests: the client sends requests too fast.
+        """
+        client = self._identify(request)
+        try:
+            self._admission.count_request(client.key)
+        except TooManyRequests:
+            if not self._warned and client.is_on_this_host:
+                self._warned = True
+                self._log.warn(
+                    "{peer} sends too many requests; if it is a proxy on this host, name it with "
+                    "--trust-forwarded, so that each of its clients is counted by itself",
+                    peer=client.peer,
+                )
+            raise
+
+    async def admit(
+        self, request: Request, target: Target | None, *, tickets: Sequence[bytes] = ()
+    ) -> Admitted:
         """Admit a request.
 
         Args:
             request: any request, unchecked.
             target: the requested target, for tickets that are good for one target only; None if the request
                 has no valid one.
+            tickets: the tickets in its query.
 
         Raises:
             Draining: the gateway is shutting down.
@@ -127,13 +156,13 @@ class Gatekeeper:
                 secure=request.isSecure(),
                 allowed=self._rules.origins,
             )
-        peer, client = self._who(request)
-        lease = self._admission.enter_client(client)
+        client = self._identify(request)
+        lease = self._admission.enter_client(client.key)
         try:
             subject = await self._authenticator.check(
                 authorization=headers.getRawHeaders(b"authorization", []),
-                tickets=cast("dict[bytes, list[bytes]]", request.args).get(b"ticket", []),
-                client=client,
+                tickets=tickets,
+                client=client.key,
                 target=target,
             )
         except BaseException as problem:
@@ -141,19 +170,32 @@ class Gatekeeper:
             if isinstance(problem, Unauthorized):
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
-        return Admitted(client, peer if subject == ANONYMOUS_SUBJECT else f"{subject}@{peer}", lease)
+        by = client.peer if subject == ANONYMOUS_SUBJECT else f"{subject}@{client.peer}"
+        return Admitted(client.key, by, lease)
 
-    def _who(self, request: Request) -> tuple[str, str]:
-        """Return the client's address for the log, and the key under which it is counted."""
+    def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()
         host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
         address = client_address(host, forwarded, self._rules.trusted)
-        if address is None:
-            return "local", client_key(None)
         if isinstance(peer, IPv4Address | IPv6Address) and str(address) == host:
-            return str(Target(host, peer.port)), client_key(address)
-        return str(address), client_key(address)
+            return _Client(address, str(Target(host, peer.port)))
+        return _Client(address, "local" if address is None else str(address))
+
+
+class _Client(NamedTuple):
+    """A client: its address, None for a unix socket, and the same for the log."""
+
+    address: Address | None
+    peer: str
+
+    @property
+    def key(self) -> str:
+        return client_key(self.address)
+
+    @property
+    def is_on_this_host(self) -> bool:
+        return self.address is None or self.address.is_loopback
 
 
 def demand_plain_headers(request: Request) -> None:

@@ -58,11 +58,26 @@ class Admission:
         self._client_targets = UseLimit(limits.max_per_client_target)
         self._client_rate = RateLimit(limits.rate_per_client, now=now)
         self._target_rate = RateLimit(limits.rate_per_target, now=now)
+        self._request_rate = RateLimit(limits.request_rate, now=now)
 
     @property
     def used(self) -> int:
         """The number of places that clients have now."""
         return self._all.used(_ALL)
+
+    def count_request(self, client: str) -> None:
+        """Count an HTTP request of any kind.
+
+        Args:
+            client: the key of its address, see `portofcall.access.client_key`.
+
+        Raises:
+            TooManyRequests: the client sends requests too fast.
+        """
+        wait = self._request_rate.take(client)
+        if wait:
+            self._reached("request_rate", client)
+            raise TooManyRequests("too many requests from this address", retry_after_seconds=math.ceil(wait))
 
     def enter_client(self, client: str) -> Lease:
         """Take a place for a client.

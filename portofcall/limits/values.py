@@ -25,6 +25,7 @@ class Rate(NamedTuple):
 
 
 _DEFAULT_RATE = Rate(50, 200)
+_DEFAULT_REQUEST_RATE = Rate(100, 400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,8 @@ class Limits:
         dns_timeout_seconds: for one look-up of a host name.
         stall_seconds: the longest time that a closing tunnel may go without moving a byte.
         linger_seconds: the time for a backend to close after it was sent FIN and the client is gone.
-        request_seconds: for a whole HTTP request to arrive, however slowly, from the moment when the
-            connection is accepted.
+        request_seconds: for a whole HTTP request to arrive, however slowly: from the moment when the
+            connection is accepted, or from the first byte of a later request.
         max_head_bytes: the largest head of an HTTP request, the request line included.
         max_header_lines: the most header lines of an HTTP request.
         max_body_bytes: the largest body of an HTTP request.
@@ -55,6 +56,7 @@ class Limits:
         max_per_client_target: the most connections of one client to one address and port.
         rate_per_client: the rate at which one client may start tunnels, pings and banners.
         rate_per_target: the rate of connections to one address and port.
+        request_rate: the rate of HTTP requests of any kind from one client.
         look_ups_per_client: the most host names that are looked up at a time for one client; others wait.
     """
 
@@ -77,4 +79,5 @@ class Limits:
     max_per_client_target: int = 64
     rate_per_client: Rate = _DEFAULT_RATE
     rate_per_target: Rate = _DEFAULT_RATE
+    request_rate: Rate = _DEFAULT_REQUEST_RATE
     look_ups_per_client: int = 4

@@ -190,6 +190,14 @@ OPTIONS: Final = (
         help="connections to one address and port per second, and at once",
     ),
     Option(
+        name="request-rate",
+        group=Group.LIMITS,
+        metavar="RATE",
+        parser=parse_rate,
+        field="request_rate",
+        help="HTTP requests of any kind that one client may send per second, and at once",
+    ),
+    Option(
         name="without-nvx",
         group=Group.PERFORMANCE,
         help="start without NVX, Autobahn's unmasking in C; about 100 times slower",

@@ -109,8 +109,13 @@ def parse_endpoint(text: str) -> str:
         The same text; the endpoint itself needs a reactor.
 
     Raises:
-        ValueError: no plugin can parse it.
+        ValueError: no plugin can parse it, or it is a ``tls:`` endpoint.
     """
+    if re.match(r"(haproxy:)*tls:", text):
+        raise ValueError(
+            "expected ssl: instead of tls:, which reads its whole folder again for every unknown server name "
+            "that a client sends"
+        )
     try:
         serverFromString(None, text)
     except Exception as problem:  # noqa: BLE001 - each endpoint plugin raises what it likes

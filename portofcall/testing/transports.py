@@ -7,8 +7,10 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProducer, IPushProducer
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 
+@implementer(IPushProducer)
 class FakeTransport:
     """A connection in memory. Like Twisted's transports it buffers, and pauses its producer while it is full.
 
@@ -68,8 +70,9 @@ class FakeTransport:
 
     def lose(self, reason: Exception | None = None) -> None:
         """End the connection: ``reason`` is an error of `twisted.internet.error`; None means a clean end."""
-        if self.producer is not None:
-            self.producer.stopProducing()
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
         self.protocol.connectionLost(Failure(reason or ConnectionDone()))
 
     # The gateway's side

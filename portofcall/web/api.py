@@ -13,6 +13,7 @@ from portofcall.egress.probe import ping, read_banner
 from portofcall.errors import BodyTooLarge, InvalidField
 from portofcall.limits.values import Limits
 from portofcall.target import Target
+from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource, json_response
 
 #: The range and the default of ``timeout``, in milliseconds.
@@ -36,7 +37,8 @@ class Ping(APIResource):
         """Ping the target that the body names."""
         fields = read_body(request, self._limits)
         target, seconds = _target(fields), _timeout_seconds(fields)
-        admitted = await self._gatekeeper.admit(request, target)
+        tickets = parse_query(request.uri).get(b"ticket", ())
+        admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
             found = await ping(self._dialer, target, client=admitted.client, timeout_seconds=seconds)
         rtt = round(found, 2)
@@ -66,7 +68,8 @@ class SSHBanner(APIResource):
         """Read the banner of the target that the body names."""
         fields = read_body(request, self._limits)
         target, seconds = _target(fields, default_port=22), _timeout_seconds(fields)
-        admitted = await self._gatekeeper.admit(request, target)
+        tickets = parse_query(request.uri).get(b"ticket", ())
+        admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
             banner = await read_banner(
                 self._dialer, target, client=admitted.client, clock=self._clock, timeout_seconds=seconds

@@ -61,9 +61,7 @@ def error_payload(error: GatewayError) -> dict[str, Any]:
 
 def error_response(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
     """Respond with ``error`` as JSON, with its status and the headers that this requires."""
-    if error.retry_after_seconds is not None:
-        headers = {**headers, "Retry-After": str(error.retry_after_seconds)}
-    headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers, **headers}
+    headers = {**_error_headers(error), **headers}
     return json_response(request, error_payload(error), status=error.http_status, headers=headers)
 
 
@@ -74,21 +72,30 @@ def text_response(request: Request, text: str, *, status: int = 200, headers: He
     )
 
 
-def raw_response(error: GatewayError, *, secure: bool) -> bytes:
+def raw_response(error: GatewayError, *, secure: bool, with_body: bool = True) -> bytes:
     """Serialize an HTTP/1.1 response with ``error``, for use before there is a complete request.
 
     Args:
         error: its status and sentence are sent.
         secure: whether the connection is over TLS.
+        with_body: False for the response to HEAD.
     """
     status = HTTPStatus(error.http_status)
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in API_HEADERS.items()]
+    headers = {**API_HEADERS, **_error_headers(error)}
     if secure:
-        lines.append(f"Strict-Transport-Security: {_STRICT_TRANSPORT}")
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+        headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + (body if with_body else b"")
+
+
+def _error_headers(error: GatewayError) -> Headers:
+    headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return headers
 
 
 def _respond(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
@@ -100,7 +107,8 @@ def _respond(request: Request, kind: str, body: bytes, status: int, headers: Hea
         request.setHeader(name, value)
     if request.isSecure():
         request.setHeader("Strict-Transport-Security", _STRICT_TRANSPORT)
-    return body
+    # Twisted logs a warning when the response to HEAD has a body.
+    return b"" if request.method == b"HEAD" else body
 
 
 class APIResource(Resource):

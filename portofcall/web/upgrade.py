@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from twisted.web.server import Request
 
@@ -10,6 +9,7 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
 from portofcall.target import Target
+from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
 from portofcall.websocket.end import WebSocketFactory
@@ -40,10 +40,13 @@ class TunnelResource(APIResource):
     async def respond_GET(self, request: Request) -> None:
         """Hand the connection over to a `WebSocketEnd`, if the request is a valid upgrade and is admitted."""
         handshake = valid_handshake(request)
-        target = query_target(cast("dict[bytes, list[bytes]]", request.args))
+        query = parse_query(request.uri)
+        target = query_target(query)
         with Takeover(request) as takeover:
             admitted = await self._gatekeeper.admit(
-                request, None if isinstance(target, InvalidTarget) else target
+                request,
+                None if isinstance(target, InvalidTarget) else target,
+                tickets=query.get(b"ticket", ()),
             )
             end = self._factory.build(
                 lambda client: self._sessions.open(client, target, admitted), admitted.lease.release
@@ -55,7 +58,7 @@ def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Target | InvalidTarg
     """Read the target from a query.
 
     Args:
-        query: as `twisted.web` parses it.
+        query: as `parse_query` returns it.
 
     Returns:
         The target; or, where ``host`` or ``port`` is missing, repeated or invalid, the error, which is
@@ -90,7 +93,7 @@ def valid_handshake(request: Request) -> Handshake:
 
     Raises:
         UpgradeRequired: the client does not speak WebSocket, or not the version of RFC 6455.
-        InvalidHeader: a header is missing, repeated or malformed.
+        InvalidHeader: a header is missing, repeated or malformed, or announces a body.
     """
     upgrade = [token.lower() for token in _tokens(request, "upgrade")]
     connection = [token.lower() for token in _tokens(request, "connection")]
@@ -102,8 +105,15 @@ def valid_handshake(request: Request) -> Handshake:
     keys = request.requestHeaders.getRawHeaders(b"sec-websocket-key", [])
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
+    if request.requestHeaders.hasHeader(b"transfer-encoding") or _length(request):
+        raise InvalidHeader("Content-Length must be 0 or missing: an upgrade has no body")
     protocol = SUBPROTOCOL if SUBPROTOCOL in _tokens(request, "sec-websocket-protocol") else None
     return Handshake(keys[0].decode("ascii"), protocol)
+
+
+def _length(request: Request) -> int:
+    """Return the Content-Length; `twisted.web` has checked it."""
+    return int(request.requestHeaders.getRawHeaders(b"content-length", [b"0"])[0])
 
 
 def _tokens(request: Request, header: str) -> list[str]:

@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.address import IPv4Address
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.client_address import parse_network
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.access.ticket_key import TicketKey
 from portofcall.limits.values import Limits, Rate
-from portofcall.testing import PUBLIC, Response, WebSocketClient, World, upgrade_request
+from portofcall.testing import (
+    PUBLIC,
+    FakeTransport,
+    Response,
+    WebSocketClient,
+    World,
+    request,
+    upgrade_request,
+)
 from tests.support import SlowChecker
 
 PING = b'{"host": "93.184.215.14", "port": 443}'
@@ -252,3 +261,28 @@ def test_rules_that_are_not_valid_are_named(
     """The message names the argument, what was expected, and the text."""
     with pytest.raises(error, match=message):
         AccessRules.parse(**arguments)
+
+
+@pytest.mark.parametrize(("trusted", "warned"), [((), True), (("127.0.0.1",), False)])
+def test_proxy_that_is_not_trusted_is_named_in_a_warning(
+    trusted: tuple[str, ...], warned: bool, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, at the first 429 of this host: all clients behind it are counted as one."""
+    peer = IPv4Address("TCP", "127.0.0.1", 40000)
+    monkeypatch.setattr(FakeTransport, "getPeer", lambda _: peer)
+    rules = AccessRules(trusted=tuple(parse_network(text) for text in trusted))
+    world = World(limits=Limits(request_rate=Rate(1, 1)), rules=rules)
+    statuses = [request(world, "GET", "/", X_Forwarded_For="198.51.100.1").status for _ in range(4)]
+    assert statuses == [200, 429, 429, 429]
+    found = [line for line in logged if "--trust-forwarded" in line]
+    assert len(found) == warned
+    if warned:
+        assert found[0].startswith("127.0.0.1:40000 sends too many requests")
+    assert any("--request-rate 1:1" in line for line in logged)
+
+
+def test_remote_client_over_the_rate_is_not_taken_for_a_proxy(logged: list[str]) -> None:
+    """The warning is about this host only."""
+    world = World(limits=Limits(request_rate=Rate(1, 1)))
+    assert [request(world, "GET", "/").status for _ in range(2)] == [200, 429]
+    assert not any("--trust-forwarded" in line for line in logged)

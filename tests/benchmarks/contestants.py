@@ -30,6 +30,7 @@ _UNLIMITED = (
     "max-per-client-target",
     "rate-per-client",
     "rate-per-target",
+    "request-rate",
 )
 _BIN = Path(sys.executable).parent
 

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,84 @@ def test_as_many_connections_as_descriptors_keep_nobody_out(tmp_path: Path, word
             connection.sendall(words)
         assert tunnel_opens(gateway, "127.0.0.2") < 5
         assert len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir())) < 400
+
+
+def test_refused_chunked_bodies_keep_nobody_out(tmp_path: Path) -> None:
+    """90 of them, whose end is in the same read, to a process with 100 descriptors."""
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    raw += b"1001\r\n" + b" " * 4097 + b"\r\n0\r\n\r\n"
+    wrapper = [need("prlimit"), "--nofile=100"]
+    with gateway_process(tmp_path, *LOOPBACK, wrapper=wrapper) as gateway, ExitStack() as stack:
+        for _ in range(90):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), DEADLINE))
+            connection.sendall(raw)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+        assert tunnel_opens(gateway, "127.0.0.2") < 5
+
+
+@contextmanager
+def pipelining(gateway: GatewayProcess, count: int, *, reads: bool) -> Iterator[None]:
+    """Send requests back to back over ``count`` connections at a time, each anew when it is closed."""
+    stop = threading.Event()
+    block = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1000
+
+    def flood() -> None:
+        while not stop.is_set():
+            with (
+                suppress(OSError),
+                socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as sending,
+            ):
+                sending.settimeout(0.05)
+                while not stop.is_set():
+                    with suppress(TimeoutError):
+                        sending.sendall(block)
+                    while reads and sending.recv(1 << 20):
+                        pass
+
+    threads = [threading.Thread(target=flood) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_pipelined_requests_do_not_hold_up_tunnels(tmp_path: Path, count: int) -> None:
+    """Another client's round trips stay short, in the median and nearly always."""
+    options = (*LOOPBACK, "--request-rate", "0", "--auth", "memory:a:b")
+    login = "Authorization: Basic " + base64.b64encode(b"a:b").decode()
+    with (
+        gateway_process(tmp_path, *options) as gateway,
+        backend(echo) as server,
+        WebSocketClient(gateway.port, server.query, headers=(login,), source="127.0.0.2") as client,
+        pipelining(gateway, count, reads=True),
+    ):
+        trips = []
+        for _ in range(100):
+            started = time.monotonic()
+            client.send(b"x")
+            assert client.read(1) == b"x"
+            trips.append(time.monotonic() - started)
+        trips.sort()
+        assert trips[50] < 0.1
+        assert trips[95] < 0.5
+        client.close()
+        client.receive()
+
+
+def test_pipelining_client_that_does_not_read_costs_no_memory(tmp_path: Path) -> None:
+    """Its responses would pile up by 13 MiB a second."""
+    with gateway_process(tmp_path, *LOOPBACK, "--request-rate", "0") as gateway:
+        with pipelining(gateway, 1, reads=True):
+            time.sleep(0.5)
+        before = gateway.rss_kib()
+        with pipelining(gateway, 4, reads=False):
+            time.sleep(2)
+            assert gateway.rss_kib() - before < 6 * 1024
 
 
 @pytest.mark.slow

@@ -1,8 +1,12 @@
 """TLS takes another way through the gateway than plain TCP, and carries the same bytes."""
 
 import hashlib
+import socket
 import subprocess
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from ssl import PROTOCOL_TLS_CLIENT, MemoryBIO, SSLContext, SSLWantReadError
 
 import pytest
 
@@ -38,3 +42,22 @@ def test_bytes_are_the_same_over_tls(tmp_path: Path, certificate: Path, directio
             program.stdout.close()
             program.terminate()
             program.wait(DEADLINE)
+
+
+@pytest.mark.slow
+def test_connection_whose_tls_is_never_up_is_reset(tmp_path: Path, certificate: Path) -> None:
+    """After ten seconds: one that says nothing, and one that stops in the middle of the handshake."""
+    listen = f"ssl:0:interface=127.0.0.1:privateKey={certificate}"
+    hello = MemoryBIO()
+    tls = SSLContext(PROTOCOL_TLS_CLIENT).wrap_bio(MemoryBIO(), hello, server_hostname="localhost")
+    with pytest.raises(SSLWantReadError):
+        tls.do_handshake()
+    with gateway_process(tmp_path, "--listen", listen, *LOOPBACK) as gateway, ExitStack() as stack:
+        started = time.monotonic()
+        for sent in (b"", hello.read()):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), DEADLINE))
+            connection.sendall(sent)
+        with suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+        assert 5 < time.monotonic() - started < 30

@@ -113,7 +113,7 @@ def test_shown_rate_is_the_rate() -> None:
         assert parse_rate(str(rate)) == rate
 
 
-@pytest.mark.parametrize("text", ["tcp:8080:interface=127.0.0.1", "unix:/run/x:mode=660", "haproxy:tcp:1"])
+@pytest.mark.parametrize("text", ["tcp:8080:interface=127.0.0.1", "unix:tls:mode=660", "haproxy:tcp:1"])
 def test_endpoint_stays_text(text: str) -> None:
     """It is made with the reactor, later."""
     assert parse_endpoint(text) == text
@@ -149,3 +149,10 @@ def test_every_text_is_a_value_or_one_sentence(text: str) -> None:
     for parse in (*parsers, parse_endpoint, parse_allow, parse_deny):
         with suppress(ValueError):
             assert parse(text) is not None
+
+
+@pytest.mark.parametrize("text", ["tls:/etc/keys", "tls:path=/etc/keys", "haproxy:tls:/etc/keys:8443"])
+def test_tls_endpoints_are_refused(text: str) -> None:
+    """Clients could make them read their folder over and over, before any credentials."""
+    with pytest.raises(ValueError, match="expected ssl: instead of tls:"):
+        parse_endpoint(text)

@@ -64,6 +64,7 @@ def test_request_right_behind_a_refused_upgrade_is_served(
         transport.send(piece)
     if decided == "after":
         checker.decision.errback(UnauthorizedLogin())
+    world.reactor.advance(0)
     responses = transport.take().split(b"HTTP/1.1 ")[1:]
     assert [Response(b"HTTP/1.1 " + response).status for response in responses] == [401, 404]
 

@@ -1,0 +1,90 @@
+"""The head of an HTTP request: its target, the headers that frame it, and its query (RFC 9112 §3, §6)."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from portofcall.errors import InvalidHeader, InvalidRequest
+
+#: RFC 9110 §4.2: http and https, a host that is not empty, and no user information.
+_ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?#@]+)(?P<rest>[/?].*)?", re.IGNORECASE)
+#: The most parameters of a query; the gateway's own requests have three.
+_MOST_PARAMETERS: Final = 100
+
+
+class RequestTarget(NamedTuple):
+    """What a request line asks for.
+
+    Attributes:
+        uri: the path and the query, or ``*``.
+        authority: the host and port of an absolute URL, which take the place of the Host header (RFC 9112
+            §3.2.2); None for other targets.
+    """
+
+    uri: bytes
+    authority: bytes | None
+
+
+def parse_request_target(method: bytes, target: bytes) -> RequestTarget:
+    """Parse the target of a request line, in any form that a server which is no proxy accepts.
+
+    Args:
+        method: of the request.
+        target: as sent.
+
+    Raises:
+        InvalidRequest: it is not a path, not an http or https URL, and not the ``*`` of OPTIONS.
+    """
+    if target.startswith(b"/") or (method == b"OPTIONS" and target == b"*"):
+        return RequestTarget(target, None)
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise InvalidRequest("the request target must be a path, or an http or https URL")
+    rest = absolute["rest"] or b"/"
+    return RequestTarget(rest if rest.startswith(b"/") else b"/" + rest, absolute["authority"])
+
+
+def check_framing(version: bytes, hosts: Sequence[bytes], transfer_encodings: Sequence[bytes]) -> None:
+    """Refuse heads that another server might read as another request.
+
+    Args:
+        version: ``HTTP/1.1`` or ``HTTP/1.0``.
+        hosts: the values of the Host header.
+        transfer_encodings: the values of the Transfer-Encoding header.
+
+    Raises:
+        InvalidHeader: Host is missing or repeated (RFC 9112 §3.2); or Transfer-Encoding is not ``chunked``
+            alone, or is not defined for the version (§6.1).
+    """
+    if len(hosts) > 1 or (not hosts and version != b"HTTP/1.0"):
+        raise InvalidHeader("Host must be given once")
+    if not transfer_encodings:
+        return
+    if version == b"HTTP/1.0" or [value.lower() for value in transfer_encodings] != [b"chunked"]:
+        raise InvalidHeader("Transfer-Encoding must be chunked, without other codings, over HTTP/1.1")
+
+
+def parse_query(uri: bytes) -> dict[bytes, list[bytes]]:
+    """Parse the query of a request, where only ``&`` separates parameters.
+
+    `twisted.web` takes ``;`` for a separator too, which lets a proxy in front see other parameters.
+
+    Args:
+        uri: a path, with a query after the first ``?``.
+
+    Returns:
+        The values of each name, in order. Parameters without ``=`` are ignored.
+
+    Raises:
+        InvalidRequest: it has more than 100 parameters.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    query = uri.partition(b"?")[2]
+    if query.count(b"&") >= _MOST_PARAMETERS:
+        raise InvalidRequest(f"the query must have at most {_MOST_PARAMETERS} parameters")
+    for parameter in query.split(b"&"):
+        name, equals, value = parameter.replace(b"+", b" ").partition(b"=")
+        if equals:
+            found.setdefault(unquote_to_bytes(name), []).append(unquote_to_bytes(value))
+    return found

@@ -1,0 +1,185 @@
+"""Pipelined requests take turns with everything else, and wait for a client that does not read."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.limits.values import KiB
+from portofcall.testing import FakeTransport, World, upgrade_request
+from tests.support import chunks, run_one_turn
+
+GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
+#: One of a kilobyte.
+LONG_GET = GET.replace(b"\r\n\r\n", b"\r\nX: ").ljust(1020, b"x") + b"\r\n\r\n"
+
+
+def statuses(data: bytes) -> list[int]:
+    """Return the statuses of the responses in ``data``."""
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", data)]
+
+
+def flood(world: World, size: int = 64 * KiB) -> FakeTransport:
+    """Connect a client that sends many requests in one segment."""
+    transport = world.connect()
+    transport.send((GET * (size // len(GET) + 1))[:size])
+    return transport
+
+
+def test_one_request_of_a_connection_is_served_a_turn() -> None:
+    """However many have come in one read."""
+    world = World()
+    transport = flood(world)
+    for _ in range(10):
+        assert statuses(transport.take()) == [200]
+        run_one_turn(world.reactor)
+
+
+def test_others_have_their_turn_between_two_requests() -> None:
+    """Each connection gets one response before one gets its second."""
+    world = World()
+    transports = [flood(world, 4 * KiB) for _ in range(5)]
+    for _ in range(3):
+        assert [statuses(transport.take()) for transport in transports] == [[200]] * 5
+        run_one_turn(world.reactor)
+
+
+def test_client_that_is_far_ahead_is_not_read() -> None:
+    """What it has sent waits in its own kernel, not in the gateway; at last it is read again."""
+    world = World()
+    transport = world.connect()
+    transport.send(LONG_GET * 40)
+    paused = []
+    for _ in range(40):
+        paused.append(transport.paused)
+        run_one_turn(world.reactor)
+    assert paused == [True] * 23 + [False] * 17
+    assert statuses(transport.take()) == [200] * 40
+
+
+def test_data_that_comes_although_it_is_not_read_is_served_in_order() -> None:
+    """TLS delivers all of a read, paused or not."""
+    world = World()
+    transport = world.connect()
+    for _ in range(40):
+        transport.send(LONG_GET)
+    assert transport.paused
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [200] * 40
+    assert not transport.paused
+
+
+def test_client_that_does_not_read_gets_no_more_responses() -> None:
+    """And is not read, until it has read what there is."""
+    world = World()
+    transport = world.connect()
+    transport.buffer_size = 2000
+    transport.send(GET * 2000)
+    world.reactor.advance(0)
+    written = len(transport.buffer)
+    assert written < 2 * transport.buffer_size
+    assert transport.paused
+    world.reactor.advance(1)
+    assert len(transport.buffer) == written
+    transport.drain(written - 1)
+    world.reactor.advance(0)
+    assert len(transport.buffer) == 1
+    transport.drain()
+    world.reactor.advance(0)
+    assert len(transport.buffer) > 1000
+
+
+def test_client_that_never_reads_is_closed_in_time() -> None:
+    """Its responses do not hold the connection."""
+    world = World()
+    transport = world.connect()
+    transport.buffer_size = 2000
+    transport.send(GET * 2000)
+    world.reactor.advance(0)
+    world.reactor.pump([1.0] * 67)
+    assert transport.log == ["close", "reset"]
+
+
+def test_connection_has_at_most_a_hundred_requests() -> None:
+    """The last response says so; what follows is read and dropped, so that all responses arrive."""
+    world = World()
+    transport = world.connect()
+    transport.send(GET * 150)
+    world.reactor.advance(0)
+    data = transport.take()
+    assert statuses(data) == [200] * 100
+    assert data.count(b"Connection: close") == 1
+    assert b"Connection: close" in data[data.rindex(b"HTTP/1.1 200 ") :]
+    assert (transport.log, transport.paused) == ([], False)
+    transport.send(GET * 50)
+    world.reactor.advance(2.1)
+    assert (transport.take(), transport.log) == (b"", ["close"])
+
+
+def test_request_that_takes_its_time_holds_up_only_its_own_connection() -> None:
+    """The next request of it is served after the response."""
+    world = World()
+    body = b'{"host": "93.184.215.14", "port": 1}'
+    slow = world.connect()
+    slow.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    slow.send(GET * 3)
+    other = flood(world, 4 * KiB)
+    world.reactor.advance(0)
+    assert slow.take() == b""
+    assert len(statuses(other.take())) > 50
+    world.accept()
+    world.reactor.advance(0)
+    assert statuses(slow.take()) == [200] * 4
+
+
+def test_upgrade_behind_other_requests_gets_all_frames_behind_it() -> None:
+    """The tunnel gets what was read ahead."""
+    world = World()
+    transport = world.connect()
+    frame = b"\x82\x85\0\0\0\0hello"
+    transport.send(GET * 2 + upgrade_request() + frame)
+    transport.send(frame)
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [200, 200, 101]
+    transport.send(frame)
+    assert world.accept().take() == b"hello" * 3
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 4096])
+def test_client_that_leaves_ahead_of_its_responses_leaves_nothing(size: int) -> None:
+    """No call is left in the reactor."""
+    world = World()
+    transport = flood(world, 8 * KiB)
+    for _ in range(size % 5):
+        run_one_turn(world.reactor)
+    transport.lose()
+    assert world.reactor.getDelayedCalls() == []
+
+
+REQUESTS = {
+    GET: 200,
+    b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n": 404,
+    b"\r\nPOST / HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n12345": 405,
+    b"POST /api/ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n": 400,
+}
+
+
+@given(
+    st.lists(st.sampled_from(sorted(REQUESTS)), max_size=20),
+    st.lists(st.integers(0, 3000), max_size=8),
+    st.lists(st.booleans(), min_size=9, max_size=9),
+)
+def test_every_request_is_answered_once_in_order(
+    requests: list[bytes], cuts: list[int], turns: list[bool]
+) -> None:
+    """However they are cut, and whenever turns of the reactor pass."""
+    world = World()
+    transport = world.connect()
+    for piece, passes in zip(chunks(b"".join(requests), cuts), turns, strict=False):
+        transport.send(piece)
+        if passes:
+            run_one_turn(world.reactor)
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [REQUESTS[request] for request in requests]
+    assert not transport.paused

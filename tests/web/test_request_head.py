@@ -1,0 +1,130 @@
+"""Targets, framing and queries are read in one way only."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.errors import InvalidHeader, InvalidRequest, RequestError
+from portofcall.web.request_head import RequestTarget, check_framing, parse_query, parse_request_target
+
+
+@pytest.mark.parametrize(
+    ("target", "uri", "authority"),
+    [
+        (b"/", b"/", None),
+        (b"/a?b=c", b"/a?b=c", None),
+        (b"//a/b", b"//a/b", None),
+        (b"http://gateway", b"/", b"gateway"),
+        (b"HTTP://gateway:8080/a/b?c=http://d", b"/a/b?c=http://d", b"gateway:8080"),
+        (b"https://[::1]:443?x=y", b"/?x=y", b"[::1]:443"),
+    ],
+)
+def test_target_is_a_path_or_an_absolute_url(target: bytes, uri: bytes, authority: bytes | None) -> None:
+    """RFC 9112 §3.2.1 and §3.2.2: the host of a URL takes the place of the Host header."""
+    assert parse_request_target(b"GET", target) == RequestTarget(uri, authority)
+
+
+def test_options_may_ask_for_the_whole_server() -> None:
+    """RFC 9112 §3.2.4: with an asterisk, which other methods may not use."""
+    assert parse_request_target(b"OPTIONS", b"*") == RequestTarget(b"*", None)
+    with pytest.raises(InvalidRequest):
+        parse_request_target(b"GET", b"*")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"gateway:443",
+        b"index.html",
+        b"?a=b",
+        b"http:/a",
+        b"http://",
+        b"http:///a",
+        b"http://user@gateway/",
+        b"http://user:password@gateway/",
+        b"http://gateway#fragment",
+        b"ftp://gateway/",
+        b"ws://gateway/",
+    ],
+)
+def test_other_targets_are_refused(target: bytes) -> None:
+    """The gateway is no HTTP proxy, and takes no passwords in URLs."""
+    with pytest.raises(InvalidRequest, match="the request target must be a path, or an http or https URL"):
+        parse_request_target(b"CONNECT", target)
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "codings"),
+    [
+        (b"HTTP/1.1", [b"a"], []),
+        (b"HTTP/1.1", [b""], []),
+        (b"HTTP/1.1", [b"a"], [b"chunked"]),
+        (b"HTTP/1.1", [b"a"], [b"Chunked"]),
+        (b"HTTP/1.0", [b"a"], []),
+        (b"HTTP/1.0", [], []),
+    ],
+)
+def test_framing_that_is_read_in_one_way_is_accepted(
+    version: bytes, hosts: list[bytes], codings: list[bytes]
+) -> None:
+    """HTTP/1.0 does not need a Host."""
+    check_framing(version, hosts, codings)
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "codings", "name"),
+    [
+        (b"HTTP/1.1", [], [], "Host"),
+        (b"HTTP/1.1", [b"a", b"a"], [], "Host"),
+        (b"HTTP/1.0", [b"a", b"b"], [], "Host"),
+        (b"HTTP/1.1", [b"a"], [b"identity"], "Transfer-Encoding"),
+        (b"HTTP/1.1", [b"a"], [b"gzip, chunked"], "Transfer-Encoding"),
+        (b"HTTP/1.1", [b"a"], [b"chunked", b"chunked"], "Transfer-Encoding"),
+        (b"HTTP/1.1", [b"a"], [b"chunked", b"identity"], "Transfer-Encoding"),
+        (b"HTTP/1.1", [b"a"], [b""], "Transfer-Encoding"),
+        (b"HTTP/1.0", [b"a"], [b"chunked"], "Transfer-Encoding"),
+    ],
+)
+def test_framing_that_others_may_read_otherwise_is_refused(
+    version: bytes, hosts: list[bytes], codings: list[bytes], name: str
+) -> None:
+    """Requests are smuggled through such differences; the error names the header."""
+    with pytest.raises(InvalidHeader, match=f"^{name} must be "):
+        check_framing(version, hosts, codings)
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        (b"/a", {}),
+        (b"/a?", {}),
+        (b"/a?b=c&b=d&e=", {b"b": [b"c", b"d"], b"e": [b""]}),
+        (b"/a?b=1;c=2", {b"b": [b"1;c=2"]}),
+        (b"/a?b;c=2", {b"b;c": [b"2"]}),
+        (b"/a?b=c?d=e", {b"b": [b"c?d=e"]}),
+        (b"/a?h%6fst=%20a+b%2B&x", {b"host": [b" a b+"]}),
+        (b"/a?b=c=d&=e", {b"b": [b"c=d"], b"": [b"e"]}),
+        (b"/a?b=%ff%zz", {b"b": [b"\xff%zz"]}),
+    ],
+)
+def test_query_is_split_at_ampersands_only(uri: bytes, found: dict[bytes, list[bytes]]) -> None:
+    """As browsers write it and proxies read it (WHATWG URL)."""
+    assert parse_query(uri) == found
+
+
+def test_query_has_at_most_a_hundred_parameters() -> None:
+    """Nobody can hide one behind a thousand others, or make their parsing costly."""
+    assert len(parse_query(b"/?" + b"&".join(b"%d=" % n for n in range(100)))) == 100
+    with pytest.raises(InvalidRequest, match="at most 100 parameters"):
+        parse_query(b"/?" + b"&" * 100)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(method: bytes, target: bytes) -> None:
+    """Nothing else is raised, and a path stays one."""
+    try:
+        uri, _ = parse_request_target(method, target)
+    except RequestError:
+        return
+    assert uri == b"*" or uri.startswith(b"/")
+    parse_query(uri)
