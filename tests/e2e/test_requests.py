@@ -160,7 +160,7 @@ def test_help_shows_default_and_unit_of_every_option(tmp_path: Path) -> None:
     for option, default in [
         ("listen ENDPOINT", "tcp:8080:interface=127.0.0.1"), ("allow RULE", "public"), ("deny RULE", "none"),
         ("high-water BYTES", "1M"), ("max-message BYTES", "1M"), ("request-rate RATE", "100:400 per second"),
-        ("connect-timeout SECONDS", "10"), ("dns-timeout SECONDS", "5"), ("demo", "off"),
+        ("connect-timeout SECONDS", "10 seconds"), ("dns-timeout SECONDS", "5 seconds"), ("demo", "off"),
     ]:  # fmt: skip
         assert re.search(
             rf"--{option} [^\[]*(\[(?!default)[^\[]*)*\[default: {re.escape(default)}\]", shown
