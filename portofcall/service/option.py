@@ -10,7 +10,7 @@ from portofcall.service.option_values import show_size
 
 _LIMITS: Final = Limits()
 #: How the value of a limit is written, by the option's metavariable.
-_SHOW: Final[dict[str, Callable[[Any], str]]] = {"BYTES": show_size, "RATE": str}
+_SHOW: Final[dict[str, Callable[[Any], str]]] = {"BYTES": show_size, "SECONDS": "{:g}".format}
 _UNITS: Final = {"SECONDS": " seconds", "RATE": " per second"}
 
 
@@ -67,7 +67,7 @@ class Option:
         """The default as one would write it; that of a limit is computed from `Limits`."""
         if self.field is None:
             return self.default
-        return _SHOW.get(self.metavar, "{:g}".format)(getattr(_LIMITS, self.field))
+        return _SHOW.get(self.metavar, str)(getattr(_LIMITS, self.field))
 
     @property
     def description(self) -> str:
