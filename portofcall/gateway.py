@@ -93,7 +93,9 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
-        self._waiting = FairEviction[ConnectionState](self._limits.max_waiting)
+        self._waiting = FairEviction[ConnectionState](
+            self._limits.max_waiting, evicted=lambda client: warnings.reached("max_waiting", client)
+        )
         self._readiness = Readiness(reactor)
         self._sessions = Sessions(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
 

@@ -126,3 +126,12 @@ def test_limit_that_is_reached_is_one_line_in_the_log(logged: list[str]) -> None
         WebSocketClient(world, upgrade_request("host=db.example&port=5432"))
     (line,) = [line for line in logged if line.startswith("limit reached")]
     assert line.endswith(": --max-per-client 1")
+
+
+def test_connection_that_is_closed_for_another_is_one_line_in_the_log(logged: list[str]) -> None:
+    """It names the option and the client with the most connections."""
+    world = World(limits=Limits(max_waiting=2))
+    for _ in range(5):
+        world.connect()
+    (line,) = [line for line in logged if line.startswith("limit reached")]
+    assert line == "limit reached for 192.0.2.1: --max-waiting 2"
