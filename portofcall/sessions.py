@@ -36,13 +36,16 @@ class Sessions:
         self._open: set[Tunnel] = set()
         self._waiting_for_none: list[Deferred[None]] = []
 
-    def open(self, client: IClientEnd, target: Target | InvalidTarget, admitted: Admitted) -> Tunnel:
+    def open(
+        self, client: IClientEnd, target: Target | InvalidTarget, admitted: Admitted, *, page: bool
+    ) -> Tunnel:
         """Open a tunnel.
 
         Args:
             client: the client's end.
             target: where to; an invalid one closes the tunnel with its Close code.
             admitted: the admitted request; its lease is released when the tunnel is closed.
+            page: whether the client is a page; see `Tunnel`.
         """
         where = "?" if isinstance(target, InvalidTarget) else str(target)
         place: Lease | None = None
@@ -62,17 +65,18 @@ class Sessions:
                 place.release()
             self._log.info(
                 "tunnel {peer} -> {target} closed: {outcome} "
-                "({up} bytes up, {down} bytes down, {lost} bytes undelivered)",
+                "({up} bytes up, {down} bytes down, {up_to}{lost} bytes undelivered)",
                 peer=admitted.peer,
                 target=where,
                 outcome=tunnel.outcome,
-                up=tunnel.to_backend.passed_bytes,
-                down=tunnel.to_client.passed_bytes,
-                lost=tunnel.to_backend.dropped_bytes + tunnel.to_client.dropped_bytes,
+                up=tunnel.delivered_up_bytes,
+                down=tunnel.delivered_down_bytes,
+                up_to="" if tunnel.undelivered_is_exact else "up to ",
+                lost=tunnel.undelivered_bytes,
             )
             self._forget(tunnel)
 
-        tunnel = Tunnel(client, limits=self._limits, clock=self._clock, on_closed=closed)
+        tunnel = Tunnel(client, page=page, limits=self._limits, clock=self._clock, on_closed=closed)
         self._open.add(tunnel)
         tunnel.dial(Deferred.fromCoroutine(dial()))
         return tunnel

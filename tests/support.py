@@ -22,6 +22,7 @@ from portofcall.egress.policy import Policy, Undecided, Verdict
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.delivery import Delivery, Progress
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, IClientEnd, IStreamTransport
 from portofcall.relay.states import Phase
@@ -58,11 +59,51 @@ class FakeSink(FakeTransport):
     queued_bytes = 0
 
 
+class FakeDelivery:
+    """What the peer of a fake connection has acknowledged, as the test sets it: everything, at first."""
+
+    trailer_bytes = 0
+    unacknowledged_bytes = 0
+    progress = Progress()
+
+    def sent(self, size: int) -> None:
+        """Have ``size`` more bytes on their way."""
+        self.unacknowledged_bytes += size
+
+    def acknowledge(self, size: int) -> None:
+        """Acknowledge ``size`` bytes."""
+        self.unacknowledged_bytes -= size
+        self.progress = Progress(acknowledged=object())
+
+    def hear(self, size: int) -> None:
+        """Count ``size`` bytes that came from the peer."""
+        self.progress = self.progress._replace(received=self.progress.received + size)
+
+
 @implementer(IClientEnd)
 class FakeClient(FakeSink):
     """The client's end of a tunnel: a transport that can send Close frames, which it logs."""
 
     reads_bulk = True
+
+    def __init__(self, *, buffer_size: int = 64 * KiB) -> None:
+        super().__init__(buffer_size=buffer_size)
+        self.delivery = FakeDelivery()
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        return self.delivery.unacknowledged_bytes
+
+    @property
+    def progress(self) -> Progress:
+        return self.delivery.progress
+
+    def reply(self) -> None:
+        self.log.append("reply")
+
+    def finish(self) -> None:
+        self.unregisterProducer()
+        self.log.append("fin")
 
     def write(self, data: Buffer) -> None:
         super().write(bytes(data))
@@ -99,24 +140,32 @@ def open_backend(transport: FakeTransport) -> BackendEnd:
     return backend
 
 
-TUNNEL_LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seconds=5)
+TUNNEL_LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seconds=5, close_grace_seconds=20)
 
 
 class TunnelRig:
     """A tunnel between a fake client and a fake backend, with a clock that is turned by hand."""
 
-    def __init__(self, *, dialed: bool = True, limits: Limits = TUNNEL_LIMITS) -> None:
+    def __init__(self, *, dialed: bool = True, page: bool = False, limits: Limits = TUNNEL_LIMITS) -> None:
         self.clock = Clock()
         self.client = FakeClient()
         self.transport = FakeTransport()
         self.backend = open_backend(self.transport)
         self.closed: list[Tunnel] = []
-        self.tunnel = Tunnel(self.client, limits=limits, clock=self.clock, on_closed=self.closed.append)
+        self.tunnel = Tunnel(
+            self.client, page=page, limits=limits, clock=self.clock, on_closed=self.closed.append
+        )
+        self.delivery = FakeDelivery()
+        self.backend.transport.delivery = cast(Delivery, self.delivery)
         self.ends = self.tunnel._ends
         self.dialing: Deferred[BackendEnd] = Deferred()
         self.tunnel.dial(self.dialing)
         if dialed:
             self.dialing.callback(self.backend)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in small steps."""
+        self.clock.pump([0.05] * round(seconds / 0.05))
 
     def client_leaves(self) -> None:
         """Let the client's connection end after its closing handshake."""

@@ -42,7 +42,7 @@ PURE = {
     *("egress.place", "egress.policy", "egress.policy_file", "egress.rules"),
     *("access.client_address", "access.key_formats", "access.origin", "access.ticket", "access.ticket_key"),
     *(module for module in MODULES if module.startswith("limits.")),
-    "websocket.frames",
+    *("relay.states", "relay.waits", "websocket.frames"),
 }
 IMPURE = {
     "twisted",

@@ -39,8 +39,11 @@ class Limits:
         max_message_bytes: the largest payload of a WebSocket message that is sent; more is split.
         connect_timeout_seconds: from the first connection attempt to an open TCP connection.
         dns_timeout_seconds: for one look-up of a host name.
-        stall_seconds: the longest time that a closing tunnel may go without moving a byte.
-        linger_seconds: the time for a backend to close after it was sent FIN and the client is gone.
+        stall_seconds: the longest time that a peer of a closing tunnel may acknowledge nothing of what it was
+            sent.
+        linger_seconds: once it has acknowledged everything, the longest time that it may be silent.
+        close_grace_seconds: the longest time that a backend may go on sending to a client that has sent a
+            Close frame; 0 means not at all.
         request_seconds: for a whole HTTP request to arrive, however slowly: from the moment when the
             connection is accepted, or from the first byte of a later request.
         max_head_bytes: the largest head of an HTTP request, the request line included.
@@ -66,6 +69,7 @@ class Limits:
     dns_timeout_seconds: float = 5.0
     stall_seconds: float = 30.0
     linger_seconds: float = 5.0
+    close_grace_seconds: float = 30.0
     request_seconds: float = 10.0
     max_head_bytes: int = 16 * KiB
     max_header_lines: int = 100

@@ -5,6 +5,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from portofcall.relay.delivery import Progress
 from portofcall.relay.direct_read import Readiness, direct_transport
 from portofcall.relay.interfaces import BackendEvents, Buffer, IEndTransport
 
@@ -28,6 +29,16 @@ class BackendEnd(Protocol):
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """How much of what was written the backend has not acknowledged."""
+        return self.transport.delivery.unacknowledged_bytes
+
+    @property
+    def progress(self) -> Progress:
+        """What the backend has done so far."""
+        return self.transport.delivery.progress
 
     def connectionMade(self) -> None:
         """Disable Nagle's algorithm, enable keepalive, and start reading."""

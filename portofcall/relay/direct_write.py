@@ -15,6 +15,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
 from portofcall.limits.values import KiB
+from portofcall.relay.delivery import Delivery
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
@@ -52,6 +53,7 @@ class _QueuedWrite:
         self.queued_bytes = 0
         self.reads_bulk = True
         self.most_read_bytes = 0
+        self.delivery = Delivery(transport)
         self._transport = transport
 
     def __getattr__(self, name: str) -> Any:

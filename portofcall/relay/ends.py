@@ -1,10 +1,11 @@
 """The two ends of a tunnel with the chains between them, and what can be done to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
 from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.delivery import Progress
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import Do, End
 from portofcall.relay.write_chain import WriteChain
@@ -16,6 +17,13 @@ class CloseCode:
     NORMAL = 1000
     GOING_AWAY = 1001
     INTERNAL_ERROR = 1011
+
+
+#: Code and reason of a Close frame.
+LastWord = tuple[int, str]
+
+SHUTTING_DOWN = (CloseCode.GOING_AWAY, "the gateway is shutting down")
+BACKEND_RESET = (CloseCode.INTERNAL_ERROR, "backend-reset: the backend reset the connection")
 
 
 class Ends:
@@ -33,7 +41,8 @@ class Ends:
         dialing: the dial, once it has begun.
         to_client: the chain of writes from backend to client.
         to_backend: the chain of writes from client to backend.
-        last_word: code and reason of the Close frame that the client gets once it has all.
+        last_word: the Close frame that the client gets once it has all; None repeats its own.
+        cut: the same, if the backend was not heard to the end.
     """
 
     def __init__(self, client: IClientEnd, *, high_water_bytes: int) -> None:
@@ -42,10 +51,12 @@ class Ends:
         self.backend: BackendEnd | None = None
         self.backend_state = End.DIALING
         self.dialing: Deferred[BackendEnd] | None = None
-        self.last_word = (CloseCode.NORMAL, "")
+        self.last_word: LastWord | None = None
+        self.cut = BACKEND_RESET
         self.to_backend = WriteChain(high_water_bytes=high_water_bytes)
         self.to_backend.registerProducer(client, True)
-        self.to_client = WriteChain(high_water_bytes=high_water_bytes)
+        # A backend that is resumed when nothing more goes to the client would be read in vain.
+        self.to_client = WriteChain(high_water_bytes=high_water_bytes, leaves_paused=True)
         self.to_client.open(client)
 
     def carry_out(self, do: Do) -> None:
@@ -53,20 +64,47 @@ class Ends:
         _ACTIONS[do](self)
 
     @property
-    def _opened(self) -> BackendEnd:
+    def client_pending(self) -> bool:
+        """Whether the client has not acknowledged all payload that it is sent."""
+        if self.to_client.draining or self.to_client.waiting_bytes:
+            return True
+        return self.client_state is not End.GONE and self.client.unacknowledged_bytes > 0
+
+    @property
+    def backend_pending(self) -> bool:
+        """Whether the backend has not acknowledged everything that it is sent."""
+        if self.to_backend.draining or self.to_backend.waiting_bytes:
+            return True
+        return self._connected and self._dialed.unacknowledged_bytes > 0
+
+    @property
+    def client_progress(self) -> Progress:
+        """What the client has done so far."""
+        return Progress() if self.client_state is End.GONE else self.client.progress
+
+    @property
+    def backend_progress(self) -> Progress:
+        """What the backend has done so far."""
+        return self._dialed.progress if self._connected else Progress()
+
+    @property
+    def _connected(self) -> bool:
+        return self.backend is not None and self.backend_state is not End.GONE
+
+    @property
+    def _dialed(self) -> BackendEnd:
         assert self.backend is not None
         return self.backend
 
-    def _there(self) -> Iterator[IClientEnd | BackendEnd]:
-        """Yield the ends that have a connection."""
-        if self.client_state is not End.GONE:
-            yield self.client
-        if self.backend is not None and self.backend_state is not End.GONE:
-            yield self.backend
-
     def _connect(self) -> None:
-        self.to_client.registerProducer(self._opened.transport, True)
-        self.to_backend.open(self._opened.transport)
+        self.to_client.registerProducer(self._dialed.transport, True)
+        self.to_backend.open(self._dialed.transport)
+
+    def _ignore_backend(self) -> None:
+        """Discard what the backend sends. While it still has to read something, sending must not block it."""
+        self.to_client.abandon()
+        if self.backend_pending and self._connected:
+            self._dialed.transport.resumeProducing()
 
     def _cancel_dial(self) -> None:
         if self.dialing is not None and self.backend_state is End.DIALING:
@@ -77,55 +115,62 @@ class Ends:
             self._cancel_dial()
 
     def _pause_backend(self) -> None:
-        if self.backend is not None:
-            self.backend.transport.pauseProducing()
+        if self._connected:
+            self._dialed.transport.pauseProducing()
 
-    def _end_client(self, code: int, reason: str = "") -> None:
-        self.last_word = (code, reason)
+    def _reset_backend(self) -> None:
+        self.to_backend.abandon()
+        if self._connected:
+            self._dialed.abort()
+
+    def _end_client(self, last_word: LastWord | None) -> None:
+        self.last_word = last_word
         self.to_client.finish()
 
     def _end_client_now(self) -> None:
         self.to_client.flush()
-        self.client.close(CloseCode.INTERNAL_ERROR, "backend-reset: the backend reset the connection")
+        self.client.close(*BACKEND_RESET)
         self.to_client.finish()
 
-    def _abandon(self) -> None:
+    def _send_close(self) -> None:
+        if self.last_word is None:
+            self.client.reply()
+        else:
+            self.client.close(*self.last_word)
+
+    def _reset_client(self) -> None:
         self.to_client.abandon()
-        self.to_backend.abandon()
-
-    def _close_both(self) -> None:
-        self._abandon()
-        for end in self._there():
-            end.drop()
-
-    def _reset_backend(self) -> None:
-        self._abandon()
-        if self.backend_state is End.DROPPED:
-            self._opened.abort()
+        if self.client_state is not End.GONE:
+            self.client.abort()
 
     def _reset_both(self) -> None:
-        self._abandon()
         self._cancel_dial()
-        for end in self._there():
-            end.abort()
+        self._reset_client()
+        self._reset_backend()
 
 
 _ACTIONS: dict[Do, Callable[[Ends], None]] = {
     Do.CONNECT: Ends._connect,
+    Do.REPLY: lambda ends: ends.client.reply(),
     Do.FINISH_BACKEND: lambda ends: ends.to_backend.finish(),
-    Do.SEND_FIN: lambda ends: ends._opened.finish(),
+    Do.SEND_FIN: lambda ends: ends._dialed.finish(),
     Do.DISCARD_FOR_BACKEND: lambda ends: ends.to_backend.abandon(),
     Do.DISCARD_FOR_CLIENT: lambda ends: ends.to_client.abandon(),
+    Do.IGNORE_BACKEND: Ends._ignore_backend,
+    Do.PAUSE_BACKEND: Ends._pause_backend,
     Do.CANCEL_DIAL: Ends._cancel_dial,
     Do.CANCEL_IDLE_DIAL: Ends._cancel_idle_dial,
-    Do.PAUSE_BACKEND: Ends._pause_backend,
-    Do.CLOSE_BACKEND: lambda ends: ends._opened.drop(),
+    Do.CLOSE_BACKEND: lambda ends: ends._dialed.drop(),
     Do.RESET_BACKEND: Ends._reset_backend,
-    Do.END_CLIENT_1000: lambda ends: ends._end_client(CloseCode.NORMAL),
-    Do.END_CLIENT_1001: lambda ends: ends._end_client(CloseCode.GOING_AWAY, "the gateway is shutting down"),
+    Do.END_CLIENT: lambda ends: ends._end_client(None),
+    Do.END_CLIENT_1000: lambda ends: ends._end_client((CloseCode.NORMAL, "")),
+    Do.END_CLIENT_1001: lambda ends: ends._end_client(SHUTTING_DOWN),
     Do.END_CLIENT_1011: Ends._end_client_now,
+    Do.END_CLIENT_CUT: lambda ends: ends._end_client(ends.cut),
     Do.END_CLIENT_WITH_ERROR: lambda ends: ends.to_client.finish(),
-    Do.SEND_CLOSE: lambda ends: ends.client.close(*ends.last_word),
-    Do.CLOSE_BOTH: Ends._close_both,
+    Do.SEND_CLOSE: Ends._send_close,
+    Do.FINISH_CLIENT: lambda ends: ends.client.finish(),
+    Do.CLOSE_CLIENT: lambda ends: ends.client.drop(),
+    Do.RESET_CLIENT: Ends._reset_client,
     Do.RESET_BOTH: Ends._reset_both,
 }

@@ -1,10 +1,13 @@
 """Interfaces between a tunnel and its ends."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from portofcall.relay.delivery import Delivery, Progress
 
 #: Bytes. A `memoryview` is valid only until the call that it is passed to returns.
 Buffer = bytes | memoryview
@@ -42,10 +45,12 @@ class IEndTransport(IStreamTransport, ISource, ISink):
     """A transport as the ends of tunnels use it.
 
     Attributes:
+        delivery: what has become of the bytes that were written.
         most_read_bytes: set by its end: the most to read at a time, whatever `reads_bulk` is; 0 is no limit.
         half_closes: whether `loseWriteConnection` ends what is sent and leaves the rest as it is.
     """
 
+    delivery: "Delivery"
     most_read_bytes: int
     half_closes: bool
 
@@ -64,10 +69,24 @@ class IClientEnd(ISource, ISink):
 
     As `ISink` it takes bytes for the client and sends them as messages; as `ISource` it pauses and resumes
     reading from the client. It reports to a `ClientEvents`.
+
+    Attributes:
+        unacknowledged_bytes: an upper bound of how much of what was written the client has not acknowledged;
+            0 once that is no more than what ends the connection.
+        progress: what the client has done so far.
     """
+
+    unacknowledged_bytes: int
+    progress: "Progress"
 
     def close(code: int, reason: str) -> None:  # noqa: N805
         """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""
+
+    def reply() -> None:
+        """Answer the client's Close frame, with its own code, after everything that was written."""
+
+    def finish() -> None:
+        """Send FIN after everything that was written. What the client still sends is read and discarded."""
 
     def drop() -> None:
         """Close the connection after everything that was written."""
@@ -84,10 +103,10 @@ class ClientEvents(Protocol):
         """The client sent these bytes; they may be overwritten once this returns."""
 
     def client_closed(self) -> None:
-        """The client sent a Close frame. Its end replies by itself."""
+        """The client sent a Close frame, which is to be answered with `IClientEnd.reply` or ``close``."""
 
     def client_failed(self, what: str) -> None:
-        """The client broke the protocol. Its end has sent the Close frame."""
+        """The client broke the protocol. Its end has sent the Close frame, and sends FIN by itself."""
 
     def client_lost(self) -> None:
         """The client's connection is gone. Reported once, last."""

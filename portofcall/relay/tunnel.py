@@ -11,10 +11,10 @@ from twisted.python.failure import Failure
 from portofcall.errors import TargetError
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
-from portofcall.relay.ends import CloseCode, Ends
+from portofcall.relay.closing import Closing
+from portofcall.relay.ends import SHUTTING_DOWN, CloseCode, Ends
 from portofcall.relay.interfaces import Buffer, IClientEnd
-from portofcall.relay.stall_timer import StallTimer
-from portofcall.relay.states import Event, Patience, Phase, patience, phase, step
+from portofcall.relay.states import End, Event, Phase, phase, step
 
 
 class Tunnel:
@@ -25,6 +25,8 @@ class Tunnel:
 
     Args:
         client: the client's end, open.
+        page: whether the client is a page, whose Close frame is answered at once: a browser discards all that
+            comes after it. Any other client is sent what the backend has to answer first.
         limits: the high-water mark, and the time limits of closing.
         clock: for those time limits.
         on_closed: called once, with this tunnel, when both ends are gone.
@@ -43,12 +45,13 @@ class Tunnel:
         self,
         client: IClientEnd,
         *,
+        page: bool,
         limits: Limits,
         clock: IReactorTime,
         on_closed: Callable[["Tunnel"], None],
     ) -> None:
         self.outcome = ""
-        self._limits = limits
+        self._grace_seconds = 0 if page else limits.close_grace_seconds
         self._on_closed = on_closed
         self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes)
         self.to_backend, self.to_client = ends.to_backend, ends.to_client
@@ -59,11 +62,7 @@ class Tunnel:
         # What one end reports is written to the other as it is: one call less for each piece.
         self.client_sent: Callable[[Buffer], None] = ends.to_backend.write
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
-        self._timer = StallTimer(
-            clock,
-            progress=lambda: ends.to_client.passed_bytes + ends.to_backend.passed_bytes,
-            give_up=self._timed_out,
-        )
+        self._closing = Closing(ends, limits=limits, clock=clock, happens=self._timed_out)
 
     @property
     def phase(self) -> Phase:
@@ -84,16 +83,16 @@ class Tunnel:
 
         A tunnel that is closing already goes on closing.
         """
-        self._happens(Event.SHUT_DOWN, "the gateway is shutting down")
+        self._happens(Event.SHUT_DOWN, SHUTTING_DOWN[1])
 
     # What the client's end reports
 
     def client_closed(self) -> None:
-        """The client sent a Close frame. Its end replies by itself."""
-        self._happens(Event.CLIENT_CLOSED, "the client closed")
+        """The client sent a Close frame. Its end sends no reply before it is asked to."""
+        self._happens(Event.PROGRAM_CLOSED if self._grace_seconds else Event.PAGE_CLOSED, "the client closed")
 
     def client_failed(self, what: str) -> None:
-        """The client broke the protocol. Its end has sent the Close frame."""
+        """The client broke the protocol. Its end has sent the Close frame, and sends FIN by itself."""
         self._happens(Event.CLIENT_FAILED, f"the client broke the protocol: {what}")
 
     def client_lost(self) -> None:
@@ -139,6 +138,37 @@ class Tunnel:
             self._log.failure("a tunnel could not write", failure)
             self._happens(Event.BROKEN, "a write failed")
 
+    # What was delivered
+
+    @property
+    def delivered_up_bytes(self) -> int:
+        """How much of the client's payload the backend has acknowledged."""
+        return self.to_backend.passed_bytes - self._lost_up
+
+    @property
+    def delivered_down_bytes(self) -> int:
+        """How much of the backend's payload the client has acknowledged, at least."""
+        return self.to_client.passed_bytes - self._lost_down
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """How much was received of either, but not acknowledged by the other; see `undelivered_is_exact`."""
+        return self.to_backend.dropped_bytes + self.to_client.dropped_bytes + self._lost_up + self._lost_down
+
+    @property
+    def undelivered_is_exact(self) -> bool:
+        """Whether `undelivered_bytes` is exact. Otherwise it counts what frames and TLS add, too."""
+        return not self._lost_down
+
+    @property
+    def _lost_up(self) -> int:
+        backend = self._ends.backend
+        return 0 if backend is None else min(backend.unacknowledged_bytes, self.to_backend.passed_bytes)
+
+    @property
+    def _lost_down(self) -> int:
+        return min(self._ends.client.unacknowledged_bytes, self.to_client.passed_bytes)
+
     # The table, and the time limits
 
     def _happens(self, event: Event, outcome: str = "") -> None:
@@ -155,16 +185,25 @@ class Tunnel:
         for do in does:
             ends.carry_out(do)
         if closed:
-            self._timer.stop()
+            self._closing.stop()
             self._on_closed(self)
-        waits = patience(ends.client_state, ends.backend_state)
-        if waits is not Patience.UNLIMITED:
-            linger = waits is Patience.LINGER
-            self._timer.wait(self._limits.linger_seconds if linger else self._limits.stall_seconds)
+        elif self.phase is Phase.CLOSING:
+            self._closing.look_soon()
 
-    def _timed_out(self) -> None:
-        if self.to_client.draining or self.to_backend.draining:
-            self.outcome += "; timed out: peer stopped reading"
-            self._happens(Event.STUCK)
-        else:
-            self._happens(Event.SILENT)
+    def _timed_out(self, event: Event) -> None:
+        if event is Event.CLIENT_SILENT and self._ends.client_state is End.FINISHED:
+            self.outcome += "; timed out: client did not answer the Close frame"
+        elif event is Event.CLIENT_STUCK:
+            self.outcome += "; timed out: client stopped reading"
+        elif event is Event.BACKEND_STUCK:
+            self._cut("backend-stuck", "the backend stopped reading")
+        elif event is Event.GRACE_OVER:
+            self._cut(
+                "grace-over",
+                f"the backend was still sending {self._grace_seconds:g} seconds after it got FIN",
+            )
+        self._happens(event)
+
+    def _cut(self, slug: str, sentence: str) -> None:
+        self.outcome += f"; timed out: {sentence}"
+        self._ends.cut = (CloseCode.INTERNAL_ERROR, f"{slug}: {sentence}")

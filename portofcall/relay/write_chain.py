@@ -34,6 +34,8 @@ class WriteChain:
 
     Args:
         high_water_bytes: see `portofcall.limits.values.Limits`.
+        leaves_paused: whether a paused source stays so when the chain is done. Otherwise it is resumed, so
+            that its end is noticed.
 
     Attributes:
         done: fires exactly once: with None when, after `finish`, everything has been handed over and the
@@ -44,12 +46,13 @@ class WriteChain:
         dropped_bytes: how many were written here and will never reach the sink.
     """
 
-    def __init__(self, *, high_water_bytes: int) -> None:
+    def __init__(self, *, high_water_bytes: int, leaves_paused: bool = False) -> None:
         self.done: Deferred[None] = Deferred()
         self.waiting_bytes = 0
         self.passed_bytes = 0
         self.dropped_bytes = 0
         self._high_water_bytes = high_water_bytes
+        self._leaves_paused = leaves_paused
         self._waiting: deque[bytes | bytearray] = deque()
         self._source: ISource | None = None
         self._source_paused = False
@@ -60,6 +63,11 @@ class WriteChain:
         self._chain: Deferred[None] = Deferred()
         self._chain.callback(None)
         self.pauseProducing()
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether the source is paused because too much waits."""
+        return self._source_paused
 
     @property
     def draining(self) -> bool:
@@ -77,9 +85,9 @@ class WriteChain:
         self._balance()
 
     def unregisterProducer(self) -> None:
-        """Release the source, and resume it (`IConsumer`)."""
+        """Release the source, and resume it unless it is to stay paused (`IConsumer`)."""
         source, self._source = self._source, None
-        if source is not None and self._source_paused:
+        if source is not None and self._source_paused and not self._leaves_paused:
             self._source_paused = False
             source.resumeProducing()
 
@@ -107,6 +115,7 @@ class WriteChain:
     def finish(self) -> None:
         """Note that nothing more will be written: `done` fires once everything has been handed over."""
         self._finishing = True
+        self.unregisterProducer()
         self._settle()
 
     def flush(self) -> None:
@@ -115,7 +124,7 @@ class WriteChain:
             self._pass_one()
 
     def abandon(self) -> None:
-        """Drop what waits, and all later writes. The source is resumed, so that its end is noticed."""
+        """Drop what waits, and all later writes."""
         if not self.done.called:
             self._release()
             self.done.cancel()

@@ -5,16 +5,40 @@ from typing import Any, cast
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.wire import Chargen, Discard, Echo
+from twisted.protocols.wire import Chargen, Discard
+from twisted.protocols.wire import Echo as TwistedEcho
+from zope.interface import implementer
 
 from portofcall.egress.policy import Policy
 from portofcall.gateway import Gateway
 from portofcall.service.listener import Listener
 
 LOOPBACK = "127.0.0.1"
+
+
+@implementer(IHalfCloseableProtocol)
+class Echo(TwistedEcho):
+    """Echoes everything (RFC 862), also what is still under way at the client's FIN, and then closes.
+
+    It reads no more while the client does not read.
+    """
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        """Pause the transport's reading while its writing is backed up."""
+        self.transport.registerProducer(self.transport, True)
+
+    def readConnectionLost(self) -> None:
+        """Close after everything that was written."""
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Do nothing: `readConnectionLost` closes both directions at once."""
 
 
 class DemoBackends(Service):

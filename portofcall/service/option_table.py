@@ -15,6 +15,7 @@ from portofcall.service.option_values import (
     parse_count,
     parse_deny,
     parse_endpoint,
+    parse_grace,
     parse_path,
     parse_rate,
     parse_seconds,
@@ -131,6 +132,15 @@ OPTIONS: Final = (
         parser=parse_seconds,
         field="dns_timeout_seconds",
         help="time for a host name to be resolved",
+    ),
+    Option(
+        name="close-grace",
+        group=Group.LIMITS,
+        metavar="SECONDS",
+        parser=parse_grace,
+        field="close_grace_seconds",
+        help="time for a target to go on sending to a client, other than a page, after the client's Close "
+        "frame; 0 answers that at once",
     ),
     Option(
         name="max-waiting",

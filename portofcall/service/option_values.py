@@ -41,6 +41,11 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_grace(text: str) -> float:
+    """Parse a time limit that may be 0; otherwise as `parse_seconds`."""
+    return 0.0 if re.fullmatch(r"0{1,6}(\.0{1,6})?", text.strip(), re.ASCII) else parse_seconds(text)
+
+
 def parse_seconds(text: str) -> float:
     """Parse a time limit.
 

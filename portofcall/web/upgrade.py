@@ -42,6 +42,8 @@ class TunnelResource(APIResource):
         handshake = valid_handshake(request)
         query = parse_query(request.uri)
         target = query_target(query)
+        # Browsers send it, and nothing else that matters here does (RFC 6455 §10.2).
+        page = request.requestHeaders.hasHeader(b"origin")
         with Takeover(request) as takeover:
             admitted = await self._gatekeeper.admit(
                 request,
@@ -49,7 +51,8 @@ class TunnelResource(APIResource):
                 tickets=query.get(b"ticket", ()),
             )
             end = self._factory.build(
-                lambda client: self._sessions.open(client, target, admitted), admitted.lease.release
+                lambda client: self._sessions.open(client, target, admitted, page=page),
+                admitted.lease.release,
             )
             takeover.hand_over(end, handshake)
 

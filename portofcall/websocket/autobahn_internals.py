@@ -23,9 +23,10 @@ _METHODS = (
     "_fail_connection",
     "processData",
     "_onOpen",
-    "_closeConnection",
     "succeedHandshake",
+    "dropConnection",
     "sendCloseFrame",
+    "sendFrame",
 )
 _CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSED")
 #: Each attribute of a connection, and the method of Autobahn's that has to use it.
@@ -42,7 +43,6 @@ _ATTRIBUTES = {
     "pointer": "processData",
     "inside_message": "processData",
     "failedByMe": "_fail_connection",
-    "wasClean": "onCloseFrame",
 }
 #: How much Autobahn's parser gets at a time: it copies the rest at each frame. Of one frame it gets more.
 _PIECE_BYTES = 4 * KiB
@@ -102,8 +102,15 @@ class AutobahnConnection(WebSocketServerProtocol):
     """A server's connection whose handshake is parsed elsewhere.
 
     Twisted's and Autobahn's own calls do less here: Autobahn looks up details of the transport that nothing
-    needs, and formats lines for a log that is off.
+    needs, and formats lines for a log that is off. It would also answer a Close frame, and close the
+    connection, by itself.
+
+    Attributes:
+        close_frame_bytes: the size of the Close frame that was sent; 0 before that.
     """
+
+    close_frame_bytes = 0
+    _withheld: tuple[int | None, bytes | None] | None = None
 
     def complete_handshake(self, key: str, protocol: str | None) -> None:
         """Answer a valid opening handshake (RFC 6455 §4.2.2).
@@ -185,8 +192,30 @@ class AutobahnConnection(WebSocketServerProtocol):
         self.fail(code, reason)
 
     def close(self, code: int, reason: str) -> None:
-        """Send a Close frame behind all that was written (RFC 6455 §7.1.2)."""
-        self.sendCloseFrame(code, reason.encode())
+        """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""
+        if self._withheld is None:
+            self.sendCloseFrame(code, reason.encode())
+        else:
+            self._withheld = (code, reason.encode())
+            self.reply()
+
+    def reply(self) -> None:
+        """Answer the client's Close frame, with its own code (RFC 6455 §5.5.1)."""
+        if self._withheld is not None:
+            code, reason = self._withheld
+            payload = b"" if code is None else code.to_bytes(2, "big") + (reason or b"")
+            self.close_frame_bytes = 2 + len(payload)
+            self.sendFrame(opcode=8, payload=payload)
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Send a Close frame, unless it is a reply, which waits for `reply`."""
+        if isReply:
+            self._withheld = (code, reasonUtf8)
+        else:
+            super().sendCloseFrame(code, reasonUtf8, isReply)
+            self.close_frame_bytes = self.close_frame_bytes or 4 + len(reasonUtf8 or b"")
 
     def on_failed(self, reason: str) -> None:
         """The client broke the protocol, and the Close frame for that was sent."""
@@ -203,6 +232,6 @@ class AutobahnConnection(WebSocketServerProtocol):
     def _onOpen(self) -> None:
         self.onOpen()
 
-    def _closeConnection(self, abort: bool = False) -> None:
-        """Close after a finished closing handshake with FIN (RFC 6455 §7.1.1), where Autobahn would reset."""
-        super()._closeConnection(abort and not self.wasClean)
+    def dropConnection(self, abort: bool = False) -> None:
+        """Parse nothing more; the connection is closed by its owner, where Autobahn would do so by itself."""
+        self.state = self.STATE_CLOSED

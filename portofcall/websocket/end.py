@@ -7,6 +7,7 @@ from twisted.internet.interfaces import IProducer, IPushProducer
 from zope.interface import implementer
 
 from portofcall.limits.values import Limits
+from portofcall.relay.delivery import Progress
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, ClientEvents, IClientEnd
 from portofcall.websocket.autobahn_internals import connection_attributes
@@ -93,6 +94,27 @@ class WebSocketEnd(WebSocketProtocol):
     def stopProducing(self) -> None:
         """Close the connection, as its consumer is gone."""
         self.drop()
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """How much of what was written the client has not acknowledged; see `IClientEnd`."""
+        delivery = self.transport.delivery
+        waiting, last = delivery.unacknowledged_bytes, self.close_frame_bytes
+        return 0 if last and waiting <= last + delivery.trailer_bytes else waiting - last
+
+    @property
+    def progress(self) -> Progress:
+        """What the client has done so far."""
+        return self.transport.delivery.progress
+
+    def finish(self) -> None:
+        """Send FIN after everything that was written, and read on; over TLS, end its stream."""
+        self._incoming.drop()
+        self.unregisterProducer()
+        if self.transport.half_closes:
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
 
     def abort(self) -> None:
         """Reset the connection now."""

@@ -185,7 +185,7 @@ class WebSocketProtocol(AutobahnConnection):
         self._control_frame_is_due()
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
-        """Reply to the Close frame as Autobahn does, then report it."""
+        """Check the Close frame as Autobahn does, then report it. `reply` or ``close`` answers it."""
         broken = super().onCloseFrame(code, reasonRaw)
         if self.events is not None and not self.failed:
             self._pass_on()

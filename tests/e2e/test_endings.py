@@ -2,9 +2,11 @@
 
 import contextlib
 import itertools
+import os
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -19,19 +21,25 @@ from tests.e2e.backends import (
     backend,
     digest,
     echo,
+    send_and_close,
     send_until_lost,
     silent_port,
     wait_and_receive,
 )
-from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
-from tests.e2e.support import send_all, until, until_still
-from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, WebSocketClient, pack
+from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process, need
+from tests.e2e.support import receive_all, send_all, until, until_still
+from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, PING, WebSocketClient, pack
 
 CLOSE_1000 = pack(CLOSE, struct.pack("!H", 1000))
 #: So much that it can't be mistaken for what the kernel holds.
 HIGH_WATER = 32 * MiB
 #: More than the gateway's own buffers hold, less than it and the kernel's together.
 QUEUED = 4 * MiB
+
+
+def page_of(gateway: GatewayProcess) -> tuple[str, ...]:
+    """Return the header that a page of the gateway's own sends."""
+    return (f"Origin: http://127.0.0.1:{gateway.port}",)
 
 
 def is_prefix(data: bytes) -> bool:
@@ -113,11 +121,13 @@ def test_reset_while_the_client_is_stuck_leaves_a_prefix(tmp_path: Path, client_
 
 
 def test_client_that_leaves_a_long_echo_unread_has_sent_everything(tmp_path: Path) -> None:
-    """More than all buffers on the way back can hold: what comes back after the Close frame is dropped."""
+    """A page: what comes back after its Close frame, more than all buffers can hold, is discarded."""
     size = 2 * HIGH_WATER
     with gateway_process(tmp_path, *LOOPBACK, "--high-water", str(HIGH_WATER)) as gateway:
         with backend(echo) as server:
-            with WebSocketClient(gateway.port, server.query, receive_buffer=32 * 1024) as client:
+            with WebSocketClient(
+                gateway.port, server.query, headers=page_of(gateway), receive_buffer=32 * 1024
+            ) as client:
                 send_all(client, size)
                 assert server.wait_for_end(5) == "eof"
     assert (server.received, server.sha.hexdigest()) == (size, digest(size))
@@ -224,3 +234,130 @@ def test_refused_upgrade_leaves_no_connection(gateway: GatewayProcess) -> None:
             assert client.expect_close().code == 4403
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def answer(size: int) -> Callable[[Backend], None]:
+    """Make a server that reads to the end, then sends `backends.stream`, and closes."""
+
+    def serve(server: Backend) -> None:
+        server.receive()
+        send_and_close(size)(server)
+
+    return serve
+
+
+@pytest.mark.parametrize("size", [0, 10_000, 10_000_000])
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_program_that_closes_after_its_request_gets_the_whole_answer(
+    gateway: GatewayProcess, size: int, times: int
+) -> None:
+    """A Close frame without an Origin ends one direction; the reply comes behind the answer, every time."""
+    for _ in range(times):
+        with backend(answer(size)) as server, WebSocketClient(gateway.port, server.query) as client:
+            client.send(b"request")
+            client.close(1000)
+            received, sha = receive_all(client)
+            assert (received, sha) == (size, digest(size))
+            assert client.closed.code == 1000
+            assert server.received == len(b"request")
+            assert client.socket.recv(1) == b"", "the gateway closes TCP"
+
+
+def test_page_is_answered_within_a_second_and_frees_its_place(tmp_path: Path) -> None:
+    """Although its backend never stops sending."""
+    with gateway_process(tmp_path, *LOOPBACK, "--max-tunnels", "1") as gateway:
+        with backend(send_until_lost) as server:
+            with WebSocketClient(gateway.port, server.query, headers=page_of(gateway)) as client:
+                client.receive()
+                began = time.monotonic()
+                client.close(1000)
+                for _ in client.messages():
+                    pass
+                assert client.closed.code == 1000
+                assert time.monotonic() - began < 1
+        gateway.wait_for_log("closed: the client closed")
+        with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
+            client.close()
+            assert client.expect_close().code == 1000
+
+
+def test_program_is_answered_when_the_grace_is_over(tmp_path: Path) -> None:
+    """If its backend never stops sending, with a code that says so."""
+    with gateway_process(tmp_path, *LOOPBACK, "--close-grace", "1") as gateway:
+        with backend(send_until_lost) as server, WebSocketClient(gateway.port, server.query) as client:
+            client.receive()
+            began = time.monotonic()
+            client.close(1000)
+            data = b"".join(client.messages())
+            assert 1 <= time.monotonic() - began < 10
+            assert (client.closed.code, client.closed.reason.partition(":")[0]) == (1011, "grace-over")
+            assert len(data) > 0
+        gateway.wait_for_log("timed out: the backend was still sending 1 seconds after it got FIN")
+
+
+def test_echo_of_the_demo_is_complete_after_a_close_frame(tmp_path: Path) -> None:
+    """1 MB through websocat, as in the README."""
+    data = os.urandom(1_000_000)
+    with gateway_process(tmp_path, "--demo") as gateway:
+        url = gateway.wait_for_log(r"demo echo on 127\.0\.0\.1:\d+, try (ws://\S+)")[1]
+        for _ in range(5):
+            done = subprocess.run(
+                [need("websocat"), "-b", url], input=data, capture_output=True, timeout=DEADLINE, check=True
+            )
+            assert done.stdout == data
+
+
+def test_websocat_gets_the_response_to_an_http_request(gateway: GatewayProcess) -> None:
+    """``printf 'GET / HTTP/1.0\\r\\n\\r\\n' | websocat -b`` prints all of it."""
+    with backend(answer(100_000)) as server:
+        url = f"ws://127.0.0.1:{gateway.port}/api/connect?{server.query}"
+        done = subprocess.run(
+            [need("websocat"), "-b", url],
+            input=b"GET / HTTP/1.0\r\n\r\n",
+            capture_output=True,
+            timeout=DEADLINE,
+            check=True,
+        )
+    assert (len(done.stdout), is_prefix(done.stdout)) == (100_000, True)
+
+
+@pytest.mark.slow
+def test_slow_client_that_pings_gets_everything(gateway: GatewayProcess) -> None:
+    """Over half a minute after the backend has ended, at 100 kB a second; then Close 1000, and no reset."""
+    size = 6 * MiB
+    with backend(send_and_close(size)) as server:
+        with WebSocketClient(gateway.port, server.query, receive_buffer=16 * 1024) as client:
+            client.socket.settimeout(0.1)
+            data, began, pinged = bytearray(), time.monotonic(), time.monotonic()
+            while not data.endswith(b"\x88\x02\x03\xe8"):
+                if time.monotonic() - pinged > 4:
+                    pinged = time.monotonic()
+                    client.send_raw(pack(PING, b"here"))
+                with contextlib.suppress(TimeoutError):
+                    piece = client.socket.recv(10_000)
+                    assert piece, "no end without a Close frame"
+                    data += piece
+                time.sleep(0.1)
+            assert time.monotonic() - began > 40
+            client.close(1000)
+            client.socket.settimeout(DEADLINE)
+            assert client.socket.recv(1) == b""
+    gateway.wait_for_log(rf"\(0 bytes up, {size} bytes down, 0 bytes undelivered\)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+def test_sigterm_waits_5_seconds_for_a_mute_client(tmp_path: Path, reads: bool) -> None:
+    """Its kernel has everything; it answers nothing."""
+    with gateway_process(tmp_path, *LOOPBACK) as gateway:
+        with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
+            client.send(b"x")
+            assert client.receive().payload == b"x"
+            began = time.monotonic()
+            _terminate(gateway)
+            if reads:
+                assert client.receive().opcode == CLOSE
+            assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+            took = time.monotonic() - began
+            print(f"SIGTERM with a mute client: the process ended after {took:.1f} s")
+            assert 4 < took < 9

@@ -282,56 +282,6 @@ def test_shut_down_during_the_dial_ends_it() -> None:
     rig.assert_closed()
 
 
-def test_slow_client_of_a_closed_backend_is_waited_for_while_it_moves() -> None:
-    """The time limit starts anew with every byte."""
-    rig = TunnelRig()
-    for _ in range(5):
-        rig.backend.dataReceived(bytes(65 * KiB))
-    rig.backend.readConnectionLost()
-    for _ in range(5):
-        rig.clock.advance(29)
-        rig.client.drain()
-    assert len(rig.client.delivered) == 5 * 65 * KiB
-    assert rig.client.log == ["1000"]
-
-
-def test_client_that_does_not_read_times_out() -> None:
-    """A closing tunnel that moves nothing for stall_seconds is reset."""
-    rig = TunnelRig()
-    rig.backend.dataReceived(bytes(65 * KiB))
-    rig.backend.dataReceived(b"stuck")
-    rig.backend.readConnectionLost()
-    rig.clock.advance(29.9)
-    assert rig.client.log == []
-    rig.clock.advance(0.2)
-    assert rig.client.log == ["reset"]
-    assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.outcome.endswith("; timed out: peer stopped reading")
-
-
-def test_client_that_does_not_answer_a_close_frame_is_dropped_then_reset() -> None:
-    """Closing first lets the kernel deliver what it still holds."""
-    rig = TunnelRig()
-    rig.backend.readConnectionLost()
-    rig.clock.advance(30)
-    assert rig.client.log == ["1000", "close"]
-    rig.clock.advance(30)
-    assert rig.client.log == ["1000", "close", "reset"]
-
-
-def test_backend_that_does_not_answer_fin_is_dropped_after_linger_seconds() -> None:
-    """Nothing that it sends is delivered any more, so it gets a short time."""
-    rig = TunnelRig()
-    rig.client_leaves()
-    assert rig.transport.log[-1] == "fin"
-    rig.clock.advance(4.9)
-    assert rig.transport.log[-1] == "fin"
-    rig.clock.advance(0.2)
-    assert rig.transport.log[-1] == "close"
-    rig.backend.connectionLost(DONE)
-    rig.assert_closed()
-
-
 pieces = st.lists(st.tuples(st.sampled_from("ud"), st.binary(min_size=1, max_size=40)), max_size=60)
 
 

@@ -153,12 +153,46 @@ def test_frames_sent_with_the_handshake_are_not_lost() -> None:
 
 def test_close_frame_is_replied_to_and_the_backend_gets_fin() -> None:
     """RFC 6455 §5.5.1: the reply to a Close frame is one, and the server closes TCP first."""
-    client = WebSocketClient(World())
+    client = WebSocketClient(World(), upgrade_request(Origin="http://gateway"))
     client.send(pack_frame(2, b"bye") + pack_frame(8, struct.pack("!H", 4321) + b"done"))
     assert client.close_frame() == (4321, "done")
     assert "close" in client.transport.log
     assert client.backend.log[-1] == "fin"
     assert client.backend.take() == b"bye"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, b""), (4321, b"done"), (None, b"")])
+def test_close_frame_of_a_program_is_answered_after_the_backend(code: int | None, reason: bytes) -> None:
+    """With the client's own code, and with nothing if it gave none; what it sends afterwards is ignored."""
+    client = WebSocketClient(World())
+    payload = b"" if code is None else struct.pack("!H", code) + reason
+    client.send(pack_frame(2, b"bye") + pack_frame(8, payload) + pack_frame(9, b"?") + pack_frame(2, b"late"))
+    client.send(pack_frame(2, b"later") + pack_frame(0, b"what") + pack_frame(8, payload))
+    assert client.backend.take() == b"bye"
+    assert client.backend.log[-1] == "fin"
+    client.backend.protocol.dataReceived(b"answer")
+    assert client.received() == [(2, b"answer")]
+    client.backend.protocol.readConnectionLost()
+    assert client.received() == [(8, payload)]
+    assert client.transport.log[-1] == "close"
+
+
+def test_close_frame_of_a_program_leaves_backpressure_as_it_is() -> None:
+    """A slow program must not fill the memory with the answer."""
+    client = WebSocketClient(World(limits=Limits(high_water_bytes=256 * KiB)))
+    client.send(pack_frame(8, struct.pack("!H", 1000)))
+    client.backend.protocol.dataReceived(bytes(70 * KiB))
+    client.backend.protocol.dataReceived(bytes(257 * KiB))
+    assert client.backend.paused
+    client.transport.take()
+    assert not client.backend.paused
+
+
+def test_without_a_grace_every_client_is_answered_at_once() -> None:
+    """--close-grace 0."""
+    client = WebSocketClient(World(limits=Limits(close_grace_seconds=0)))
+    client.send(pack_frame(8, struct.pack("!H", 1000)))
+    assert client.close_frame() == (1000, "")
 
 
 def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> None:
