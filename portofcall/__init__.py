@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from portofcall.access.gatekeeper import AccessRules
     from portofcall.access.ticket_key import TicketKey
     from portofcall.egress.local_networks import LocalNetworks
+    from portofcall.egress.named_target import NamedTarget, Targets
     from portofcall.egress.policy import Policy, Undecided, Verdict
     from portofcall.egress.resolver import Resolver
     from portofcall.errors import GatewayError
     from portofcall.gateway import Gateway
     from portofcall.limits.values import Limits, Rate
-    from portofcall.target import Target
+    from portofcall.target import Target, TargetName
 
 __version__ = "0.1.0"
 
@@ -28,10 +29,13 @@ __all__ = [
     "GatewayError",
     "Limits",
     "LocalNetworks",
+    "NamedTarget",
     "Policy",
     "Rate",
     "Resolver",
     "Target",
+    "TargetName",
+    "Targets",
     "TicketKey",
     "Undecided",
     "Verdict",
@@ -45,10 +49,13 @@ _HOME = {
     "GatewayError": "errors",
     "Limits": "limits.values",
     "LocalNetworks": "egress.local_networks",
+    "NamedTarget": "egress.named_target",
     "Policy": "egress.policy",
     "Rate": "limits.values",
     "Resolver": "egress.resolver",
     "Target": "target",
+    "TargetName": "target",
+    "Targets": "egress.named_target",
     "TicketKey": "access.ticket_key",
     "Undecided": "egress.policy",
     "Verdict": "egress.policy",

@@ -21,10 +21,12 @@
          ├─ InvalidTarget            invalid-target     400  4400
          ├─ Blocked                  blocked            403  4403
          ├─ TargetBusy               target-busy        429  4429
+         ├─ UnknownTarget            unknown-target     404  4404
          ├─ NameNotFound             name-not-found     502  4404
          ├─ NameTimedOut             dns-timeout        504  4504
          ├─ Refused                  refused            502  4502
          ├─ Unreachable              unreachable        502  4502
+         ├─ TLSFailed                tls-failed         502  4502
          ├─ ConnectTimedOut          connect-timeout    504  4504
          ├─ BannerTimedOut           banner-timeout     504  4504
          ├─ NotSSH                   not-ssh            502  4502
@@ -170,7 +172,7 @@ class TargetError(GatewayError):
 
 
 class InvalidTarget(TargetError, slug="invalid-target", http_status=400, close_code=4400):
-    """Host or port is not valid; the sentence names the field."""
+    """Host, port or target is not valid; the sentence names the field."""
 
 
 class Blocked(TargetError, slug="blocked", http_status=403, close_code=4403):
@@ -179,6 +181,10 @@ class Blocked(TargetError, slug="blocked", http_status=403, close_code=4403):
 
 class TargetBusy(TargetError, slug="target-busy", http_status=429, close_code=4429):
     """The target has too many connections, or gets new ones too fast."""
+
+
+class UnknownTarget(TargetError, slug="unknown-target", http_status=404, close_code=4404):
+    """The operator has given this name to no target."""
 
 
 class NameNotFound(TargetError, slug="name-not-found", http_status=502, close_code=4404):
@@ -195,6 +201,10 @@ class Refused(TargetError, slug="refused", http_status=502, close_code=4502):
 
 class Unreachable(TargetError, slug="unreachable", http_status=502, close_code=4502):
     """The network has no route to that address."""
+
+
+class TLSFailed(TargetError, slug="tls-failed", http_status=502, close_code=4502):
+    """The TLS handshake with the target failed, or its certificate is not valid for it."""
 
 
 class ConnectTimedOut(TargetError, slug="connect-timeout", http_status=504, close_code=4504):

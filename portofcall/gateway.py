@@ -14,7 +14,8 @@ from portofcall.egress.dialer import Dialer
 from portofcall.egress.interfaces import Interfaces
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
-from portofcall.egress.policy import Policy
+from portofcall.egress.named_target import Targets
+from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
 from portofcall.limits.admission import Admission
 from portofcall.limits.fair_eviction import FairEviction
@@ -38,7 +39,8 @@ class Gateway:
 
     Args:
         reactor: opens connections and keeps time.
-        policy: where clients may go; None means every public address.
+        policy: where clients may go; None means every public address, with ``targets`` nothing but those.
+        targets: the targets that have a name; None means none.
         limits: sizes, numbers and time limits; None means the defaults.
         rules: allowed origins and trusted proxies; None means the gateway's own origin, and no proxies.
         credentials: what authenticates clients; None means no authentication.
@@ -61,6 +63,7 @@ class Gateway:
         reactor: Any,
         *,
         policy: Policy | None = None,
+        targets: Targets | None = None,
         limits: Limits | None = None,
         rules: AccessRules | None = None,
         credentials: Credentials | None = None,
@@ -86,7 +89,8 @@ class Gateway:
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
-            policy=policy or Policy.parse(),
+            policy=policy or Policy.parse(default=DEFAULT_ALLOW if targets is None else ()),
+            targets=targets or Targets(),
             admission=self.admission,
             loop_guard=self.loop_guard,
             local_networks=local_networks or Interfaces(monotonic=monotonic).networks,
@@ -107,6 +111,15 @@ class Gateway:
     @policy.setter
     def policy(self, policy: Policy) -> None:
         self._dialer.policy = policy
+
+    @property
+    def targets(self) -> Targets:
+        """The named targets. May be replaced at any time; open tunnels stay open."""
+        return self._dialer.targets
+
+    @targets.setter
+    def targets(self, targets: Targets) -> None:
+        self._dialer.targets = targets
 
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""

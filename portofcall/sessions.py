@@ -13,7 +13,7 @@ from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.tunnel import Tunnel
-from portofcall.target import Target
+from portofcall.target import Requested
 
 
 class Sessions:
@@ -37,7 +37,7 @@ class Sessions:
         self._waiting_for_none: list[Deferred[None]] = []
 
     def open(
-        self, client: IClientEnd, target: Target | InvalidTarget, admitted: Admitted, *, page: bool
+        self, client: IClientEnd, target: Requested | InvalidTarget, admitted: Admitted, *, page: bool
     ) -> Tunnel:
         """Open a tunnel.
 
@@ -47,7 +47,7 @@ class Sessions:
             admitted: the admitted request; its lease is released when the tunnel is closed.
             page: whether the client is a page; see `Tunnel`.
         """
-        where = "?" if isinstance(target, InvalidTarget) else str(target)
+        where = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
         place: Lease | None = None
 
         async def dial() -> BackendEnd:

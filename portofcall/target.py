@@ -1,4 +1,4 @@
-"""Where a connection is to go: host and port, parsed into one canonical value. Nothing is resolved here.
+"""Where a client asks to go: host and port in one canonical value, or a name. Nothing is resolved here.
 
 The text is validated before any resolver sees it: ``getaddrinfo`` reads ``127.1``, ``0x7f.1``, full-width
 dots and a port of 70000 as something else, so all of them are invalid here.
@@ -34,6 +34,9 @@ _DOTTED_QUAD = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})"
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label that makes inet_aton read a name as an address
 _PORT = re.compile(r"[0-9]{1,5}")
+
+# The names that operators give to targets: safe in a URL, a log line and a ticket as they are.
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 # str.lower() would also turn the Kelvin sign into "k".
 _LOWER_ASCII = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -75,6 +78,44 @@ class Target:
     def __str__(self) -> str:
         """``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetName:
+    """The name under which a client asks for a target of the operator's; whether there is one is open.
+
+    Make it with :meth:`parse`; the constructor checks nothing.
+
+    Attributes:
+        name: 1 to 63 characters; upper and lower case differ.
+    """
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> "TargetName":
+        """Parse a name, as a client or the operator wrote it.
+
+        Args:
+            text: 1 to 63 ASCII letters, digits, ``.``, ``_`` and ``-``, the first a letter or a digit.
+
+        Raises:
+            InvalidTarget: the sentence says what was expected.
+        """
+        if not _TARGET_NAME.fullmatch(text):
+            raise InvalidTarget(
+                "target: expected a name of 1 to 63 letters, digits, . _ or -, "
+                f'got "{printable(text, _SHOWN)}"'
+            )
+        return cls(text)
+
+    def __str__(self) -> str:
+        """The name."""
+        return self.name
+
+
+#: What a client may ask for.
+Requested = Target | TargetName
 
 
 def destination(address: Address) -> Address:

@@ -125,6 +125,7 @@ def make_dialer(world: World) -> Dialer:
         world.reactor,
         resolver=world.resolver,
         policy=world.gateway.policy,
+        targets=world.gateway.targets,
         admission=Admission(world.limits, now=world.reactor.seconds),
         loop_guard=world.gateway.loop_guard,
         local_networks=lambda: world.local_networks,

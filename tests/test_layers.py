@@ -38,8 +38,15 @@ ARROWS: dict[str, set[str]] = {
 #: Modules without Twisted, sockets, clocks and the environment: their results depend on their arguments.
 PURE = {
     *("errors", "target"),
-    *("egress.address_table", "egress.check", "egress.local_networks", "egress.name_table"),
-    *("egress.place", "egress.policy", "egress.policy_file", "egress.rules"),
+    *("egress.address_table", "egress.check", "egress.line_file", "egress.local_networks"),
+    *(
+        "egress.name_table",
+        "egress.named_target",
+        "egress.place",
+        "egress.policy",
+        "egress.policy_file",
+        "egress.rules",
+    ),
     *("access.client_address", "access.key_formats", "access.origin", "access.ticket", "access.ticket_key"),
     *(module for module in MODULES if module.startswith("limits.")),
     *("relay.states", "relay.waits", "websocket.frames"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.errors import MAX_REASON_BYTES, InvalidTarget
-from portofcall.target import Address, Target, destination, parse_host
+from portofcall.target import Address, Target, TargetName, destination, parse_host
 
 PORTS = st.integers(1, 65535)
 LABELS, LAST_LABELS = (
@@ -177,3 +177,16 @@ def test_any_host_is_canonical_or_invalid(host: str) -> None:
     assert parse_host(canonical) == canonical
     last = canonical.rpartition(".")[2]
     assert ":" in canonical or not last.isdigit() or str(IPv4Address(canonical)) == canonical
+
+
+@pytest.mark.parametrize("text", ["db", "DB-1_a.b", "0", "a" * 63])
+def test_names_of_targets_are_kept_as_they_are(text: str) -> None:
+    """Letters, digits, dots, underscores and hyphens, in either case."""
+    assert str(TargetName.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", ".db", "-db", "_db", "a b", "a/b", "a:b", "a=b", "ä", "a\n", "a" * 64])
+def test_other_names_of_targets_are_invalid(text: str) -> None:
+    """They would need escaping in a URL, a file or a log line."""
+    with pytest.raises(InvalidTarget, match=r"^target: expected a name of 1 to 63 letters, digits, . _ or -"):
+        TargetName.parse(text)

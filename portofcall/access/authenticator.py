@@ -17,7 +17,7 @@ from portofcall.access.ticket_key import CLOCK_SKEW_SECONDS, TicketKey
 from portofcall.errors import Unauthorized, printable
 from portofcall.limits.failure_backoff import FailureBackoff
 from portofcall.limits.single_use import SingleUse
-from portofcall.target import Target
+from portofcall.target import Requested
 
 #: The challenge where only tickets are accepted. Browsers don't know the scheme, and so show no login dialog.
 TICKET_CHALLENGE: Final = 'Ticket realm="portofcall"'
@@ -103,7 +103,7 @@ class Authenticator:
         authorization: Sequence[bytes],
         tickets: Sequence[bytes],
         client: str,
-        target: Target | None,
+        target: Requested | None,
     ) -> Deferred[str]:
         """Authenticate a request.
 
@@ -123,7 +123,7 @@ class Authenticator:
         return Deferred.fromCoroutine(self._check(authorization, tickets, client, target))
 
     async def _check(
-        self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Target | None
+        self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Requested | None
     ) -> str:
         if self._ticket_key and tickets:
             return self._by_ticket(self._ticket_key, tickets, client, target)
@@ -142,7 +142,9 @@ class Authenticator:
             )
         return ANONYMOUS_SUBJECT
 
-    def _by_ticket(self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Target | None) -> str:
+    def _by_ticket(
+        self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Requested | None
+    ) -> str:
         now = self._wall_clock()
         try:
             if len(tickets) != 1:

@@ -13,7 +13,7 @@ from portofcall.access.client_address import client_address, client_key, parse_n
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
 from portofcall.limits.admission import Admission, Lease
-from portofcall.target import Address, Network, Target
+from portofcall.target import Address, Network, Requested, Target
 
 _T = TypeVar("_T")
 
@@ -123,7 +123,7 @@ class Gatekeeper:
             raise
 
     async def admit(
-        self, request: Request, target: Target | None, *, tickets: Sequence[bytes] = ()
+        self, request: Request, target: Requested | None, *, tickets: Sequence[bytes] = ()
     ) -> Admitted:
         """Admit a request.
 

@@ -9,6 +9,7 @@
     jti   the token's ID; required if once is true
     once  true: it is good for one connection
     host  the only host that it is good for, port the only port; optional
+    target  the only target that it is good for, by its name; optional, and never with host or port
 
 Other claims are ignored, as RFC 7519 section 4 requires.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portofcall.errors import InvalidTarget
-from portofcall.target import Target, parse_host
+from portofcall.target import Requested, Target, TargetName, parse_host
 
 #: The value of ``aud``.
 AUDIENCE = "portofcall"
@@ -48,6 +49,7 @@ _CLAIMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "once": (lambda value: isinstance(value, bool), "true or false"),
     "host": (lambda value: isinstance(value, str), "a host name or an address"),
     "port": (_is_port, "a whole number from 1 to 65535"),
+    "target": (lambda value: isinstance(value, str), "the name of a target"),
 }
 
 
@@ -63,6 +65,8 @@ class Ticket:
         once: whether it is good for one connection only; then it has a ``ticket_id``.
         host: the only host that it is good for, in the spelling of `Target`; None means any.
         port: the only port that it is good for; None means any.
+        target: the only target that it is good for, by its name; None means any. With a host or a port it is
+            good for no target with a name.
     """
 
     expires_at: float
@@ -72,12 +76,15 @@ class Ticket:
     once: bool = False
     host: str | None = None
     port: int | None = None
+    target: TargetName | None = None
 
-    def admits(self, target: Target | None) -> bool:
+    def admits(self, target: Requested | None) -> bool:
         """Whether it is good for that target. A request without a target needs a ticket without pins."""
-        if target is None:
-            return self.host is None and self.port is None
-        return self.host in (None, target.host) and self.port in (None, target.port)
+        if isinstance(target, Target):
+            return (
+                self.target is None and self.host in (None, target.host) and self.port in (None, target.port)
+            )
+        return self.host is None and self.port is None and self.target in (None, target)
 
 
 def read_claims(claims: Mapping[str, Any]) -> Ticket:
@@ -103,6 +110,12 @@ def read_claims(claims: Mapping[str, Any]) -> Ticket:
         host = parse_host(claims["host"]) if "host" in claims else None
     except InvalidTarget:
         raise ValueError("host must be a host name or an address") from None
+    try:
+        target = TargetName.parse(claims["target"]) if "target" in claims else None
+    except InvalidTarget:
+        raise ValueError("target must be the name of a target") from None
+    if target is not None and ("host" in claims or "port" in claims):
+        raise ValueError("target must be given without host and port")
     return Ticket(
         expires_at=claims["exp"],
         valid_from=max(claims.get("nbf", 0), claims.get("iat", 0)),
@@ -111,4 +124,5 @@ def read_claims(claims: Mapping[str, Any]) -> Ticket:
         once=claims.get("once", False),
         host=host,
         port=claims.get("port"),
+        target=target,
     )

@@ -105,6 +105,7 @@ class TicketKey:
         subject: str | None = None,
         host: str | None = None,
         port: int | None = None,
+        target: str | None = None,
         once: bool = False,
     ) -> str:
         """Issue a ticket.
@@ -115,6 +116,7 @@ class TicketKey:
             subject: the user, 1 to 128 characters.
             host: the only host that it is good for.
             port: the only port that it is good for.
+            target: the only target that it is good for, by its name; not with host or port.
             once: whether it is good for one connection only.
 
         Returns:
@@ -127,7 +129,7 @@ class TicketKey:
             raise ValueError("a public key can't sign tickets, only verify them")
         if type(ttl_seconds) is not int or not 1 <= ttl_seconds <= MAX_LIFETIME_SECONDS:
             raise ValueError(f"expected a lifetime of 1 to {MAX_LIFETIME_SECONDS} whole seconds")
-        wanted = {"sub": subject, "host": host, "port": port, "once": once or None}
+        wanted = {"sub": subject, "host": host, "port": port, "target": target, "once": once or None}
         claims: dict[str, Any] = {
             "aud": AUDIENCE,
             "iat": math.floor(now),

@@ -38,6 +38,12 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "--port", action=Once, type=_whole, help="the only port that it is good for [default: any]"
     )
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        action=Once,
+        help="the only named target that the ticket is good for, without --host and --port [default: any]",
+    )
     parser.add_argument("--subject", action=Once, help="the user's name in the gateway's log [default: none]")
     parser.add_argument(
         "--ttl",
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             subject=args.subject,
             host=args.host,
             port=args.port,
+            target=args.target,
             once=args.once,
         )
     except ValueError as problem:

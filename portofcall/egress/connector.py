@@ -1,8 +1,12 @@
-"""Connect to one of several addresses, and to no other. Only `portofcall.egress.dialer` uses this."""
+"""Connect to one of several addresses, or to a UNIX socket, and to nothing else.
+
+Only `portofcall.egress.dialer` uses this.
+"""
 
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -16,6 +20,9 @@ from portofcall.target import Address
 
 P = TypeVar("P", bound=IProtocol)
 
+#: What an attempt goes to: an address, or the path of a UNIX socket.
+Endpoint = Address | PurePosixPath
+
 #: How long an attempt has before the next one is started beside it (RFC 8305 section 5).
 ATTEMPT_DELAY_SECONDS: Final = 0.25
 #: How many attempts one dial may make.
@@ -28,13 +35,14 @@ class Dialed(Generic[P]):
 
     Attributes:
         protocol: the protocol of the connection.
-        address: the judged address that it goes to.
-        rtt_ms: how long the TCP handshake took, look-up and other attempts not counted, in milliseconds.
+        address: the judged address, or the path, that it goes to.
+        rtt_ms: how long the TCP handshake took, or connecting to the UNIX socket, in milliseconds. Look-up,
+            other attempts and TLS are not counted.
         lease: the place of the target that the connection takes. Release it when the connection is closed.
     """
 
     protocol: P
-    address: Address
+    address: Endpoint
     rtt_ms: float
     lease: Lease
 
@@ -48,8 +56,8 @@ class Race(Generic[P]):
 
     Args:
         reactor: opens the connections.
-        judged: the addresses that may be dialled.
-        port: the port to connect to.
+        judged: the addresses and paths that may be dialled.
+        port: the port of the addresses.
         enter: takes the lease of one attempt, or raises `TargetBusy`.
         build: makes the protocol, once a connection is open.
         monotonic: a clock in seconds that never jumps.
@@ -59,9 +67,9 @@ class Race(Generic[P]):
         self,
         reactor: Any,
         *,
-        judged: Set[Address],
+        judged: Set[Endpoint],
         port: int,
-        enter: Callable[[Address], Lease],
+        enter: Callable[[Endpoint], Lease],
         build: Callable[[], P],
         monotonic: Callable[[], float],
     ) -> None:
@@ -76,7 +84,7 @@ class Race(Generic[P]):
         self._dialed: Dialed[P] | None = None
         self._news: Deferred[None] = Deferred()
 
-    async def run(self, addresses: Sequence[Address]) -> Dialed[P]:
+    async def run(self, addresses: Sequence[Endpoint]) -> Dialed[P]:
         """Connect. Cancelling gives all attempts up.
 
         Args:
@@ -117,7 +125,7 @@ class Race(Generic[P]):
             self._problem = reason.value
             self._wake()
 
-    def _start(self, address: Address) -> None:
+    def _start(self, address: Endpoint) -> None:
         if address not in self._judged:
             raise RuntimeError(f"{address} was not judged")
         try:
@@ -127,7 +135,10 @@ class Race(Generic[P]):
             return
         attempt = _Attempt(self, address, lease)
         self._running.add(attempt)
-        self._reactor.connectTCP(str(address), self._port, attempt, timeout=None)
+        if isinstance(address, PurePosixPath):
+            self._reactor.connectUNIX(str(address), attempt, timeout=None)
+        else:
+            self._reactor.connectTCP(str(address), self._port, attempt, timeout=None)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait until an attempt ends, and at most so many seconds."""
@@ -147,7 +158,7 @@ class _Attempt(ClientFactory, Generic[P]):
     noisy = False
     _connector: IConnector | None = None
 
-    def __init__(self, race: Race[P], address: Address, lease: Lease) -> None:
+    def __init__(self, race: Race[P], address: Endpoint, lease: Lease) -> None:
         self.lease = lease
         self._race = race
         self._address = address

@@ -1,32 +1,52 @@
 """Resolve once, judge every address, connect to a judged one. Every connection to a target is made here."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any, TypeVar, cast
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocol
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Race
+from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Endpoint, Race
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
+from portofcall.egress.named_target import NamedTarget, Targets, TLSTrust
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver, interleave
-from portofcall.errors import Blocked, ConnectTimedOut, NameNotFound, NameTimedOut, Refused, Unreachable
-from portofcall.limits.admission import Admission
+from portofcall.egress.tls_client import connection_creator, start_tls, tls_problem
+from portofcall.errors import (
+    Blocked,
+    ConnectTimedOut,
+    NameNotFound,
+    NameTimedOut,
+    Refused,
+    TargetBusy,
+    TLSFailed,
+    Unreachable,
+    printable,
+)
+from portofcall.limits.admission import Admission, Lease
 from portofcall.limits.values import Limits
-from portofcall.target import Address, Target, destination
+from portofcall.target import Address, Requested, Target, TargetName, destination
 
 P = TypeVar("P", bound=IProtocol)
 
 
 class Dialer:
-    """The only opener of TCP connections.
+    """The only opener of connections.
+
+    What it raises about a named target shows the name only; the log has the rest.
 
     Args:
         reactor: opens the connections and keeps the time limits.
         resolver: resolves names; called at most once per dial.
         policy: judges each address; may be replaced while running, for later dials.
+        targets: the named targets; may be replaced as well.
         admission: counts the connections to each target.
         loop_guard: the gateway's own listeners, which are never dialled.
         local_networks: returns this machine's networks, which are not ``public``.
@@ -34,12 +54,15 @@ class Dialer:
         monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         reactor: Any,
         *,
         resolver: Resolver,
         policy: Policy,
+        targets: Targets,
         admission: Admission,
         loop_guard: LoopGuard,
         local_networks: Callable[[], LocalNetworks],
@@ -47,6 +70,7 @@ class Dialer:
         monotonic: Callable[[], float],
     ) -> None:
         self.policy = policy
+        self.targets = targets
         self._reactor = reactor
         self._resolver = resolver
         self._admission = admission
@@ -55,9 +79,20 @@ class Dialer:
         self._limits = limits
         self._monotonic = monotonic
 
+    @property
+    def targets(self) -> Targets:
+        """The named targets."""
+        return self._targets
+
+    @targets.setter
+    def targets(self, targets: Targets) -> None:
+        self._targets = targets
+        #: Made at the first use, and again for new targets, whose authorities may have changed.
+        self._tls_creators: dict[TargetName, IOpenSSLClientConnectionCreator] = {}
+
     async def dial(
         self,
-        target: Target,
+        target: Requested,
         build: Callable[[], P],
         *,
         client: str,
@@ -66,8 +101,8 @@ class Dialer:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
         Args:
-            target: the host and port.
-            build: makes the protocol, once a connection is open.
+            target: host and port, or the name of a target.
+            build: makes the protocol, once a connection is open, for a TLS target once the handshake is done.
             client: the client's key, as counted.
             timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
 
@@ -75,63 +110,124 @@ class Dialer:
             The open connection.
 
         Raises:
-            Blocked: the policy refuses the target, or one of its addresses.
+            UnknownTarget: there is no target with this name.
+            Blocked: the policy refuses the target, or one of its addresses, or it is the gateway itself.
             TargetBusy: each address of it has too many connections, or gets new ones too fast.
-            NameNotFound: the name has no address.
+            NameNotFound: the host name has no address.
             NameTimedOut: the look-up took longer than its limit.
             Refused: the target refused the connection.
-            ConnectTimedOut: the target did not answer within the time limit.
+            ConnectTimedOut: the target did not answer within the time limit, a TLS handshake included.
+            TLSFailed: the TLS handshake failed, or the certificate is not valid.
             Unreachable: the network or the operating system rejected the connection.
         """
-        addresses = await self._judged_addresses(target, client, timeout_seconds)
+        named = self._targets.find(target) if isinstance(target, TargetName) else None
+        place = named.place if named else cast(Target, target)
+        endpoints = await self._judged(place, named, client, timeout_seconds)
         seconds = timeout_seconds or self._limits.connect_timeout_seconds
-        race = Race(
+        port = place.port if isinstance(place, Target) else 0
+
+        def enter(endpoint: Endpoint) -> Lease:
+            key = _key(endpoint, port)
+            return self._admission.enter_target(key, client=client, shown=str(target) if named else None)
+
+        over_tls = named is not None and named.tls is not None
+        race: Race[Any] = Race(
             self._reactor,
-            judged=frozenset(addresses),
-            port=target.port,
-            enter=lambda address: self._admission.enter_target(
-                str(Target(str(address), target.port)), client=client
-            ),
-            build=build,
+            judged=frozenset(endpoints),
+            port=port,
+            enter=enter,
+            build=Protocol if over_tls else build,
             monotonic=self._monotonic,
         )
-        connecting = Deferred.fromCoroutine(race.run(addresses[:MAX_ATTEMPTS]))
+
+        async def connect() -> Dialed[P]:
+            dialed = await race.run(endpoints[:MAX_ATTEMPTS])
+            if named is None or named.tls is None:
+                return dialed
+            return await self._start_tls(named, named.tls, dialed, build)
+
         try:
-            return await connecting.addTimeout(seconds, self._reactor)
+            return await Deferred.fromCoroutine(connect()).addTimeout(seconds, self._reactor)
         except error.ConnectionRefusedError:
             raise Refused(f"{target} refused the connection") from None
         except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):
             raise ConnectTimedOut(f"{target} did not answer within {seconds:g} s") from None
         except error.ConnectError as problem:
-            detail = problem.osError if problem.osError else problem.__doc__
+            if isinstance(problem.osError, Failure):
+                # Twisted's way to say that the backlog of a UNIX socket is full.
+                raise TargetBusy(f"{target} accepts no more connections at the moment") from None
+            detail = problem.args[0] or problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
 
-    async def _judged_addresses(
-        self, target: Target, client: str, timeout_seconds: float | None
-    ) -> Sequence[Address]:
-        verdict = self.policy.judge(target, self._local_networks())
-        addresses: Sequence[Address] = () if target.address is None else (target.address,)
+    async def _start_tls(
+        self, named: NamedTarget, trust: TLSTrust, dialed: Dialed[Any], build: Callable[[], P]
+    ) -> Dialed[P]:
+        host = cast(Target, named.place).host
+        creator = self._tls_creators.get(named.name)
+        if creator is None:
+            creator = self._tls_creators[named.name] = connection_creator(host, trust)
+        try:
+            transport = dialed.protocol.transport
+            return replace(dialed, protocol=await start_tls(transport, creator, build, reactor=self._reactor))
+        except BaseException as problem:
+            dialed.lease.release()
+            why = tls_problem(problem)
+            if why is None:
+                raise
+            self._explain(named, f"{why}: {problem!r}")
+            raise TLSFailed(f"{named.name}: {why}") from None
+
+    async def _judged(
+        self,
+        place: Target | PurePosixPath,
+        named: NamedTarget | None,
+        client: str,
+        timeout_seconds: float | None,
+    ) -> Sequence[Endpoint]:
+        shown = str(named.name if named else place)
+        if isinstance(place, PurePosixPath):
+            if self._loop_guard.includes_path(str(place)):
+                raise Blocked(f"{shown} is this gateway itself")
+            return (place,)
+        judge = self.policy.judge_named if named else self.policy.judge
+        verdict = judge(place, self._local_networks())
+        addresses: Sequence[Address] = () if place.address is None else (place.address,)
         if isinstance(verdict, Undecided):
-            addresses = await self._resolve(target, client, timeout_seconds)
+            shown_host = str(named.name) if named else place.host
+            addresses = await self._resolve(place.host, client, timeout_seconds, shown_host)
             verdict = verdict.resolved_to(addresses)
         if not verdict.allowed:
+            if named:
+                self._explain(named, verdict.reason)
+                raise Blocked(f"{shown} is blocked by the policy of this gateway")
             raise Blocked(verdict.reason)
         # Counted, compared with our own listeners and dialled under one spelling.
         addresses = list(dict.fromkeys(map(destination, addresses)))
-        if any(self._loop_guard.include(address, target.port) for address in addresses):
-            raise Blocked(f"{target} is this gateway itself")
+        if any(self._loop_guard.include(address, place.port) for address in addresses):
+            raise Blocked(f"{shown} is this gateway itself")
         return addresses
 
-    async def _resolve(self, target: Target, client: str, timeout_seconds: float | None) -> Sequence[Address]:
+    async def _resolve(
+        self, host: str, client: str, timeout_seconds: float | None, shown: str
+    ) -> Sequence[Address]:
         limit = self._limits.dns_timeout_seconds
         seconds = min(limit, timeout_seconds or limit)
         try:
-            answer = self._resolver.resolve(target.host, client=client)
+            answer = self._resolver.resolve(host, client=client)
             addresses = interleave(await answer.addTimeout(seconds, self._reactor))
         except TimeoutError:
-            raise NameTimedOut(f"{target.host} was not resolved within {seconds:g} s") from None
+            raise NameTimedOut(f"{shown} was not resolved within {seconds:g} s") from None
         except (OSError, UnicodeError):
-            raise NameNotFound(f"{target.host} has no address") from None
+            raise NameNotFound(f"{shown} has no address") from None
         if not addresses:
-            raise NameNotFound(f"{target.host} has no address")
+            raise NameNotFound(f"{shown} has no address")
         return addresses
+
+    def _explain(self, named: NamedTarget, reason: str) -> None:
+        """Log what the client is not to see."""
+        self._log.warn("target {target}: {reason}", target=named, reason=printable(reason, 300))
+
+
+def _key(endpoint: Endpoint, port: int) -> str:
+    """Return the key by which connections are counted, whatever name the client used."""
+    return f"unix:{endpoint}" if isinstance(endpoint, PurePosixPath) else str(Target(str(endpoint), port))

@@ -1,6 +1,7 @@
 """The gateway's own listeners: no client may make it dial itself."""
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
@@ -35,6 +36,7 @@ class LoopGuard:
     def __init__(self, is_local: Callable[[Address], bool] = is_local) -> None:
         self._is_local = is_local
         self._listening: list[tuple[Address, int]] = []
+        self._paths: list[str] = []
 
     def add(self, host: str, port: int) -> None:
         """Add a listener; a wildcard address stands for every address of this host."""
@@ -43,6 +45,18 @@ class LoopGuard:
     def discard(self, host: str, port: int) -> None:
         """Remove a listener."""
         self._listening.remove((_plain(ip_address(host)), port))
+
+    def add_path(self, path: str) -> None:
+        """Add a listener on a UNIX socket."""
+        self._paths.append(path)
+
+    def discard_path(self, path: str) -> None:
+        """Remove a listener on a UNIX socket."""
+        self._paths.remove(path)
+
+    def includes_path(self, path: str) -> bool:
+        """Return whether a path leads to a UNIX socket of the gateway, through links too."""
+        return any(_same_file(path, own) for own in self._paths)
 
     def include(self, address: Address, port: int) -> bool:
         """Return whether a connection to ``address`` and ``port`` would reach the gateway."""
@@ -53,6 +67,14 @@ class LoopGuard:
             and (own == plain or plain.is_unspecified or (own.is_unspecified and self._is_local(plain)))
             for own, own_port in self._listening
         )
+
+
+def _same_file(path: str, own: str) -> bool:
+    try:
+        return os.path.samefile(path, own)
+    except OSError:
+        # A socket that is not there can't be connected to either.
+        return False
 
 
 def _plain(address: Address) -> Address:

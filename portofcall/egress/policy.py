@@ -6,20 +6,24 @@ job of `portofcall.access`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portofcall.egress.address_table import Reach
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import private_name
 from portofcall.egress.place import Key, Place, locate
-from portofcall.egress.rules import SMTP_PORT, Effect, Rule, RuleError, parse_rule
+from portofcall.egress.rules import SMTP_PORT, Block, Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 from portofcall.target import Address, Target
 
-__all__ = ["Policy", "RuleError", "Undecided", "Verdict"]
+__all__ = ["DEFAULT_ALLOW", "Policy", "RuleError", "Undecided", "Verdict"]
+
+#: The rules that allow where there are no others.
+DEFAULT_ALLOW = ("public",)
 
 _SHOWN = 64
 
+_ALL_ADDRESSES = (Block(4, 0, 2**32 - 1), Block(6, 0, 2**128 - 1))
 _SMTP = "port 25 (SMTP) needs a rule whose PORTS name it"
 
 
@@ -89,12 +93,16 @@ class Policy:
     deny: tuple[Rule, ...]
 
     @classmethod
-    def parse(cls, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> "Policy":
+    def parse(
+        cls, *, allow: Iterable[str] = (), deny: Iterable[str] = (), default: Iterable[str] = DEFAULT_ALLOW
+    ) -> "Policy":
         """Parse the rules; :mod:`portofcall.egress.rules` has their grammar.
 
         Args:
-            allow: rules that allow; none means ``public``.
+            allow: rules that allow.
             deny: rules that deny.
+            default: the rules that allow if ``allow`` has none. Without any, clients reach named targets
+                only, see `judge_named`.
 
         Raises:
             RuleError: a rule is not valid.
@@ -105,12 +113,16 @@ class Policy:
         return cls.of(
             allow=(parse_rule(text, Effect.ALLOW) for text in allow),
             deny=(parse_rule(text, Effect.DENY) for text in deny),
+            default=default,
         )
 
     @classmethod
-    def of(cls, *, allow: Iterable[Rule], deny: Iterable[Rule]) -> "Policy":
-        """Make a policy of rules that are parsed already; no rule that allows means ``public``."""
-        return cls(tuple(allow) or (parse_rule("public", Effect.ALLOW),), tuple(deny))
+    def of(
+        cls, *, allow: Iterable[Rule], deny: Iterable[Rule], default: Iterable[str] = DEFAULT_ALLOW
+    ) -> "Policy":
+        """Make a policy of rules that are parsed already; see `parse`."""
+        allowing = tuple(allow) or tuple(parse_rule(text, Effect.ALLOW) for text in default)
+        return cls(allowing, tuple(deny))
 
     def judge(self, target: Target, local: LocalNetworks) -> Verdict | Undecided:
         """Judge a target by its text, before any look-up.
@@ -123,6 +135,8 @@ class Policy:
             For an address, the verdict. For a name, a refusal if no address could make it allowed; otherwise
             `Undecided`, for the addresses that it resolves to.
         """
+        if not self.allow:
+            return Verdict(False, "this gateway has named targets only: ask with target=NAME")
         host, port, address = target.host, target.port, target.address
         denying = []
         for rule in self.deny:
@@ -135,6 +149,15 @@ class Policy:
         allowing = [rule for rule in self.allow if rule.name is None or rule.covers_name(host)]
         rules = _Applicable(host, port, local, tuple(denying), tuple(allowing))
         return rules.judge_name() if address is None else rules.judge(address)
+
+    def judge_named(self, target: Target, local: LocalNetworks) -> Verdict | Undecided:
+        """Judge what a name of the operator's leads to, as `judge` does.
+
+        No rule has to allow it, on any port. Rules that deny count, and metadata addresses stay refused.
+        """
+        ports = ((target.port, target.port),)
+        written = tuple(Rule(str(target), ports, target.host, block) for block in _ALL_ADDRESSES)
+        return replace(self, allow=written).judge(target, local)
 
 
 @dataclass(frozen=True, slots=True)

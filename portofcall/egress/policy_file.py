@@ -1,28 +1,24 @@
 """A file of rules, one per line, parsed into a policy."""
 
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from portofcall.egress.policy import Policy
+from portofcall.egress.line_file import numbered_lines, read_text
+from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.rules import Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 
-#: Larger files are refused before any work is done on them.
-MAX_FILE_CHARACTERS = 1 << 20
-#: Every dial walks over all rules, so more of them would slow every dial.
-MAX_FILE_LINES = 10_000
-
 _LINE = re.compile(r"(?P<effect>allow|deny)[ \t]+(?P<rule>\S+)")
-_COMMENT = re.compile(r"(?:^|[ \t])#.*$")
 
 
 class PolicyFileError(ValueError):
     """A policy file is not valid. The message is one line, with the number of the wrong one."""
 
 
-def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
+def parse_policy_file(
+    text: str, *, allow: Iterable[str] = (), deny: Iterable[str] = (), default: Iterable[str] = DEFAULT_ALLOW
+) -> Policy:
     """Parse a policy file.
 
     Each line is ``allow RULE`` or ``deny RULE``, see `portofcall.egress.rules`; ``#`` begins a comment, at
@@ -32,10 +28,8 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         text: the file.
         allow: additional rules that allow.
         deny: additional rules that deny.
-
-    Returns:
-        The policy. If neither the file nor ``allow`` has a rule that allows, it is ``public``, as everywhere:
-        a file that only denies is a list of exceptions.
+        default: the rules that allow if neither the file nor ``allow`` has one, as everywhere: a file that
+            only denies is a list of exceptions.
 
     Raises:
         PolicyFileError: a line is not a rule, or there are too many lines, or no rule at all: such a file is
@@ -46,26 +40,13 @@ def parse_policy_file(text: str, *, allow: Iterable[str] = (), deny: Iterable[st
         Effect.ALLOW: [parse_rule(rule, Effect.ALLOW) for rule in allow],
         Effect.DENY: [parse_rule(rule, Effect.DENY) for rule in deny],
     }
-    lines = _lines(text)
+    lines = numbered_lines(text, PolicyFileError)
     for number, line in lines:
         effect, rule = _parse_line(number, line)
         rules[effect].append(rule)
     if not lines:
         raise PolicyFileError("expected at least one rule")
-    return Policy.of(allow=rules[Effect.ALLOW], deny=rules[Effect.DENY])
-
-
-def _lines(text: str) -> list[tuple[int, str]]:
-    """Number the lines, and return those that have more than comments."""
-    if len(text) > MAX_FILE_CHARACTERS:
-        raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} characters, got {len(text)}")
-    lines = text.removesuffix("\n").split("\n")
-    if len(lines) > MAX_FILE_LINES:
-        raise PolicyFileError(
-            f"line {MAX_FILE_LINES + 1}: expected at most {MAX_FILE_LINES} lines, got {len(lines)}"
-        )
-    bare = (_COMMENT.sub("", line.removesuffix("\r")).strip(" \t") for line in lines)
-    return [(number, line) for number, line in enumerate(bare, start=1) if line]
+    return Policy.of(allow=rules[Effect.ALLOW], deny=rules[Effect.DENY], default=default)
 
 
 def _parse_line(number: int, line: str) -> tuple[Effect, Rule]:
@@ -79,7 +60,13 @@ def _parse_line(number: int, line: str) -> tuple[Effect, Rule]:
         raise PolicyFileError(f"line {number}: {error}") from None
 
 
-def read_policy(path: Path | None, *, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Policy:
+def read_policy(
+    path: Path | None,
+    *,
+    allow: Iterable[str] = (),
+    deny: Iterable[str] = (),
+    default: Iterable[str] = DEFAULT_ALLOW,
+) -> Policy:
     """Read the policy that ``--policy``, ``--allow`` and ``--deny`` make: at the start, and at each reload.
 
     Args:
@@ -87,23 +74,13 @@ def read_policy(path: Path | None, *, allow: Iterable[str] = (), deny: Iterable[
             None means no file: the policy is that of the other rules.
         allow: additional rules that allow.
         deny: additional rules that deny.
+        default: the rules that allow if there are no others.
 
     Raises:
         PolicyFileError: the file can't be read or is not valid.
         RuleError: an additional rule is not valid.
     """
     if path is None:
-        return Policy.parse(allow=allow, deny=deny)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise PolicyFileError("expected a regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_CHARACTERS + 1)
-        if len(content) > MAX_FILE_CHARACTERS:
-            raise PolicyFileError(f"expected at most {MAX_FILE_CHARACTERS} bytes")
-        text = content.decode("utf-8")
-    except OSError as error:
-        raise PolicyFileError(f"expected a readable file ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise PolicyFileError("expected a file in UTF-8") from None
-    return parse_policy_file(text, allow=allow, deny=deny)
+        return Policy.parse(allow=allow, deny=deny, default=default)
+    text = read_text(path, PolicyFileError)
+    return parse_policy_file(text, allow=allow, deny=deny, default=default)

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from portofcall.egress.dialer import Dialer
 from portofcall.errors import BannerTimedOut, ClosedEarly, NotSSH, printable
-from portofcall.target import Target
+from portofcall.target import Requested
 
 #: RFC 4253 §4.2: the identification line, with its CR LF, and by extension each line before it.
 MAX_LINE_BYTES = 255
@@ -126,12 +126,12 @@ class _ReadBanner(Protocol):
             self.banner.errback(ClosedEarly("the server closed the connection before it identified itself"))
 
 
-async def ping(dialer: Dialer, target: Target, *, client: str, timeout_seconds: float) -> float:
+async def ping(dialer: Dialer, target: Requested, *, client: str, timeout_seconds: float) -> float:
     """Open a TCP connection to ``target`` and close it.
 
     Args:
         dialer: opens the connection.
-        target: the host and port.
+        target: host and port, or the name of a target.
         client: the client's key, as counted.
         timeout_seconds: for look-up and connection each.
 
@@ -147,13 +147,13 @@ async def ping(dialer: Dialer, target: Target, *, client: str, timeout_seconds: 
 
 
 async def read_banner(
-    dialer: Dialer, target: Target, *, client: str, clock: IReactorTime, timeout_seconds: float
+    dialer: Dialer, target: Requested, *, client: str, clock: IReactorTime, timeout_seconds: float
 ) -> Banner:
     """Open a connection to ``target``, read its SSH identification, and close it.
 
     Args:
         dialer: opens the connection.
-        target: the host and port.
+        target: host and port, or the name of a target.
         client: the client's key, as counted.
         clock: for the time limit.
         timeout_seconds: for look-up, connection and banner each.

@@ -108,29 +108,31 @@ class Admission:
 
         return Lease(leave)
 
-    def enter_target(self, target: str, *, client: str) -> Lease:
+    def enter_target(self, target: str, *, client: str, shown: str | None = None) -> Lease:
         """Take a place for one connection attempt, and for the connection that comes of it.
 
         A refusal takes nothing, neither a place nor rate.
 
         Args:
-            target: the address and port.
+            target: the address and port, or the path of a UNIX socket.
             client: as for `enter_client`.
+            shown: the target as the client may know it; None means ``target``.
 
         Raises:
             TargetBusy: the client has too many connections to the target, or the target has too many from all
                 clients, or gets new ones too fast.
         """
         pair = (client, target)
+        shown = shown or target
         if not self._client_targets.enter(pair):
             self._reached("max_per_client_target", f"{client} to {target}")
             raise TargetBusy(
-                f"too many connections from this address to {target}", retry_after_seconds=_RETRY_SECONDS
+                f"too many connections from this address to {shown}", retry_after_seconds=_RETRY_SECONDS
             )
         if not self._targets.enter(target):
             self._client_targets.leave(pair)
             self._reached("max_per_target", target)
-            raise TargetBusy(f"{target} has too many connections", retry_after_seconds=_RETRY_SECONDS)
+            raise TargetBusy(f"{shown} has too many connections", retry_after_seconds=_RETRY_SECONDS)
 
         def leave() -> None:
             self._targets.leave(target)
@@ -140,5 +142,5 @@ class Admission:
         if wait:
             leave()
             self._reached("rate_per_target", target)
-            raise TargetBusy(f"{target} is dialled too often", retry_after_seconds=math.ceil(wait))
+            raise TargetBusy(f"{shown} is dialled too often", retry_after_seconds=math.ceil(wait))
         return Lease(leave)

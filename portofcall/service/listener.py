@@ -1,10 +1,11 @@
 """A service that listens on one endpoint, and refuses to be open to other machines by accident."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from twisted.application.service import Service
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -100,6 +101,8 @@ class Listener(Service):
         host = port.getHost()
         if isinstance(host, IPv4Address | IPv6Address):
             self._loop_guard.discard(host.host, host.port)
+        elif isinstance(host, UNIXAddress) and host.name:
+            self._loop_guard.discard_path(os.fsdecode(host.name))
         return _stop(port)
 
     def _report(self, failures: Sequence[Failure], start: object) -> None:
@@ -138,6 +141,8 @@ class Listener(Service):
             self._loop_guard.add(host.host, host.port)
         else:
             self.url = self._description
+            if isinstance(host, UNIXAddress) and host.name:
+                self._loop_guard.add_path(os.fsdecode(host.name))
         self._log.info("listening on {url}", url=self.url)
 
 

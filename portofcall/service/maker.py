@@ -2,7 +2,7 @@
 
 import dataclasses
 import resource
-from collections.abc import Sequence
+from collections.abc import Sized
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
@@ -11,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
 from portofcall.access.gatekeeper import AccessRules
+from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import Policy
 from portofcall.egress.policy_file import PolicyFileError
 from portofcall.errors import printable
@@ -51,6 +52,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     gateway = Gateway(
         reactor,
         policy=options.policy,
+        targets=options.targets,
         limits=limits,
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=trusted),
         credentials=options.credentials,
@@ -71,7 +73,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     ]
     for listener in listeners:
         listener.setServiceParent(service)
-    reloadables = [_reloadable_policy(options, gateway)] if options["policy"] is not None else []
+    reloadables: list[Reloadable[Any]] = []
+    if options["policy"] is not None:
+        reloadables.append(_reloadable_policy(options, gateway))
+    if options.targets is not None:
+        reloadables.append(_reloadable_targets(options, gateway))
     if reloadables:
         Reload(reactor, reloadables).setServiceParent(service)
     if options["demo"]:
@@ -106,7 +112,15 @@ def _reloadable_policy(options: Options, gateway: Gateway) -> Reloadable[Policy]
     return Reloadable(name="policy", read=read, use=use)
 
 
-def _count(things: Sequence[object], noun: str) -> str:
+def _reloadable_targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
+    def use(targets: Targets) -> str:
+        gateway.targets = targets
+        return _count(targets.by_name, "target")
+
+    return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
+
+
+def _count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 

@@ -20,6 +20,7 @@ from portofcall.service.option_values import (
     parse_rate,
     parse_seconds,
     parse_size,
+    parse_target,
 )
 
 #: Every option, in the order of ``--help``.
@@ -99,6 +100,24 @@ OPTIONS: Final = (
         metavar="FILE",
         parser=parse_path,
         help="read more rules from a file, one `allow RULE` or `deny RULE` a line; SIGHUP reloads it",
+        default="none",
+    ),
+    Option(
+        name="target",
+        group=Group.EGRESS,
+        metavar="NAME=TARGET",
+        parser=parse_target,
+        help="let clients ask for a target by its name: HOST:PORT, unix:PATH, or tls:HOST:PORT with "
+        "optional :cafile=PATH; needs no --allow, and without one they can ask for nothing else",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="target-file",
+        group=Group.EGRESS,
+        metavar="FILE",
+        parser=parse_path,
+        help="read more named targets from a file, one `NAME: TARGET` a line; SIGHUP reloads it",
         default="none",
     ),
     Option(

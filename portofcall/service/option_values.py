@@ -10,6 +10,7 @@ from typing import Final
 
 from twisted.internet.endpoints import serverFromString
 
+from portofcall.egress.named_target import NamedTarget
 from portofcall.egress.rules import Effect, parse_rule
 from portofcall.errors import printable
 from portofcall.limits.values import GiB, KiB, MiB, Rate
@@ -146,6 +147,16 @@ def parse_deny(text: str) -> str:
         RuleError: see `portofcall.egress.rules.parse_rule`.
     """
     return parse_rule(text, Effect.DENY).text
+
+
+def parse_target(text: str) -> str:
+    """Check a named target, and return it as text.
+
+    Raises:
+        TargetsError: see `portofcall.egress.named_target.NamedTarget.parse`.
+    """
+    NamedTarget.parse(text)
+    return text
 
 
 def parse_path(text: str) -> Path:

@@ -15,16 +15,18 @@ from twisted.python import usage
 from portofcall import __version__
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
-from portofcall.egress.policy import Policy, RuleError
+from portofcall.egress.named_target import Targets, TargetsError, read_targets
+from portofcall.egress.policy import DEFAULT_ALLOW, Policy, RuleError
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.errors import printable
 from portofcall.limits.values import Limits
-from portofcall.service.option import Option
+from portofcall.service.option import Group, Option
 from portofcall.service.option_table import OPTIONS
 from portofcall.service.option_values import DEFAULT_LISTEN
 from portofcall.websocket.protocol import UNMASKS_FAST
 
 _PARSED: Final = [option for option in OPTIONS if option.parser is not None]
+_EGRESS: Final = [option.name for option in OPTIONS if option.group is Group.EGRESS]
 _INDENT: Final = " " * 8
 _LIMITS: Final = {option.name: option.field for option in OPTIONS if option.field is not None}
 
@@ -41,6 +43,7 @@ class Options(usage.Options, AuthOptionMixin):
     Attributes:
         policy: the rules, those of the policy file included, as read by `read_policy` when the command line
             was parsed.
+        targets: the named targets, those of the file included, as read by `read_targets`; None means none.
         credentials: what authenticates clients: the checkers and the key of the command line.
     """
 
@@ -51,6 +54,7 @@ class Options(usage.Options, AuthOptionMixin):
     ]
 
     policy: Policy
+    targets: Targets | None
     credentials: Credentials
 
     def __init__(self) -> None:
@@ -63,7 +67,7 @@ class Options(usage.Options, AuthOptionMixin):
         assert parser is not None
         try:
             value = parser(text)
-        except RuleError as problem:
+        except (RuleError, TargetsError) as problem:
             raise usage.UsageError(f"--{option.name}: {problem}") from None
         except ValueError as problem:
             raise usage.UsageError(f"--{option.name}: {problem}, got '{printable(text)}'") from None
@@ -111,8 +115,9 @@ class Options(usage.Options, AuthOptionMixin):
         for name, field in _LIMITS.items():
             if self[name] is None:
                 self[name] = getattr(Limits(), field)
-        if self["demo"] and (self["allow"] or self["deny"] or self["policy"]):
-            raise usage.UsageError("--demo: allows only its own servers; leave out --allow, --deny, --policy")
+        if self["demo"] and any(self[name] for name in _EGRESS):
+            others = ", ".join(f"--{name}" for name in _EGRESS)
+            raise usage.UsageError(f"--demo: allows only its own servers; leave out {others}")
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
         try:
@@ -124,6 +129,10 @@ class Options(usage.Options, AuthOptionMixin):
             self.policy = self.read_policy()
         except PolicyFileError as problem:
             raise usage.UsageError(f"--policy: {problem}") from None
+        try:
+            self.targets = self.read_targets()
+        except TargetsError as problem:
+            raise usage.UsageError(str(problem)) from None
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
     def read_policy(self) -> Policy:
@@ -132,9 +141,28 @@ class Options(usage.Options, AuthOptionMixin):
         Raises:
             PolicyFileError: the file can't be read, or a line of it is not a rule.
         """
-        if self["policy"] is None:
-            return Policy.parse(allow=self["allow"], deny=self["deny"])
-        return read_policy(self["policy"], allow=self["allow"], deny=self["deny"])
+        default = () if self["target"] or self["target-file"] else DEFAULT_ALLOW
+        return read_policy(self["policy"], allow=self["allow"], deny=self["deny"], default=default)
+
+    def read_targets(self) -> Targets | None:
+        """Read the named targets, with those that the file has now. The start and SIGHUP both use it.
+
+        Returns:
+            None without ``--target`` and ``--target-file``.
+
+        Raises:
+            TargetsError: one is not valid; the message begins with the option, and the file where it has one.
+        """
+        path = self["target-file"]
+        option = "--target"
+        try:
+            targets = Targets.parse(self["target"])
+            if path is not None:
+                option = f"--target-file {printable(str(path))}"
+                targets = read_targets(path, targets)
+        except TargetsError as problem:
+            raise TargetsError(f"{option}: {problem}") from None
+        return targets if targets.by_name else None
 
     def limits(self) -> Limits:
         """Return the limits of the command line."""

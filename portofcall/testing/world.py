@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 from portofcall.access.authenticator import Credentials
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.egress.local_networks import LocalNetworks
-from portofcall.egress.policy import Policy
+from portofcall.egress.named_target import Targets
+from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.target import Address
@@ -57,6 +58,7 @@ class World:
     Args:
         allow: the policy's rules that allow.
         deny: the policy's rules that deny.
+        targets: named targets, see `portofcall.Targets.parse`; with them ``allow`` may be empty.
         names: what names resolve to; see `FakeResolver`.
         limits: as for `portofcall.Gateway`.
         rules: as for `portofcall.Gateway`.
@@ -76,6 +78,7 @@ class World:
         *,
         allow: Iterable[str] = ("public",),
         deny: Iterable[str] = (),
+        targets: Iterable[str] | None = None,
         names: dict[str, list[str] | None] | None = None,
         limits: Limits | None = None,
         rules: AccessRules | None = None,
@@ -87,7 +90,8 @@ class World:
         self.local_networks = LocalNetworks()
         self.gateway = Gateway(
             self.reactor,
-            policy=Policy.parse(allow=allow, deny=deny),
+            policy=Policy.parse(allow=allow, deny=deny, default=DEFAULT_ALLOW if targets is None else ()),
+            targets=None if targets is None else Targets.parse(targets),
             limits=self.limits,
             rules=rules,
             credentials=credentials,
@@ -119,8 +123,8 @@ class World:
 
     @property
     def dialed(self) -> list[tuple[str, int]]:
-        """The address and port of each connection attempt, in order."""
-        return [(host, port) for host, port, *_ in self.reactor.tcpClients]
+        """The address and port of each connection attempt, in order; of a UNIX socket its path and 0."""
+        return [_where(address) for address, _ in self._attempts]
 
     @property
     def given_up(self) -> list[tuple[str, int]]:
@@ -137,10 +141,9 @@ class World:
         Returns:
             The connection. The test plays the backend.
         """
-        host, port, factory, *_ = self.reactor.tcpClients[attempt]
-        kind = IPv6Address if ":" in host else IPv4Address
+        address, factory = self._attempts[attempt]
         transport = FakeTransport()
-        transport.protocol = factory.buildProtocol(kind("TCP", host, port))
+        transport.protocol = factory.buildProtocol(address)
         transport.protocol.makeConnection(transport)
         return transport
 
@@ -151,5 +154,25 @@ class World:
             error: one of `twisted.internet.error`, such as ``ConnectionRefusedError()``.
             attempt: which of `dialed`; the last one by default.
         """
-        factory = self.reactor.tcpClients[attempt][2]
+        _, factory = self._attempts[attempt]
         factory.clientConnectionFailed(self.reactor.connectors[attempt], Failure(error))
+
+    @property
+    def _attempts(self) -> list[tuple[Any, Any]]:
+        """The address and the factory of each connection attempt, in order."""
+        factories = {
+            UNIXAddress: (factory for _, factory, *_ in self.reactor.unixClients),
+            IPv4Address: (factory for _, _, factory, *_ in self.reactor.tcpClients),
+        }
+        addresses = [connector.getDestination() for connector in self.reactor.connectors]
+        return [
+            (address, next(factories[UNIXAddress if isinstance(address, UNIXAddress) else IPv4Address]))
+            for address in addresses
+        ]
+
+
+def _where(address: IPv4Address | IPv6Address | UNIXAddress) -> tuple[str, int]:
+    if isinstance(address, UNIXAddress):
+        assert address.name is not None
+        return address.name.decode(), 0
+    return address.host, address.port

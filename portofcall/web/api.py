@@ -10,9 +10,9 @@ from twisted.web.server import Request
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.probe import ping, read_banner
-from portofcall.errors import BodyTooLarge, InvalidField
+from portofcall.errors import BodyTooLarge, InvalidField, InvalidTarget
 from portofcall.limits.values import Limits
-from portofcall.target import Target
+from portofcall.target import Requested, Target, TargetName
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource, json_response
 
@@ -44,8 +44,7 @@ class Ping(APIResource):
         rtt = round(found, 2)
         payload = {
             "success": True,
-            "host": target.host,
-            "port": target.port,
+            **_shown(target),
             "rtt": rtt,
             "message": f"TCP Ping Success: {rtt}ms",
         }
@@ -77,8 +76,7 @@ class SSHBanner(APIResource):
         payload = {
             "success": True,
             "message": "SSH server reachable",
-            "host": target.host,
-            "port": target.port,
+            **_shown(target),
             "banner": banner.line,
             "software": banner.software,
             "protocol": banner.protocol,
@@ -120,7 +118,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _target(fields: Mapping[str, Any], *, default_port: int | None = None) -> Target:
+def _target(fields: Mapping[str, Any], *, default_port: int | None = None) -> Requested:
+    if "target" in fields:
+        if "host" in fields or "port" in fields:
+            raise InvalidTarget("target must be given without host and port")
+        name = fields["target"]
+        if not isinstance(name, str):
+            raise InvalidField("target must be a string")
+        return TargetName.parse(name)
     host = fields.get("host")
     if not isinstance(host, str):
         raise InvalidField("host must be a string")
@@ -128,6 +133,13 @@ def _target(fields: Mapping[str, Any], *, default_port: int | None = None) -> Ta
     if type(port) is not int or not 1 <= port <= 65535:
         raise InvalidField("port must be an integer from 1 to 65535")
     return Target.parse(host, port)
+
+
+def _shown(target: Requested) -> Mapping[str, Any]:
+    """Return the fields of a response that name the target: of a named one, the name only."""
+    if isinstance(target, TargetName):
+        return {"target": target.name}
+    return {"host": target.host, "port": target.port}
 
 
 def _timeout_seconds(fields: Mapping[str, Any]) -> float:

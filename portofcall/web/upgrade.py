@@ -8,7 +8,7 @@ from twisted.web.server import Request
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
-from portofcall.target import Target
+from portofcall.target import Requested, Target, TargetName
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
@@ -19,7 +19,7 @@ _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 class TunnelResource(APIResource):
-    """``GET /api/connect?host=H&port=P``: answers an upgrade with a tunnel (RFC 6455 §4.2).
+    """``GET /api/connect?host=H&port=P`` or ``?target=NAME``: upgrades to a tunnel (RFC 6455 §4.2).
 
     Works in any `twisted.web.server.Site`, over TCP, TLS, Unix sockets and the PROXY protocol.
 
@@ -57,29 +57,34 @@ class TunnelResource(APIResource):
             takeover.hand_over(end, handshake)
 
 
-def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Target | InvalidTarget:
+def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Requested | InvalidTarget:
     """Read the target from a query.
 
     Args:
         query: as `parse_query` returns it.
 
     Returns:
-        The target; or, where ``host`` or ``port`` is missing, repeated or invalid, the error, which is
-        reported after the upgrade.
+        The target: ``target``, or ``host`` and ``port``. If both are given, or one is missing, repeated or
+        invalid, the error, which is reported after the upgrade.
     """
-    texts = []
-    for name in ("host", "port"):
-        values = query.get(name.encode(), ())
-        if len(values) != 1:
-            return InvalidTarget(f"{name} must be given once in the query")
-        try:
-            texts.append(values[0].decode())
-        except UnicodeDecodeError:
-            return InvalidTarget(f"{name} must be UTF-8")
     try:
-        return Target.parse(*texts)
+        if b"target" not in query:
+            return Target.parse(_once(query, "host"), _once(query, "port"))
+        if b"host" in query or b"port" in query:
+            return InvalidTarget("target must be given without host and port")
+        return TargetName.parse(_once(query, "target"))
     except InvalidTarget as error:
         return error
+
+
+def _once(query: Mapping[bytes, Sequence[bytes]], name: str) -> str:
+    values = query.get(name.encode(), ())
+    if len(values) != 1:
+        raise InvalidTarget(f"{name} must be given once in the query")
+    try:
+        return values[0].decode()
+    except UnicodeDecodeError:
+        raise InvalidTarget(f"{name} must be UTF-8") from None
 
 
 def valid_handshake(request: Request) -> Handshake:

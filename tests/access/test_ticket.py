@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.access.ticket import Ticket, read_claims
-from portofcall.target import Target
+from portofcall.target import Target, TargetName
 
 CLAIMS = {"aud": "portofcall", "exp": 1_800_000_000}
 
@@ -35,10 +35,11 @@ def test_audience_may_be_a_list_of_one() -> None:
 @pytest.mark.parametrize(
     ("pins", "good", "bad"),
     [
-        ({}, ["db.example:5432", "[::1]:22", None], []),
-        ({"host": "db.example"}, ["db.example:1", "db.example:2"], ["a.db.example:1", "[::1]:1", None]),
-        ({"port": 22}, ["a.example:22", "b.example:22"], ["a.example:23", None]),
-        ({"host": "[::1]", "port": 22}, ["[::1]:22"], ["[::1]:23", "[::2]:22", None]),
+        ({}, ["db.example:5432", "[::1]:22", "db", None], []),
+        ({"host": "db.example"}, ["db.example:1", "db.example:2"], ["a.db.example:1", "[::1]:1", "db", None]),
+        ({"port": 22}, ["a.example:22", "b.example:22"], ["a.example:23", "db", None]),
+        ({"host": "[::1]", "port": 22}, ["[::1]:22"], ["[::1]:23", "[::2]:22", "db", None]),
+        ({"target": "db"}, ["db"], ["DB", "other", "db:1", None]),
     ],
 )
 def test_pinned_ticket_is_good_for_its_target_only(
@@ -48,8 +49,10 @@ def test_pinned_ticket_is_good_for_its_target_only(
     ticket = read_claims({**CLAIMS, **pins})
 
     def admits(text: str | None) -> bool:
-        host, _, port = (text or "").rpartition(":")
-        return ticket.admits(Target.parse(host, port) if text else None)
+        if text is None or ":" not in text:
+            return ticket.admits(None if text is None else TargetName.parse(text))
+        host, _, port = text.rpartition(":")
+        return ticket.admits(Target.parse(host, port))
 
     assert [text for text in [*good, *bad] if admits(text)] == good
 
@@ -88,6 +91,12 @@ def test_pinned_ticket_is_good_for_its_target_only(
         ({"port": True}, "port"),
         ({"port": 0}, "port"),
         ({"port": 22.0}, "port"),
+        ({"target": None}, "target"),
+        ({"target": ["db"]}, "target"),
+        ({"target": ""}, "target"),
+        ({"target": "a b"}, "target"),
+        ({"target": "db", "host": "db.example"}, "target"),
+        ({"target": "db", "port": 22}, "target"),
     ],
 )
 def test_invalid_claim_is_named(claims: dict[str, Any], named: str) -> None:
@@ -103,7 +112,7 @@ def test_audience_and_expiry_are_required(missing: str) -> None:
         read_claims({name: value for name, value in CLAIMS.items() if name != missing})
 
 
-NAMES = st.sampled_from(["aud", "exp", "iat", "nbf", "sub", "jti", "once", "host", "port", "x"])
+NAMES = st.sampled_from(["aud", "exp", "iat", "nbf", "sub", "jti", "once", "host", "port", "target", "x"])
 SCALARS = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8)
 
 

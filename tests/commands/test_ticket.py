@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portofcall.access.ticket import Ticket
 from portofcall.access.ticket_key import TicketKey
 from portofcall.commands.ticket import add_arguments, run
+from portofcall.target import TargetName
 
 SECRET = b"0123456789abcdef0123456789abcdef\n"
 
@@ -47,6 +48,16 @@ def test_ticket_is_printed_on_a_line_of_its_own(key_file: Path, capsys: pytest.C
     ticket = verify(printed.out)
     assert (ticket.subject, ticket.host, ticket.port, ticket.once) == (None, None, None, False)
     assert 55 < ticket.expires_at - time.time() < 62
+
+
+def test_ticket_for_a_named_target(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no host and no port; with them it would be an error."""
+    assert call("--key", str(key_file), "--target", "db") == 0
+    ticket = verify(capsys.readouterr().out)
+    assert (ticket.target, ticket.host, ticket.port) == (TargetName("db"), None, None)
+    for more in (["--host", "db.example"], ["--port", "5432"]):
+        assert call("--key", str(key_file), "--target", "db", *more) == 2
+        assert capsys.readouterr().err == ("portofcall ticket: target must be given without host and port\n")
 
 
 def test_ticket_has_the_claims_of_the_options(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

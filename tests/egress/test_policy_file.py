@@ -7,14 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portofcall.egress.line_file import MAX_FILE_CHARACTERS, MAX_FILE_LINES
 from portofcall.egress.policy import Policy
-from portofcall.egress.policy_file import (
-    MAX_FILE_CHARACTERS,
-    MAX_FILE_LINES,
-    PolicyFileError,
-    parse_policy_file,
-    read_policy,
-)
+from portofcall.egress.policy_file import PolicyFileError, parse_policy_file, read_policy
 from portofcall.target import Target
 from tests.support import decide
 

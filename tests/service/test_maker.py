@@ -12,6 +12,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface.verify import verifyObject
 
+from portofcall.egress.loop_guard import LoopGuard
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.listener import NotListening
@@ -44,6 +45,27 @@ async def test_service_of_an_application(tmp_path: Path) -> None:
         await echo_through(f"unix:{path}", "/api/connect", echo)
         await stop(service)
         assert not path.exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_unix_listener_is_no_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway does not dial its own socket, by whatever path, while it listens."""
+    guards: list[LoopGuard] = []
+
+    class Spy(Gateway):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            guards.append(self.loop_guard)
+
+    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
+    path, link = tmp_path / "socket", tmp_path / "link"
+    link.symlink_to(path)
+    service = makeService(parse("--listen", f"unix:{path}", f"--target=loop=unix:{link}"))
+    (guard,) = guards
+    service.privilegedStartService()
+    assert guard.includes_path(str(link))
+    await stop(service)
+    assert not guard.includes_path(str(link))
 
 
 @pytest_twisted.ensureDeferred
@@ -159,6 +181,39 @@ def test_broken_policy_file_changes_nothing(tmp_path: Path, logged: list[str]) -
     assert [line.startswith(start) for line in logged] == [True, True]
     assert "line 2: " in logged[0]
     assert "No such file" in logged[1]
+
+
+def test_targets_are_reloaded_into_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    """A broken file changes nothing, and the log has the file and the number of the line."""
+    gateways: list[Gateway] = []
+
+    class Spy(Gateway):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            gateways.append(self)
+
+    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
+    path = tmp_path / "targets"
+    path.write_text("db: 10.0.0.5:5432\n")
+    service = makeService(parse("--target-file", str(path), "--target=a=unix:/run/a"), MemoryReactorClock())
+    (gateway,) = gateways
+    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    path.write_text("db: 10.0.0.6:5432\nmail: tls:mail.example.com:993\n")
+    reload.reload()
+    path.write_text("db: 10.0.0.7:5432\nnonsense\n")
+    reload.reload()
+    assert sorted(map(str, gateway.targets.by_name.values())) == [
+        "a (unix:/run/a)",
+        "db (10.0.0.6:5432)",
+        "mail (tls:mail.example.com:993)",
+    ]
+    assert logged == [
+        "target list reloaded: 3 targets",
+        f"target list not reloaded, the previous one stays in force: --target-file {path}: line 2: "
+        "expected NAME: HOST:PORT, got 'nonsense'",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest_twisted
 from twisted.python import usage
 
 from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.egress.named_target import TargetsError
 from portofcall.egress.policy_file import PolicyFileError
 from portofcall.errors import Unauthorized
 from portofcall.limits.values import Limits, MiB, Rate
@@ -65,6 +66,50 @@ def test_policy_file_is_read_at_the_start_and_again(tmp_path: Path, monkeypatch:
         options.read_policy()
 
 
+def test_targets_are_read_at_the_start_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the command line and of the file, from the same place after twistd changed its directory."""
+    assert parse().targets is None
+    path = tmp_path / "targets"
+    path.write_text("db: 10.0.0.5:5432\n")
+    monkeypatch.chdir(tmp_path)
+    options = parse("--target-file=targets", "--target=a=unix:/run/a", "--target", "b=tls:b.example.com:443")
+    assert options.targets is not None
+    assert sorted(map(str, options.targets.by_name)) == ["a", "b", "db"]
+    monkeypatch.chdir("/")
+    path.write_text("other: 10.0.0.5:5432\n")
+    targets = options.read_targets()
+    assert targets is not None
+    assert sorted(map(str, targets.by_name)) == ["a", "b", "other"]
+    path.write_text("other: 10.0.0.5:5432\nb: b:1\n")
+    with pytest.raises(TargetsError) as error:
+        options.read_targets()
+    assert str(error.value) == f"--target-file {path}: line 2: expected each name once, got b again"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allow"),
+    [
+        ([], ["public"]),
+        (["--target=db=10.0.0.5:1"], []),
+        (["--target=db=10.0.0.5:1", "--deny=10.1.0.0/16"], []),
+        (["--target=db=10.0.0.5:1", "--allow=public"], ["public"]),
+    ],
+)
+def test_targets_replace_the_default_that_allows(arguments: list[str], allow: list[str]) -> None:
+    """With targets and no rule that allows, nothing else can be asked for."""
+    assert [rule.text for rule in parse(*arguments).policy.allow] == allow
+
+
+def test_policy_file_that_only_denies_allows_nothing_with_targets(tmp_path: Path) -> None:
+    """At each reload too; one rule that allows opens it."""
+    path = tmp_path / "policy"
+    path.write_text("deny 10.1.0.0/16\n")
+    options = parse("--target=db=10.0.0.5:1", f"--policy={path}")
+    assert options.policy.allow == ()
+    path.write_text("allow public\ndeny 10.1.0.0/16\n")
+    assert [rule.text for rule in options.read_policy().allow] == ["public"]
+
+
 INVALID = [
     (["--listen", "nonsense:1"], "--listen"),
     (["--listen", "tcp:banana"], "--listen"),
@@ -87,6 +132,12 @@ INVALID = [
     (["--demo", "--allow", "public"], "--demo"),
     (["--demo", "--deny", "public"], "--demo"),
     (["--policy", "/nonexistent"], "--policy"),
+    (["--target", "db"], "--target: expected NAME=HOST:PORT"),
+    (["--target", "db=127.1:22"], "--target: host: expected"),
+    (["--target", "a=b:1", "--target", "a=b:2"], "--target: expected each name once, got a again"),
+    (["--target-file", "/nonexistent"], "--target-file /nonexistent: expected a readable file"),
+    (["--demo", "--target", "a=b:1"], "--demo"),
+    (["--demo", "--target-file", "/nonexistent"], "--demo"),
     (["--policy", "/dev/null", "--policy", "/dev/null"], "--policy: expected once"),
     (["--max-tunnels", "1", "--max-tunnels", "1"], "--max-tunnels: expected once"),
 ]

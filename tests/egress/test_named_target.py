@@ -1,0 +1,188 @@
+"""Named targets have one grammar, on the command line and in a file, and errors say what was expected."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portofcall.egress.named_target import (
+    MAX_SOCKET_PATH_BYTES,
+    NamedTarget,
+    Targets,
+    TargetsError,
+    TLSTrust,
+    read_targets,
+)
+from portofcall.errors import UnknownTarget
+from portofcall.target import Target, TargetName
+
+FILE = """\
+# Our databases.
+db: 10.0.0.5:5432   # the first
+db6:\t[2001:db8::5]:5432\r
+
+  x-11_a.b  :  unix:/tmp/.X11-unix/X0
+mail: tls:Mail.Example.com:993
+"""
+
+
+def place(text: str) -> str:
+    """Parse a target, and write what it leads to."""
+    return str(NamedTarget.parse(text).place)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "shown"),
+    [
+        ("db=10.0.0.5:5432", Target("10.0.0.5", 5432), "db (10.0.0.5:5432)"),
+        ("db=DB.internal.:5432", Target("db.internal", 5432), "db (db.internal:5432)"),
+        ("db=[2001:DB8:0::5]:5432", Target("2001:db8::5", 5432), "db ([2001:db8::5]:5432)"),
+        ("x=unix:/run/a:b=c.sock", PurePosixPath("/run/a:b=c.sock"), "x (unix:/run/a:b=c.sock)"),
+        ("mail=tls:mail.example.com:993", Target("mail.example.com", 993), "mail (tls:mail.example.com:993)"),
+        ("mail=tls:[::1]:993", Target("::1", 993), "mail (tls:[::1]:993)"),
+    ],
+)
+def test_target_leads_where_its_value_says(text: str, found: object, shown: str) -> None:
+    """Host and port in the one spelling of `Target`; the log has both name and value."""
+    target = NamedTarget.parse(text)
+    assert target.place == found
+    assert str(target) == shown
+    assert (target.tls is not None) == ("tls:" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "expected NAME=HOST:PORT, NAME=unix:PATH or NAME=tls:HOST:PORT, got ''"),
+        ("db", "expected NAME=HOST:PORT"),
+        ("=10.0.0.5:5432", 'expected a name of 1 to 63 letters, digits, . _ or -, got ""'),
+        ("-db=10.0.0.5:5432", "expected a name"),
+        ("d b=10.0.0.5:5432", "expected a name"),
+        ("d/b=10.0.0.5:5432", "expected a name"),
+        ("dä=10.0.0.5:5432", "expected a name"),
+        ("d" * 64 + "=10.0.0.5:5432", "expected a name"),
+        ("db=", "expected HOST:PORT, IPv6 in brackets, got ''"),
+        ("db=10.0.0.5", "expected HOST:PORT, IPv6 in brackets, got '10.0.0.5'"),
+        ("db=2001:db8::5:5432", "expected HOST:PORT, IPv6 in brackets"),
+        ("db=10.0.0.5:", "port: expected 1 to 65535 in digits"),
+        ("db=10.0.0.5:70000", "port: expected 1 to 65535 in digits"),
+        ("db=127.1:22", "host: expected four decimal numbers"),
+        ("db=[fe80::1%eth0]:22", "host: expected an IPv6 address without zone"),
+        ("x=unix:", "unix: expected an absolute path, got ''"),
+        ("x=unix:socket", "unix: expected an absolute path, got 'socket'"),
+        ("x=unix:/a\0b", "unix: expected an absolute path"),
+        (f"x=unix:/{'a' * MAX_SOCKET_PATH_BYTES}", "unix: expected a path of at most 107 bytes, got 108"),
+        ("x=tls:443", "expected HOST:PORT, IPv6 in brackets, got '443'"),
+        ("x=tls:a.example.com:443:cafile=ca.pem", "cafile: expected an absolute path, got 'ca.pem'"),
+        ("x=tls:a.example.com:443:cafile=/no/such", "cafile: expected a readable file"),
+        ("x=tls:a.example.com:443:ca=/etc/ca", "expected HOST:PORT"),
+    ],
+)
+def test_anything_else_is_an_error_that_says_what_was_expected(text: str, problem: str) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(TargetsError) as error:
+        NamedTarget.parse(text)
+    assert str(error.value).startswith(problem)
+
+
+def test_longest_name_and_path_are_valid() -> None:
+    """63 characters, and 107 bytes in UTF-8."""
+    assert NamedTarget.parse("d" * 63 + "=a.example.com:1").name == TargetName("d" * 63)
+    path = "/" + "ä" * ((MAX_SOCKET_PATH_BYTES - 1) // 2)
+    assert place(f"x=unix:{path}") == path
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_target_or_a_short_error_in_one_line(text: str) -> None:
+    """Never another exception."""
+    problem = ""
+    try:
+        NamedTarget.parse(text)
+    except TargetsError as error:
+        problem = str(error)
+    assert problem.isprintable()
+    assert len(problem) < 250
+
+
+def test_cafile_is_read_with_the_target(tmp_path: Path, certificate: Path) -> None:
+    """A reload sees a new one; a file without certificates is an error at once, which names it."""
+    trust = NamedTarget.parse(f"x=tls:localhost:443:cafile={certificate}").tls
+    assert trust is not None
+    assert trust.authorities is not None
+    (authority,) = trust.authorities
+    assert authority in certificate.read_bytes()
+    assert NamedTarget.parse("x=tls:localhost:443").tls == TLSTrust(None)
+    (tmp_path / "empty").write_text("nothing\n")
+    with pytest.raises(TargetsError, match=r"cafile: expected certificates in PEM, got '.*empty'"):
+        NamedTarget.parse(f"x=tls:localhost:443:cafile={tmp_path / 'empty'}")
+
+
+def test_targets_are_found_by_name() -> None:
+    """Upper and lower case differ; an unknown name is an error that repeats it."""
+    targets = Targets.parse(["db=10.0.0.5:5432", "DB=10.0.0.6:5432"])
+    assert str(targets.find(TargetName("DB"))) == "DB (10.0.0.6:5432)"
+    with pytest.raises(UnknownTarget, match="there is no target Db"):
+        targets.find(TargetName("Db"))
+
+
+def test_each_name_is_given_once() -> None:
+    """Two targets with one name are a slip of the pen, and one string instead of a list is another."""
+    with pytest.raises(TargetsError, match="expected each name once, got db again"):
+        Targets.parse(["db=10.0.0.5:5432", "db=10.0.0.6:5432"])
+    with pytest.raises(TypeError, match="expected a collection"):
+        Targets.parse("db=10.0.0.5:5432")
+
+
+def test_log_shows_what_was_asked_for() -> None:
+    """A name with what it leads to, an unknown name alone, host and port as they are."""
+    targets = Targets.parse(["db=10.0.0.5:5432"])
+    assert targets.describe(TargetName("db")) == "db (10.0.0.5:5432)"
+    assert targets.describe(TargetName("other")) == "other"
+    assert targets.describe(Target("10.0.0.5", 22)) == "10.0.0.5:22"
+
+
+def test_file_has_a_target_a_line(tmp_path: Path) -> None:
+    """With comments, blank lines and white space, in addition to other targets."""
+    path = tmp_path / "targets"
+    path.write_bytes(FILE.encode())
+    targets = read_targets(path, Targets.parse(["first=a.example.com:1"]))
+    assert sorted(map(str, targets.by_name.values())) == [
+        "db (10.0.0.5:5432)",
+        "db6 ([2001:db8::5]:5432)",
+        "first (a.example.com:1)",
+        "mail (tls:mail.example.com:993)",
+        "x-11_a.b (unix:/tmp/.X11-unix/X0)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "expected at least one target"),
+        ("# db: 10.0.0.5:5432\n", "expected at least one target"),
+        ("a: b:1\nb=10.0.0.5:5432\n", "line 2: expected NAME: HOST:PORT, got 'b=10.0.0.5:5432'"),
+        ("db:10.0.0.5:5432\n", "line 1: expected NAME: HOST:PORT, got 'db:10.0.0.5:5432'"),
+        (
+            "\n\nd b: 10.0.0.5:5432\n",
+            'line 3: expected a name of 1 to 63 letters, digits, . _ or -, got "d b"',
+        ),
+        ("db: 10.0.0.5\n", "line 1: expected HOST:PORT"),
+        ("db: b:1\nfirst: c:1\n", "line 2: expected each name once, got first again"),
+    ],
+)
+def test_error_in_a_file_names_the_line(tmp_path: Path, content: str, problem: str) -> None:
+    """And a file without targets is an error too, as it is often half written."""
+    path = tmp_path / "targets"
+    path.write_text(content)
+    with pytest.raises(TargetsError) as error:
+        read_targets(path, Targets.parse(["first=a.example.com:1"]))
+    assert str(error.value).startswith(problem)
+
+
+def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """Missing, or no file at all."""
+    with pytest.raises(TargetsError, match="expected a readable file"):
+        read_targets(tmp_path / "none", Targets())
+    with pytest.raises(TargetsError, match="expected a regular file"):
+        read_targets(tmp_path, Targets())
