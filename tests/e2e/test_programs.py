@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import closed_port
+from tests.e2e.backends import backend, closed_port, echo
 from tests.e2e.gateway import GatewayProcess, need
 from tests.e2e.support import ask, until
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
@@ -42,7 +43,7 @@ class SSHServer:
         url = f"ws://127.0.0.1:{gateway.port}/api/connect?host=%h&port=%p"
         return [
             need("ssh"), "-F", "none", "-p", str(self.port), "-i", str(self.folder / "id"),
-            "-o", f"ProxyCommand={need('websocat')} -b '{url}'", "-o", "BatchMode=yes",
+            "-o", f"ProxyCommand={need('websocat')} -bE '{url}'", "-o", "BatchMode=yes",
             "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
             "root@127.0.0.1", remote,
         ]  # fmt: skip
@@ -120,6 +121,21 @@ def test_redis_sets_and_gets(gateway: GatewayProcess, tmp_path: Path) -> None:
             client.send(b"GET ship\r\n")
             assert client.read(19) == b"$12\r\nport of call\r\n"
             client.close()
+
+
+def test_websocat_listens_for_local_programs(gateway: GatewayProcess, tmp_path: Path) -> None:
+    """As in the README: each connection to its port is a tunnel, and ends when either side ends."""
+    port, log = closed_port(), tmp_path / "log"
+    with backend(echo) as server:
+        url = f"ws://127.0.0.1:{gateway.port}/api/connect?{server.query}"
+        with running([need("websocat"), "-bE", f"tcp-l:127.0.0.1:{port}", url], log):
+            # Asked of the kernel (proc(5)): a connection to try it would be a tunnel.
+            until(lambda: f":{port:04X} 00000000:0000 0A " in Path("/proc/net/tcp").read_text())
+            with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+                client.settimeout(DEADLINE)
+                client.sendall(b"hello")
+                assert client.recv(5) == b"hello"
+            assert server.wait_for_end() == "eof"
 
 
 def test_websocat_talks_to_the_demo(tmp_path: Path) -> None:
