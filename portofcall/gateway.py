@@ -28,6 +28,7 @@ from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
 from portofcall.web.upgrade import TunnelResource
 from portofcall.websocket.end import WebSocketFactory
+from portofcall.websocket.turns import Turns
 
 
 class Gateway:
@@ -97,6 +98,7 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
+        self._turns = Turns(reactor)
         self._waiting = FairEviction[ConnectionState](
             self._limits.max_waiting, evicted=lambda client: warnings.reached("max_waiting", client)
         )
@@ -142,6 +144,7 @@ class Gateway:
             self.resource(),
             limits=self._limits,
             reactor=self._reactor,
+            turns=self._turns,
             waiting=self._waiting,
             count=self._gatekeeper.count,
         )

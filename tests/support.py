@@ -259,16 +259,6 @@ class SlowChecker(InMemoryUsernamePasswordDatabaseDontUse):
         return self.decision
 
 
-def run_one_turn(clock: Clock) -> None:
-    """Run what is due now, but not what that schedules, as one turn of a reactor does."""
-    due: list[Any] = [call for call in clock.getDelayedCalls() if call.getTime() <= clock.seconds()]
-    for call in due:
-        if call.active():
-            clock.calls.remove(call)
-            call.called = 1
-            call.func(*call.args, **call.kw)
-
-
 class Time:
     """A clock that is turned by hand."""
 

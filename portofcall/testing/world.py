@@ -108,7 +108,7 @@ class World:
         return _STARTED + cast(float, self.reactor.seconds())
 
     def connect(self, *, local_host: str = "192.0.2.2") -> FakeTransport:
-        """Connect a client to the gateway.
+        """Connect a client to the gateway, in a new turn of the reactor.
 
         Args:
             local_host: the gateway's address on this connection.
@@ -116,6 +116,7 @@ class World:
         Returns:
             The connection.
         """
+        self.reactor.advance(0)
         transport = FakeTransport(local_host=local_host)
         transport.protocol = self.site.buildProtocol(transport.getPeer())
         transport.protocol.makeConnection(transport)

@@ -19,6 +19,7 @@ from portofcall.web.request import GatewayRequest
 from portofcall.web.request_bounds import RequestBounds
 from portofcall.web.request_head import check_framing, parse_request_target
 from portofcall.web.responses import raw_response
+from portofcall.websocket.turns import Turns
 
 #: How long a connection may be idle between two requests.
 IDLE_SECONDS: Final = 60.0
@@ -38,6 +39,7 @@ class GatewayChannel(PacedChannel):
     Args:
         limits: on requests.
         clock: for deadlines and turns.
+        turns: the budget of each turn, for all sites of the gateway.
         waiting: the connections that are counted, of all sites of the gateway.
         count: is called with each request when its head is complete; may raise a `RequestError`.
     """
@@ -49,10 +51,11 @@ class GatewayChannel(PacedChannel):
         limits: Limits,
         *,
         clock: IReactorTime,
+        turns: Turns,
         waiting: FairEviction[ConnectionState],
         count: Callable[[GatewayRequest], None],
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, turns)
         self._limits = limits
         self._waiting = waiting
         self._count = count

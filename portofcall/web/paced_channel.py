@@ -1,4 +1,4 @@
-"""HTTP/1.1 with fair turns: one request of a connection per turn of the reactor.
+"""HTTP/1.1 with fair turns: one request of a connection per turn of the reactor, and few of all together.
 
 Twisted's `HTTPChannel` serves all requests of a read in one turn of the reactor, and reads on while responses
 pile up in memory because the client does not read them. Both starve all other connections.
@@ -8,13 +8,18 @@ from typing import Any, Final, cast
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from portofcall.limits.values import KiB
+from portofcall.websocket.turns import UNITS_PER_TURN, Turns
 
 #: How much is parsed at a time. The parser copies what is behind a line, and does not stop within a body.
-_STEP_BYTES: Final = 1 * KiB
+_PIECE_BYTES: Final = 1 * KiB
+#: How much work a piece and a request are; so about 8 requests are served in a turn, for all connections.
+_PIECE_UNITS: Final = UNITS_PER_TURN // 32
+_REQUEST_UNITS: Final = UNITS_PER_TURN * 3 // 32
 #: How much a client may send ahead before it is read no more. It has to be read to notice that it leaves.
 _MOST_AHEAD_BYTES: Final = 16 * KiB
 
@@ -24,24 +29,33 @@ class PacedChannel(HTTPChannel):
 
     Args:
         clock: for turns.
+        turns: the budget that all connections share in each of them.
     """
 
     transport: Any
+    _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, turns: Turns) -> None:
         super().__init__()
         self._clock = clock
+        self._turns = turns
         self._ahead = b""
         self._answering = False
         self._client_reads = True
-        self._turn: IDelayedCall | None = None
+        self._has_to_wait = False
+        self._next_turn: IDelayedCall | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what the client sends, up to the end of a request; the rest waits."""
         self._ahead += data
         self._read_no_more_than_ahead()
         while self._ahead and not self.paused and not self._answering:
-            piece, self._ahead = self._ahead[:_STEP_BYTES], self._ahead[_STEP_BYTES:]
+            if self._turns.left <= 0:
+                self.paused = self._has_to_wait = True
+                self._turns.wait(self._go_on)
+                return
+            self._turns.spend(_PIECE_UNITS)
+            piece, self._ahead = self._ahead[:_PIECE_BYTES], self._ahead[_PIECE_BYTES:]
             super().dataReceived(piece)
 
     def clearLineBuffer(self) -> bytes:
@@ -50,7 +64,8 @@ class PacedChannel(HTTPChannel):
         return cast(bytes, super().clearLineBuffer()) + ahead
 
     def allContentReceived(self) -> None:
-        """Serve a request; from now on the client is ahead."""
+        """Serve a request; what the client sends meanwhile waits."""
+        self._turns.spend(_REQUEST_UNITS)
         self._answering = True
         super().allContentReceived()
 
@@ -58,28 +73,35 @@ class PacedChannel(HTTPChannel):
         """Go on in another turn."""
         self.paused = True
         ahead, self._ahead = self._ahead, b""
-        # This gives back to dataReceived the part that was parsed too far, and it may close.
+        # This gives back to dataReceived what came behind the request in the same piece, and it may close.
         super().requestDone(request)
-        self._ahead += ahead
+        self._ahead = self.clearLineBuffer() + ahead
         # Twisted reads on now.
         self._read_no_more_than_ahead()
         self._answering = False
         if self.persistent:
-            self._turn = self._clock.callLater(0, self._go_on)
+            self._has_to_wait = True
+            self._next_turn = self._clock.callLater(0, self._go_on)
 
     def _read_no_more_than_ahead(self) -> None:
         if (self.paused or self._answering) and len(self._ahead) > _MOST_AHEAD_BYTES:
             self.transport.pauseProducing()
 
     def _go_on(self) -> None:
-        self._turn = None
-        if self._client_reads:
-            self.paused = False
-            ahead = self.clearLineBuffer()
+        self._next_turn = None
+        self._has_to_wait = False
+        if not self._client_reads:
+            return
+        self.paused = False
+        ahead, self._ahead = self._ahead, b""
+        try:
             if ahead:
                 self.dataReceived(ahead)
-            if not self.paused and not self._answering:
-                self.transport.resumeProducing()
+        except Exception:  # noqa: BLE001 - as the reactor: whatever it is, it ends this connection only
+            self._log.failure("could not take what was received")
+            self.transport.abortConnection()
+        if not self.paused and not self._answering:
+            self.transport.resumeProducing()
 
     def pauseProducing(self) -> None:
         """The client does not read (`IPushProducer`)."""
@@ -90,13 +112,13 @@ class PacedChannel(HTTPChannel):
         """The client has read everything (`IPushProducer`)."""
         self._client_reads = True
         super().resumeProducing()
-        if self.paused and not self._answering and self._turn is None:
+        if self.paused and not self._answering and not self._has_to_wait:
             self._go_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is over."""
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        self._client_reads = False
         self.clearLineBuffer()
         super().connectionLost(reason)

@@ -9,6 +9,8 @@ from portofcall.errors import InvalidHeader, InvalidRequest
 
 #: RFC 9110 §4.2: http and https, a host that is not empty, and no user information.
 _ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?#@]+)(?P<rest>[/?].*)?", re.IGNORECASE)
+#: The most segments of a path; Twisted looks each of them up, which takes time by the square of their number.
+_MOST_SEGMENTS: Final = 100
 #: The most parameters of a query; the gateway's own requests have three.
 _MOST_PARAMETERS: Final = 100
 
@@ -34,15 +36,21 @@ def parse_request_target(method: bytes, target: bytes) -> RequestTarget:
         target: as sent.
 
     Raises:
-        InvalidRequest: it is not a path, not an http or https URL, and not the ``*`` of OPTIONS.
+        InvalidRequest: it is not a path, not an http or https URL, and not the ``*`` of OPTIONS; or the path
+            has more than 100 segments.
     """
-    if target.startswith(b"/") or (method == b"OPTIONS" and target == b"*"):
+    if method == b"OPTIONS" and target == b"*":
         return RequestTarget(target, None)
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is None:
-        raise InvalidRequest("the request target must be a path, or an http or https URL")
-    rest = absolute["rest"] or b"/"
-    return RequestTarget(rest if rest.startswith(b"/") else b"/" + rest, absolute["authority"])
+    uri, authority = target, None
+    if not target.startswith(b"/"):
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            raise InvalidRequest("the request target must be a path, or an http or https URL")
+        rest, authority = absolute["rest"] or b"/", absolute["authority"]
+        uri = rest if rest.startswith(b"/") else b"/" + rest
+    if uri.partition(b"?")[0].count(b"/") > _MOST_SEGMENTS:
+        raise InvalidRequest(f"the path must have at most {_MOST_SEGMENTS} segments")
+    return RequestTarget(uri, authority)
 
 
 def check_framing(version: bytes, hosts: Sequence[bytes], transfer_encodings: Sequence[bytes]) -> None:

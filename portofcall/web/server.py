@@ -15,6 +15,7 @@ from portofcall.limits.values import Limits
 from portofcall.web.channel import GatewayChannel
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.request import GatewayRequest
+from portofcall.websocket.turns import Turns
 
 
 class GatewaySite(Site):
@@ -28,7 +29,8 @@ class GatewaySite(Site):
         root: the tree.
         limits: on the size and time of requests.
         reactor: for time limits.
-        waiting: the connections that wait for their clients; shared by the sites of a gateway.
+        turns: the budget of each turn of the reactor; shared by the sites of a gateway, like the next.
+        waiting: the connections that wait for their clients.
         count: is called for each request when its head is complete; may raise a `RequestError` to refuse it.
 
     Attributes:
@@ -41,6 +43,7 @@ class GatewaySite(Site):
         *,
         limits: Limits,
         reactor: Any,
+        turns: Turns,
         waiting: FairEviction[ConnectionState],
         count: Callable[[Request], None],
     ) -> None:
@@ -49,12 +52,15 @@ class GatewaySite(Site):
             root, requestFactory=GatewayRequest, logFormatter=access_line, timeout=None, reactor=reactor
         )
         self._limits = limits
+        self._turns = turns
         self.waiting = waiting
         self._count = count
 
     def protocol(self) -> Any:
         """Make a channel. Twisted's own would speak HTTP/2 too, which has no connection to take over."""
-        return GatewayChannel(self._limits, clock=self.reactor, waiting=self.waiting, count=self._count)
+        return GatewayChannel(
+            self._limits, clock=self.reactor, turns=self._turns, waiting=self.waiting, count=self._count
+        )
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return the protocols for TLS to agree on (ALPN)."""

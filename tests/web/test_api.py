@@ -235,6 +235,7 @@ def test_client_that_was_refused_may_finish_sending() -> None:
         end(transport)
         assert transport.log == ["close"]
         transport.lose()
+        world.reactor.advance(0)
         assert world.reactor.getDelayedCalls() == []
 
 

@@ -14,7 +14,7 @@ from portofcall.access.gatekeeper import AccessRules
 from portofcall.limits.values import KiB, Limits, MiB, Rate
 from portofcall.testing import FakeTransport, Response, World, upgrade_request
 from portofcall.web.connection_state import State
-from tests.support import chunks, run_one_turn
+from tests.support import chunks, turn
 
 START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
 
@@ -370,7 +370,7 @@ class TLSClient:
 
     def read(self) -> bytes:
         """Let a turn of the reactor pass, and return the content of what came."""
-        run_one_turn(self._world.reactor)
+        turn(self._world.reactor)
         self._tls.bio_write(self.transport.take())
         data: bytes = self._tls.recv(64 * KiB)
         return data

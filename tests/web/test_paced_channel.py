@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portofcall.limits.values import KiB
+from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.testing import FakeTransport, World, upgrade_request
-from tests.support import chunks, run_one_turn
+from tests.support import chunks, turn
 
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 #: One of a kilobyte.
@@ -33,16 +33,18 @@ def test_one_request_of_a_connection_is_served_a_turn() -> None:
     transport = flood(world)
     for _ in range(10):
         assert statuses(transport.take()) == [200]
-        run_one_turn(world.reactor)
+        turn(world.reactor)
 
 
 def test_others_have_their_turn_between_two_requests() -> None:
     """Each connection gets one response before one gets its second."""
     world = World()
-    transports = [flood(world, 4 * KiB) for _ in range(5)]
+    transports = [world.connect() for _ in range(5)]
+    for transport in transports:
+        transport.send(GET * 100)
     for _ in range(3):
         assert [statuses(transport.take()) for transport in transports] == [[200]] * 5
-        run_one_turn(world.reactor)
+        turn(world.reactor)
 
 
 def test_client_that_is_far_ahead_is_not_read() -> None:
@@ -53,7 +55,7 @@ def test_client_that_is_far_ahead_is_not_read() -> None:
     paused = []
     for _ in range(40):
         paused.append(transport.paused)
-        run_one_turn(world.reactor)
+        turn(world.reactor)
     assert paused == [True] * 23 + [False] * 17
     assert statuses(transport.take()) == [200] * 40
 
@@ -152,8 +154,9 @@ def test_client_that_leaves_ahead_of_its_responses_leaves_nothing(size: int) -> 
     world = World()
     transport = flood(world, 8 * KiB)
     for _ in range(size % 5):
-        run_one_turn(world.reactor)
+        turn(world.reactor)
     transport.lose()
+    turn(world.reactor)
     assert world.reactor.getDelayedCalls() == []
 
 
@@ -171,15 +174,62 @@ REQUESTS = {
     st.lists(st.booleans(), min_size=9, max_size=9),
 )
 def test_every_request_is_answered_once_in_order(
-    requests: list[bytes], cuts: list[int], turns: list[bool]
+    requests: list[bytes], cuts: list[int], passes: list[bool]
 ) -> None:
     """However they are cut, and whenever turns of the reactor pass."""
     world = World()
     transport = world.connect()
-    for piece, passes in zip(chunks(b"".join(requests), cuts), turns, strict=False):
+    for piece, passes_one in zip(chunks(b"".join(requests), cuts), passes, strict=False):
         transport.send(piece)
-        if passes:
-            run_one_turn(world.reactor)
+        if passes_one:
+            turn(world.reactor)
     world.reactor.advance(0)
     assert statuses(transport.take()) == [REQUESTS[request] for request in requests]
     assert not transport.paused
+
+
+def test_many_connections_share_each_turn() -> None:
+    """A thousand requests at the same moment hold up nobody: eight pieces are parsed in a turn, for all."""
+    world = World(limits=Limits(request_rate=Rate(0, 1), max_waiting=0))
+    transports = [world.connect() for _ in range(50)]
+    for transport in transports:
+        transport.send(GET)
+    served = []
+    for _ in range(8):
+        served.append(sum(bool(transport.take()) for transport in transports))
+        turn(world.reactor)
+    assert served == [8] * 6 + [2, 0]
+    assert not any(transport.paused for transport in transports)
+
+
+def test_connection_that_waits_for_its_turn_can_leave() -> None:
+    """The others go on."""
+    world = World()
+    transports = [world.connect() for _ in range(20)]
+    for transport in transports:
+        transport.send(GET)
+    for transport in transports[8:12]:
+        transport.lose()
+    world.reactor.advance(0)
+    assert [statuses(transport.take()) for transport in transports[12:]] == [[200]] * 8
+    assert transports[8].take() == b""
+
+
+def test_connection_that_fails_in_its_turn_is_the_only_one(
+    logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reset, and the error is in the log."""
+    world = World()
+    broken, sound = world.connect(), world.connect()
+    for transport in (broken, sound):
+        transport.send(GET * 2)
+        transport.take()
+
+    def fail(line: bytes) -> None:
+        raise ZeroDivisionError(line)
+
+    monkeypatch.setattr(broken.protocol, "lineReceived", fail)
+    world.reactor.advance(0)
+    assert broken.log == ["reset"]
+    assert statuses(sound.take()) == [200]
+    assert any("could not take what was received" in line for line in logged)

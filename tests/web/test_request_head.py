@@ -53,6 +53,15 @@ def test_other_targets_are_refused(target: bytes) -> None:
         parse_request_target(b"CONNECT", target)
 
 
+def test_path_has_at_most_a_hundred_segments() -> None:
+    """Thousands would take milliseconds each time; slashes in the query are none."""
+    most = b"/a" * 100
+    assert parse_request_target(b"GET", most + b"?" + most).uri == most + b"?" + most
+    for target in (most + b"/", b"http://gateway" + most + b"/"):
+        with pytest.raises(InvalidRequest, match="at most 100 segments"):
+            parse_request_target(b"GET", target)
+
+
 @pytest.mark.parametrize(
     ("version", "hosts", "codings"),
     [
