@@ -1,6 +1,5 @@
 """Whether clients on other machines can reach a listener, judged from the address that it got."""
 
-import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -10,9 +9,9 @@ from twisted.internet.address import IPv6Address as TCP6Address
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
+from portofcall.service.endpoint import endpoint_fields
 from portofcall.target import Network
 
-_FIELD: Final = re.compile(r"(?:\\.|[^:\\])+")
 #: Where the clients of a loopback listener connect from, by IP version (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
 _LOOPBACK: Final[dict[int, Network]] = {4: ip_network("127.0.0.0/8"), 6: ip_network("::1/128")}
 #: What --trust-forwarded calls the clients of a UNIX socket, see `portofcall.access.client_address`.
@@ -27,14 +26,14 @@ def why_exposed(description: str, host: IAddress, trusted: Sequence[Network]) ->
     address, of a kind that is not known too, is exposed.
 
     Args:
-        description: the endpoint, in the syntax of `twisted.internet.endpoints.serverFromString`.
+        description: the value of ``--listen``.
         host: where it listens.
         trusted: the networks of ``--trust-forwarded``.
 
     Returns:
         A clause that begins a sentence, or None where the listener is private.
     """
-    if any(field.replace("\\", "") == "haproxy" for field in _FIELD.findall(description)):
+    if "haproxy" in endpoint_fields(description):
         return "the proxy in front of this endpoint makes it reachable from other machines"
     peers = _local_peers(host)
     if peers is None:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.errors import printable
+from portofcall.service.endpoint import is_encrypted
 from portofcall.service.exposure import why_exposed
 from portofcall.target import Network
 
@@ -135,7 +136,7 @@ class Listener(Service):
             )
         self._port = port
         if isinstance(host, IPv4Address | IPv6Address):
-            scheme = "https" if "ssl:" in self._description else "http"
+            scheme = "https" if is_encrypted(self._description) else "http"
             name = f"[{host.host}]" if isinstance(host, IPv6Address) else host.host
             self.url = f"{scheme}://{name}:{host.port}"
             self._loop_guard.add(host.host, host.port)

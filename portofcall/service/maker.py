@@ -1,14 +1,17 @@
 """The service of ``twistd portofcall``, made from its options. Wiring, nothing else."""
 
 import dataclasses
+import datetime
 import resource
-from collections.abc import Sized
+import time
+from collections.abc import Callable, Sized
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.egress.named_target import Targets
@@ -18,10 +21,12 @@ from portofcall.errors import printable
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
+from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.listener import Listener, NotListening
 from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.reload import Reload, Reloadable
+from portofcall.service.tls import Contexts, ServerTLS
 
 __all__ = ["Options", "makeService"]
 
@@ -59,17 +64,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     )
     service = _Root(reactor, options)
     _Drain(gateway).setServiceParent(service)
+    tls = None if options.tls is None else ServerTLS(options.tls, monotonic=time.monotonic)
     listeners = [
-        Listener(
-            description,
-            serverFromString(reactor, description),
-            gateway.site(),
-            loop_guard=gateway.loop_guard,
-            may_be_exposed=bool(options["no-auth"]) or options.credentials.required,
-            trusted=trusted,
-            failed=service.give_up,
-        )
-        for description in options["listen"]
+        _listener(text, options, gateway=gateway, tls=tls, reactor=reactor, failed=service.give_up)
+        for text in options["listen"]
     ]
     for listener in listeners:
         listener.setServiceParent(service)
@@ -78,6 +76,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         reloadables.append(_reloadable_policy(options, gateway))
     if options.targets is not None:
         reloadables.append(_reloadable_targets(options, gateway))
+    if tls is not None:
+        reloadables.append(_reloadable_tls(options, tls))
     if reloadables:
         Reload(reactor, reloadables).setServiceParent(service)
     if options["demo"]:
@@ -96,6 +96,41 @@ def _affordable(limits: Limits, descriptors: int) -> Limits:
 
 def _within(limit: int, share: float) -> int:
     return limit and max(1, min(limit, int(share)))
+
+
+def _listener(
+    text: str,
+    options: Options,
+    *,
+    gateway: Gateway,
+    tls: ServerTLS | None,
+    reactor: Any,
+    failed: Callable[[NotListening], None],
+) -> Listener:
+    authenticates = options.credentials.required
+    factory: IProtocolFactory = gateway.site()
+    if has_own_tls(text):
+        assert tls is not None
+        authenticates = authenticates or options["tls-client-ca"] is not None
+        factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
+    return Listener(
+        text,
+        make_endpoint(reactor, text),
+        factory,
+        loop_guard=gateway.loop_guard,
+        may_be_exposed=bool(options["no-auth"]) or authenticates,
+        trusted=tuple(options["trust-forwarded"]),
+        failed=failed,
+    )
+
+
+def _reloadable_tls(options: Options, tls: ServerTLS) -> Reloadable[Contexts]:
+    def use(contexts: Contexts) -> str:
+        tls.use(contexts)
+        warnings = contexts.material.warnings(datetime.datetime.now(datetime.UTC))
+        return "; ".join([contexts.material.summary, *warnings])
+
+    return Reloadable(name="TLS configuration", read=options.read_tls, use=use)
 
 
 def _reloadable_policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:

@@ -1,27 +1,24 @@
 """The options of ``twistd portofcall``. ``--help`` and the table in docs/running.md are made of these rows.
 
-A new limit is one row here, one field in `portofcall.limits.values.Limits`, and one row in docs/running.md;
-a test prints the row that the documentation lacks.
+A new option is one row, here or in `portofcall.service.limit_options`, and one row in docs/running.md; a test
+prints the row that the documentation lacks.
 """
 
 from typing import Final
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.origin import parse_origin
+from portofcall.service.limit_options import LIMIT_OPTIONS
 from portofcall.service.option import Group, Option
 from portofcall.service.option_values import (
     DEFAULT_LISTEN,
     parse_allow,
-    parse_count,
     parse_deny,
     parse_endpoint,
-    parse_grace,
     parse_path,
-    parse_rate,
-    parse_seconds,
-    parse_size,
     parse_target,
 )
+from portofcall.service.tls_files import TLSVersion, parse_tls_version
 
 #: Every option, in the order of ``--help``.
 OPTIONS: Final = (
@@ -30,9 +27,46 @@ OPTIONS: Final = (
         group=Group.LISTENING,
         metavar="ENDPOINT",
         parser=parse_endpoint,
-        help="listen on a Twisted server endpoint: tcp, ssl, unix, systemd or haproxy",
+        help="listen on a Twisted server endpoint: tcp, ssl, unix, systemd or haproxy; tls+ in front of it, "
+        "as in tls+tcp:443, adds TLS with the certificates of --tls-cert",
         default=DEFAULT_LISTEN,
         repeatable=True,
+    ),
+    Option(
+        name="tls-cert",
+        group=Group.LISTENING,
+        metavar="FILE",
+        parser=parse_path,
+        help="certificate for tls+ endpoints, in PEM with the full chain; of several, the first is the "
+        "default and server names choose the others; SIGHUP reloads it",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="tls-key",
+        group=Group.LISTENING,
+        metavar="FILE",
+        parser=parse_path,
+        help="private key of the --tls-cert at the same position, in PEM without a passphrase; not needed if "
+        "that file has it; SIGHUP reloads it",
+        default="none",
+        repeatable=True,
+    ),
+    Option(
+        name="tls-client-ca",
+        group=Group.LISTENING,
+        metavar="FILE",
+        parser=parse_path,
+        help="require client certificates of these authorities on tls+ endpoints; SIGHUP reloads it",
+        default="none",
+    ),
+    Option(
+        name="tls-min-version",
+        group=Group.LISTENING,
+        metavar="VERSION",
+        parser=parse_tls_version,
+        help="lowest version of TLS on tls+ endpoints: 1.2 or 1.3",
+        default=TLSVersion.TLS_1_2,
     ),
     Option(
         name="auth",
@@ -120,112 +154,7 @@ OPTIONS: Final = (
         help="read more named targets from a file, one `NAME: TARGET` a line; SIGHUP reloads it",
         default="none",
     ),
-    Option(
-        name="high-water",
-        group=Group.LIMITS,
-        metavar="BYTES",
-        parser=parse_size,
-        field="high_water_bytes",
-        help="bytes queued for a slow reader before its sender is paused",
-    ),
-    Option(
-        name="max-message",
-        group=Group.LIMITS,
-        metavar="BYTES",
-        parser=parse_size,
-        field="max_message_bytes",
-        help="largest WebSocket message that is sent",
-    ),
-    Option(
-        name="connect-timeout",
-        group=Group.LIMITS,
-        metavar="SECONDS",
-        parser=parse_seconds,
-        field="connect_timeout_seconds",
-        help="time for a target to accept the connection",
-    ),
-    Option(
-        name="dns-timeout",
-        group=Group.LIMITS,
-        metavar="SECONDS",
-        parser=parse_seconds,
-        field="dns_timeout_seconds",
-        help="time for a host name to be resolved",
-    ),
-    Option(
-        name="close-grace",
-        group=Group.LIMITS,
-        metavar="SECONDS",
-        parser=parse_grace,
-        field="close_grace_seconds",
-        help="time for a target to go on sending to a client, other than a page, after the client's Close "
-        "frame; 0 answers that at once",
-    ),
-    Option(
-        name="max-waiting",
-        group=Group.LIMITS,
-        metavar="COUNT",
-        parser=parse_count,
-        field="max_waiting",
-        help="most connections without a tunnel or a request in progress, within 15 % of the file "
-        "descriptors; 0 means no limit, here and below",
-    ),
-    Option(
-        name="max-tunnels",
-        group=Group.LIMITS,
-        metavar="COUNT",
-        parser=parse_count,
-        field="max_tunnels",
-        help="most tunnels, pings and banners at a time, within 40 % of the file descriptors",
-    ),
-    Option(
-        name="max-per-client",
-        group=Group.LIMITS,
-        metavar="COUNT",
-        parser=parse_count,
-        field="max_per_client",
-        help="most of them for one client: an IPv4 address, or an IPv6 /64",
-    ),
-    Option(
-        name="max-per-target",
-        group=Group.LIMITS,
-        metavar="COUNT",
-        parser=parse_count,
-        field="max_per_target",
-        help="most connections to one address and port",
-    ),
-    Option(
-        name="max-per-client-target",
-        group=Group.LIMITS,
-        metavar="COUNT",
-        parser=parse_count,
-        field="max_per_client_target",
-        help="most connections of one client to one address and port",
-    ),
-    Option(
-        name="rate-per-client",
-        group=Group.LIMITS,
-        metavar="RATE",
-        parser=parse_rate,
-        field="rate_per_client",
-        help="tunnels, pings and banners that one client may start per second, and at once",
-    ),
-    Option(
-        name="rate-per-target",
-        group=Group.LIMITS,
-        metavar="RATE",
-        parser=parse_rate,
-        field="rate_per_target",
-        help="connections to one address and port per second, and at once",
-    ),
-    Option(
-        name="request-rate",
-        group=Group.LIMITS,
-        metavar="RATE",
-        parser=parse_rate,
-        field="request_rate",
-        help="HTTP requests of any kind that one client may send per second, and at once",
-    ),
+    *LIMIT_OPTIONS,
     Option(
         name="without-nvx",
         group=Group.PERFORMANCE,

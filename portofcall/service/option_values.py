@@ -8,12 +8,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-from twisted.internet.endpoints import serverFromString
-
 from portofcall.egress.named_target import NamedTarget
 from portofcall.egress.rules import Effect, parse_rule
 from portofcall.errors import printable
 from portofcall.limits.values import GiB, KiB, MiB, Rate
+from portofcall.service.endpoint import make_endpoint
 
 DEFAULT_LISTEN: Final = "tcp:8080:interface=127.0.0.1"
 
@@ -109,7 +108,7 @@ def parse_endpoint(text: str) -> str:
     """Check the description of a server endpoint.
 
     Args:
-        text: in the syntax of `twisted.internet.endpoints.serverFromString`.
+        text: in the syntax of `twisted.internet.endpoints.serverFromString`, with ``tls+`` in front for TLS.
 
     Returns:
         The same text; the endpoint itself needs a reactor.
@@ -123,10 +122,11 @@ def parse_endpoint(text: str) -> str:
             "that a client sends"
         )
     try:
-        serverFromString(None, text)
+        make_endpoint(None, text)
     except Exception as problem:  # noqa: BLE001 - each endpoint plugin raises what it likes
         raise ValueError(
-            f"expected a Twisted server endpoint such as {DEFAULT_LISTEN} ({printable(str(problem))})"
+            f"expected a Twisted server endpoint such as {DEFAULT_LISTEN} or tls+tcp:443 "
+            f"({printable(str(problem))})"
         ) from None
     return text
 

@@ -1,5 +1,6 @@
 """Options that are accepted, but seldom meant or risky: one line for the log about each."""
 
+import datetime
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +30,9 @@ def option_warnings(options: Options) -> Iterator[str]:
             if path.stat().st_mode & stat.S_IROTH:
                 yield f"{option}{printable(str(path))}: readable by every user of this host; chmod o-r it"
 
+    if options.tls is not None:
+        yield from options.tls.material.warnings(datetime.datetime.now(datetime.UTC))
+
 
 def _secret_files(options: Options) -> Iterator[tuple[str, Path]]:
     key = options.credentials.ticket_key
@@ -37,3 +41,6 @@ def _secret_files(options: Options) -> Iterator[tuple[str, Path]]:
     for checker in options["credCheckers"]:
         if isinstance(checker, FilePasswordDB):
             yield "--auth file:", Path(checker.filename)
+    if options.tls_files is not None:
+        for option, path in options.tls_files.secret:
+            yield f"{option} ", path

@@ -23,6 +23,9 @@ from portofcall.limits.values import Limits
 from portofcall.service.option import Group, Option
 from portofcall.service.option_table import OPTIONS
 from portofcall.service.option_values import DEFAULT_LISTEN
+from portofcall.service.tls import Contexts
+from portofcall.service.tls_files import TLSFileError, TLSFiles
+from portofcall.service.tls_options import find_tls_files
 from portofcall.websocket.protocol import UNMASKS_FAST
 
 _PARSED: Final = [option for option in OPTIONS if option.parser is not None]
@@ -45,6 +48,9 @@ class Options(usage.Options, AuthOptionMixin):
             was parsed.
         targets: the named targets, those of the file included, as read by `read_targets`; None means none.
         credentials: what authenticates clients: the checkers and the key of the command line.
+        tls: the certificates of the command line, as read by `read_tls` when the command line was parsed;
+            None without a tls+ endpoint.
+        tls_files: where they are.
     """
 
     supportedInterfaces = (IUsernamePassword,)
@@ -56,6 +62,8 @@ class Options(usage.Options, AuthOptionMixin):
     policy: Policy
     targets: Targets | None
     credentials: Credentials
+    tls: Contexts | None
+    tls_files: TLSFiles | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,6 +142,11 @@ class Options(usage.Options, AuthOptionMixin):
         except TargetsError as problem:
             raise usage.UsageError(str(problem)) from None
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+        try:
+            self.tls_files = find_tls_files(self)
+            self.tls = None if self.tls_files is None else self.read_tls()
+        except TLSFileError as problem:
+            raise usage.UsageError(str(problem)) from None
 
     def read_policy(self) -> Policy:
         """Read the rules, with those that the policy file has now. The start and SIGHUP both use it.
@@ -163,6 +176,15 @@ class Options(usage.Options, AuthOptionMixin):
         except TargetsError as problem:
             raise TargetsError(f"{option}: {problem}") from None
         return targets if targets.by_name else None
+
+    def read_tls(self) -> Contexts:
+        """Read the certificates and keys. The start and SIGHUP both use it; there must be `tls_files`.
+
+        Raises:
+            TLSFileError: a file can't be used.
+        """
+        assert self.tls_files is not None
+        return Contexts(self.tls_files.read())
 
     def limits(self) -> Limits:
         """Return the limits of the command line."""

@@ -50,6 +50,7 @@ def test_unknown_kind_of_address_is_exposed(host: IAddress) -> None:
         "haproxy:tcp:8080:interface=127.0.0.1",
         "haproxy:unix:/run/x",
         "haprox\\y:unix:/run/x",
+        "tls+haproxy:tcp:8080:interface=127.0.0.1",
         "other:haproxy:tcp:8080:interface=127.0.0.1",
     ],
 )

@@ -91,6 +91,8 @@ class Rig:
         (LOOPBACK, "tcp:0", "http://127.0.0.1:8080"),
         (IPv6Address("TCP", "::1", 8080), "tcp6:0", "http://[::1]:8080"),
         (LOOPBACK, "ssl:0:privateKey=x", "https://127.0.0.1:8080"),
+        (LOOPBACK, "tls+tcp:0", "https://127.0.0.1:8080"),
+        (UNIX, "tls+unix:/run/x", "tls+unix:/run/x"),
         (UNIX, "unix:/run/x", "unix:/run/x"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_twisted
+from cryptography import x509
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -17,8 +18,17 @@ from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.listener import NotListening
 from portofcall.service.maker import makeService
+from portofcall.testing import World
+from tests.certificates import DAY
 from tests.loopback import echo_server, echo_through
 from tests.service.support import parse, stop
+from tests.tls_client import GATEWAY, MIDDLE, ROOT, TLSClient
+
+
+def tls_options(folder: Path) -> list[str]:
+    """Options for a listener with TLS on every address, with the certificate ``GATEWAY``."""
+    certificate, key = GATEWAY.write(folder)
+    return ["--listen=tls+tcp:0", f"--tls-cert={certificate}", f"--tls-key={key}"]
 
 
 class StoppableReactor(MemoryReactorClock):
@@ -107,6 +117,25 @@ async def test_private_listeners_need_no_authentication(tmp_path: Path) -> None:
     endpoints = ["tcp:0:interface=127.0.0.1", "tcp6:0:interface=\\:\\:1", f"unix:{tmp_path / 'socket'}"]
     service = makeService(parse(*(f"--listen={endpoint}" for endpoint in endpoints)))
     service.privilegedStartService()
+    await stop(service)
+
+
+@pytest.mark.parametrize(
+    ("client_ca", "others", "allowed"),
+    [(False, [], False), (True, [], True), (True, ["--listen=tcp:0"], False)],
+)
+@pytest_twisted.ensureDeferred
+async def test_client_certificates_are_authentication(
+    client_ca: bool, others: list[str], allowed: bool, tmp_path: Path
+) -> None:
+    """For the listeners that require them, not for others beside them."""
+    options = [f"--tls-client-ca={ROOT.write(tmp_path)}"] if client_ca else []
+    service = makeService(parse(*tls_options(tmp_path), *options, *others))
+    if allowed:
+        service.privilegedStartService()
+    else:
+        with pytest.raises(NotListening, match="--no-auth"):
+            service.privilegedStartService()
     await stop(service)
 
 
@@ -214,6 +243,41 @@ def test_targets_are_reloaded_into_the_gateway(
         f"target list not reloaded, the previous one stays in force: --target-file {path}: line 2: "
         "expected NAME: HOST:PORT, got 'nonsense'",
     ]
+
+
+def test_certificates_are_reloaded_into_every_listener(tmp_path: Path, logged: list[str]) -> None:
+    """The log has the names and the end; files that don't belong together change nothing."""
+    world = World()
+    options = [*tls_options(tmp_path), "--listen=tls+haproxy:tcp:1", "--no-auth"]
+    service = makeService(parse(*options), world.reactor)
+    service.privilegedStartService()
+    service.startService()
+    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    plain, behind_proxy = (server[1] for server in world.reactor.tcpServers)
+    logged.clear()
+
+    def served() -> list[x509.Certificate]:
+        found = []
+        for world.site, before in ((plain, b""), (behind_proxy, b"PROXY TCP4 192.0.2.9 192.0.2.2 5 443\r\n")):
+            client = TLSClient(world)
+            client.transport.send(before) if before else None
+            found.append(client.shake_hands().server_chain[0])
+        return found
+
+    assert served() == [GATEWAY.chain[0]] * 2
+    renewed = MIDDLE.issue("gateway.example", ends=7.5 * DAY)
+    (tmp_path / "server.pem").write_bytes(renewed.pem)
+    reload.reload()
+    assert served() == [GATEWAY.chain[0]] * 2
+    renewed.write(tmp_path)
+    reload.reload()
+    assert served() == [renewed.chain[0]] * 2
+    broken, valid = (line for line in logged if line.startswith("TLS configuration"))
+    assert broken.startswith(
+        f"TLS configuration not reloaded, the previous one stays in force: --tls-key {tmp_path}/server.key: "
+    )
+    assert valid.startswith("TLS configuration reloaded: gateway.example until ")
+    assert valid.endswith(", in 7 days")
 
 
 @pytest.mark.parametrize(

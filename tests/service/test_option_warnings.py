@@ -9,6 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from portofcall.service.maker import makeService
 from portofcall.service.option_warnings import option_warnings
+from tests.certificates import DAY, Authority
 from tests.service.support import parse
 
 
@@ -58,6 +59,27 @@ def test_public_key_may_be_read_by_everybody(tmp_path: Path) -> None:
     )
     path.chmod(0o644)
     assert warnings("--ticket-key", str(path)) == []
+
+
+def test_tls_key_that_every_user_can_read_is_a_warning(tmp_path: Path) -> None:
+    """In a file of its own, or with the certificate."""
+    certificate, key = Authority().issue("a.example").write(tmp_path)
+    certificate.chmod(0o644)
+    tls = ["--listen=tls+tcp:443", f"--tls-cert={certificate}"]
+    assert warnings(*tls, f"--tls-key={key}") == []
+    key.chmod(0o644)
+    end = "readable by every user of this host; chmod o-r it"
+    assert warnings(*tls, f"--tls-key={key}") == [f"--tls-key {key}: {end}"]
+    certificate.write_bytes(certificate.read_bytes() + key.read_bytes())
+    assert warnings(*tls) == [f"--tls-cert {certificate}: {end}"]
+
+
+def test_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+    """Within 14 days."""
+    certificate, key = Authority().issue("a.example", ends=5.5 * DAY).write(tmp_path)
+    (line,) = warnings("--listen=tls+tcp:443", f"--tls-cert={certificate}", f"--tls-key={key}")
+    assert line.startswith(f"--tls-cert {certificate}: the certificate ends on ")
+    assert line.endswith(", in 5 days")
 
 
 def test_usual_command_line_has_no_warning() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.python import usage
 
 from portofcall.access.authenticator import Authenticator, Credentials
@@ -13,6 +14,8 @@ from portofcall.egress.policy_file import PolicyFileError
 from portofcall.errors import Unauthorized
 from portofcall.limits.values import Limits, MiB, Rate
 from portofcall.service.option_values import DEFAULT_LISTEN
+from portofcall.service.tls_files import TLSFileError
+from tests.certificates import Authority
 from tests.service.support import parse
 
 
@@ -110,6 +113,31 @@ def test_policy_file_that_only_denies_allows_nothing_with_targets(tmp_path: Path
     assert [rule.text for rule in options.read_policy().allow] == ["public"]
 
 
+def test_certificates_are_read_at_the_start_and_again(tmp_path: Path) -> None:
+    """With one method, which leaves what is in force alone."""
+    first, second = Authority().issue("a.example"), Authority().issue("b.example")
+    certificate, key = first.write(tmp_path)
+    options = parse(
+        "--listen=tls+tcp:443", f"--tls-cert={certificate}", f"--tls-key={key}", "--tls-min-version=1.3"
+    )
+    assert options.tls is not None
+    assert options.tls.material.min_version == "1.3"
+    second.write(tmp_path)
+    assert [one.names for one in options.read_tls().material.certificates] == [("b.example",)]
+    assert [one.names for one in options.tls.material.certificates] == [("a.example",)]
+    key.write_text("half written")
+    with pytest.raises(TLSFileError, match=f"^--tls-key {key}: expected a private key"):
+        options.read_tls()
+
+
+def test_certificate_that_openssl_refuses_is_one_line(tmp_path: Path) -> None:
+    """At the start."""
+    weak = Authority().issue("a.example", key=rsa.generate_private_key(65537, 1024))
+    certificate, key = weak.write(tmp_path)
+    with pytest.raises(usage.UsageError, match=f"^--tls-cert {certificate}: OpenSSL refuses it"):
+        parse("--listen=tls+tcp:443", f"--tls-cert={certificate}", f"--tls-key={key}")
+
+
 INVALID = [
     (["--listen", "nonsense:1"], "--listen"),
     (["--listen", "tcp:banana"], "--listen"),
@@ -140,6 +168,18 @@ INVALID = [
     (["--demo", "--target-file", "/nonexistent"], "--demo"),
     (["--policy", "/dev/null", "--policy", "/dev/null"], "--policy: expected once"),
     (["--max-tunnels", "1", "--max-tunnels", "1"], "--max-tunnels: expected once"),
+    (["--listen", "tls+tcp:443"], "--listen tls+tcp:443: needs a certificate, --tls-cert"),
+    (["--listen", "tls+nonsense:1"], "--listen: expected a Twisted server endpoint"),
+    (["--listen", "tls+ssl:443", "--tls-cert", "/c"], "--listen: expected a Twisted server endpoint"),
+    (["--tls-cert", "/nonexistent"], "--tls-cert: needs a tls+ endpoint"),
+    (["--tls-key", "/nonexistent"], "--tls-key: needs a tls+ endpoint"),
+    (["--tls-client-ca", "/c", "--listen", "ssl:1:privateKey=/c"], "--listen"),
+    (["--tls-client-ca", "/c", "--listen", "tcp:1"], "--tls-client-ca: needs a tls+ endpoint"),
+    (["--tls-min-version", "1.3"], "--tls-min-version: needs a tls+ endpoint"),
+    (["--tls-min-version", "1.1", "--listen", "tls+tcp:1"], "--tls-min-version: expected 1.2 or 1.3"),
+    (["--listen", "tls+tcp:1", "--tls-cert", "/nonexistent"], "--tls-cert /nonexistent: expected a readable"),
+    (["--listen", "tls+tcp:1", "--tls-cert", "/c", *["--tls-key", "/k"] * 2], "--tls-key: expected one for"),
+    (["--tls-client-ca", "/c", "--tls-client-ca", "/c"], "--tls-client-ca: expected once"),
 ]
 
 
