@@ -16,7 +16,7 @@ import pytest
 from tests.benchmarks import __main__ as command_line
 from tests.benchmarks import revisions
 from tests.benchmarks.compare import Verdict, compare, ratios
-from tests.benchmarks.contestants import DIRECT, OURS, WEBSOCAT
+from tests.benchmarks.contestants import DIRECT, OURS, WEBSOCAT, NotListening, gateway, running
 from tests.benchmarks.measure import turns
 from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.report import FIGURES, as_json, as_table, changes_as_json, changes_as_table
@@ -209,6 +209,14 @@ def test_bad_option_is_named(words: Sequence[str], error: str, capsys: pytest.Ca
     with pytest.raises(SystemExit, match="2"):
         command_line.main(words)
     assert error in capsys.readouterr().err
+
+
+def test_gateway_that_cannot_be_run_is_reported_with_its_output(tmp_path: Path) -> None:
+    """A broken revision is an error, not a worse row."""
+    broken = gateway("broken", (sys.executable, "-c", "raise SystemExit('no module named portofcall')"))
+    with pytest.raises(NotListening, match="no module named portofcall"):
+        with running(broken, 1, tmp_path):
+            pass
 
 
 def test_turns_alternate_there_and_back() -> None:
