@@ -33,6 +33,8 @@ from tests.e2e.wsclient import BINARY, CLOSE, DEADLINE, PING, WebSocketClient, p
 CLOSE_1000 = pack(CLOSE, struct.pack("!H", 1000))
 #: So much that it can't be mistaken for what the kernel holds.
 HIGH_WATER = 32 * MiB
+#: More than a closing tunnel waits for one peer after the other, in seconds.
+STALL = 90.0
 #: More than the gateway's own buffers hold, less than it and the kernel's together.
 QUEUED = 4 * MiB
 
@@ -198,9 +200,16 @@ def test_sigterm_does_not_wait_endlessly(
 ) -> None:
     """A peer that never reads again is reset after half a minute."""
 
+    def serve(server: Backend) -> None:
+        server.connection.settimeout(STALL)
+        if stuck == "client":
+            send_until_lost(server)
+        else:
+            server.go.wait(STALL)
+
     with gateway_process(tmp_path, *LOOPBACK) as gateway:
-        serve = send_until_lost if stuck == "client" else wait_and_receive
         with backend(serve) as server, WebSocketClient(gateway.port, server.query) as client:
+            client.socket.settimeout(STALL)
             if stuck == "client":
                 until_still(lambda: server.sent)
             else:
@@ -209,10 +218,11 @@ def test_sigterm_does_not_wait_endlessly(
                 until_still(lambda: client.sent)
             began = time.monotonic()
             _terminate(gateway)
-            assert gateway.process.wait(DEADLINE + 30) == -signal.SIGTERM
+            assert gateway.process.wait(STALL) == -signal.SIGTERM
             took = round(time.monotonic() - began, 1)
             if stuck == "backend":
                 sender.join(DEADLINE)
+                server.go.set()
         record_property(f"sigterm_stuck_{stuck}_seconds", took)
         print(f"SIGTERM with a stuck {stuck}: the process ended after {took} s")
         assert took < 65
