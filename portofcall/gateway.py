@@ -153,10 +153,14 @@ class Gateway:
         """Admit no more requests, and close each tunnel with 1001 once what is queued has been delivered.
 
         Returns:
-            A Deferred that fires when the last tunnel is closed. One that moves no byte for the limits'
-            ``stall_seconds`` is cut.
+            A Deferred that fires when the last tunnel is closed. A peer that acknowledges nothing for the
+            limits' ``stall_seconds`` is cut.
         """
         self._gatekeeper.draining = True
         if self._own_resolver is not None:
             self._own_resolver.stop()
         return self._sessions.shut_down()
+
+    def abort(self) -> None:
+        """Reset the connections of all tunnels, so that `shut_down` is over at once."""
+        self._sessions.abort()

@@ -94,6 +94,11 @@ class Sessions:
         self._report_if_none()
         return over
 
+    def abort(self) -> None:
+        """Reset the connections of every tunnel."""
+        for tunnel in list(self._open):
+            tunnel.abort()
+
     def _backend_end(self) -> BackendEnd:
         return BackendEnd(self._readiness)
 

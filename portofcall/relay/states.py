@@ -71,6 +71,7 @@ class Event(Enum):
     BACKEND_SILENT = "the backend has everything, and is silent for 5 seconds"
     GRACE_OVER = "the backend is still sending 30 seconds (`--close-grace`) after it got FIN"
     SHUT_DOWN = "the gateway shuts down"
+    ABORTED = "the gateway is to end at once (a second SIGTERM or SIGINT)"
     BROKEN = "a write fails unexpectedly"
 
 
@@ -186,6 +187,7 @@ ROWS = (
         (Do.RESET_BACKEND, Do.END_CLIENT_CUT)),
     Row(Event.SHUT_DOWN,            _OPEN,     _LIVE,     None,          End.ENDED,
         (Do.PAUSE_BACKEND, Do.END_CLIENT_1001, Do.CANCEL_DIAL)),
+    Row(Event.ABORTED,              _ANY,      _ANY,      End.DROPPED,   End.DROPPED,  (Do.RESET_BOTH,)),
     Row(Event.BROKEN,               _ANY,      _ANY,      End.DROPPED,   End.DROPPED,  (Do.RESET_BOTH,)),
 )
 # fmt: on

@@ -85,6 +85,11 @@ class Tunnel:
         """
         self._happens(Event.SHUT_DOWN, SHUTTING_DOWN[1])
 
+    def abort(self) -> None:
+        """Reset both connections now."""
+        self.outcome = f"{self.outcome}; reset" if self.outcome else "reset"
+        self._happens(Event.ABORTED)
+
     # What the client's end reports
 
     def client_closed(self) -> None:

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Sized
 from typing import Any, cast
 
-from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred
+from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -21,6 +20,7 @@ from portofcall.errors import printable
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
+from portofcall.service.drain import Drain
 from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.listener import Listener, NotListening
 from portofcall.service.option_warnings import option_warnings
@@ -63,7 +63,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         credentials=options.credentials,
     )
     service = _Root(reactor, options)
-    _Drain(gateway).setServiceParent(service)
+    Drain(reactor, gateway).setServiceParent(service)
     tls = None if options.tls is None else ServerTLS(options.tls, monotonic=time.monotonic)
     listeners = [
         _listener(text, options, gateway=gateway, tls=tls, reactor=reactor, failed=service.give_up)
@@ -195,14 +195,3 @@ class _Root(MultiService):
         if self._options.parent is not None and not self._given_up:
             self._given_up = True
             self._reactor.callWhenRunning(self._reactor.stop)
-
-
-class _Drain(Service):
-    """Ends the tunnels when the service stops."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    def stopService(self) -> Deferred[None]:
-        super().stopService()
-        return self._gateway.shut_down()

@@ -228,6 +228,22 @@ def test_sigterm_does_not_wait_endlessly(
         assert took < 65
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) -> None:
+    """Although a client that never reads could hold up the first for half a minute."""
+    with gateway_process(tmp_path, *LOOPBACK) as gateway:
+        with backend(send_until_lost) as server, WebSocketClient(gateway.port, server.query):
+            until_still(lambda: server.sent)
+            _terminate(gateway)
+            time.sleep(0.2)
+            assert gateway.process.poll() is None
+            began = time.monotonic()
+            gateway.process.send_signal(second)
+            assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+            assert time.monotonic() - began < 3
+        assert f"received {second.name} again: resetting all tunnels" in gateway.log
+
+
 def _send_messages_until_lost(client: WebSocketClient) -> None:
     piece = pack(BINARY, BLOCK)
     with contextlib.suppress(ConnectionError):

@@ -119,6 +119,7 @@ STEPS: dict[str, Callable[[TunnelRig], object]] = {
     "FIN": lambda rig: rig.backend.readConnectionLost(),
     "backend lost": lambda rig: rig.backend.connectionLost(Failure(ConnectionLost())),
     "shut down": lambda rig: rig.tunnel.shut_down(),
+    "abort": lambda rig: rig.tunnel.abort(),
     "1 s": lambda rig: rig.wait(1),
     "7 s": lambda rig: rig.wait(7),
     "32 s": lambda rig: rig.wait(32),
@@ -213,6 +214,8 @@ WALKS = [
          ["fin", "reset"]),
     Walk("dialled, shut down", (Event.SHUT_DOWN, OPEN, OPEN), (FINISHED, ENDED),
          ["1001 the gateway is shutting down"], []),
+    Walk("dialled, shut down, abort", (Event.ABORTED, FINISHED, ENDED), (DROPPED, DROPPED),
+         ["1001 the gateway is shutting down", "reset"], ["reset"]),
     Walk("dialled, much up, up, writes fail, backend reads", (Event.BROKEN, OPEN, OPEN), (DROPPED, DROPPED),
          ["reset"], ["reset"]),
 ]
