@@ -1,7 +1,9 @@
 """A certificate authority for tests."""
 
 import datetime
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ class Authority:
         """Issue a certificate.
 
         Args:
-            names: the DNS names of a server.
+            names: the DNS names and the addresses of a server.
             subject: the common name; empty means that the subject is empty.
             client: for a client, not for a server.
             key: the private key; None means a new one.
@@ -100,7 +102,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([usage])]
         if names:
-            extensions.append(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]))
+            extensions.append(x509.SubjectAlternativeName(list(map(_general_name, names))))
         distinguished = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
         leaf = self._sign(x509.Name(distinguished), key, extensions=extensions, begins=begins, ends=ends)
         chain = [leaf]
@@ -133,3 +135,9 @@ class Authority:
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self.key, hashes.SHA256())
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    with suppress(ValueError):
+        return x509.IPAddress(ip_address(name))
+    return x509.DNSName(name)

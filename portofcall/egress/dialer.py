@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
 
+from OpenSSL.SSL import Context
 from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocol
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,7 +19,7 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import NamedTarget, Targets, TLSTrust
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver, interleave
-from portofcall.egress.tls_client import connection_creator, start_tls, tls_problem
+from portofcall.egress.tls_client import make_context, start_tls, tls_problem
 from portofcall.errors import (
     Blocked,
     ConnectTimedOut,
@@ -88,7 +89,7 @@ class Dialer:
     def targets(self, targets: Targets) -> None:
         self._targets = targets
         #: Made at the first use, and again for new targets, whose authorities may have changed.
-        self._tls_creators: dict[TargetName, IOpenSSLClientConnectionCreator] = {}
+        self._tls_contexts: dict[TLSTrust, Context] = {}
 
     async def dial(
         self,
@@ -162,13 +163,13 @@ class Dialer:
     async def _start_tls(
         self, named: NamedTarget, trust: TLSTrust, dialed: Dialed[Any], build: Callable[[], P]
     ) -> Dialed[P]:
-        host = cast(Target, named.place).host
-        creator = self._tls_creators.get(named.name)
-        if creator is None:
-            creator = self._tls_creators[named.name] = connection_creator(host, trust)
+        context = self._tls_contexts.get(trust)
+        if context is None:
+            context = self._tls_contexts[trust] = make_context(trust)
+        server, transport = cast(Target, named.place), dialed.protocol.transport
         try:
-            transport = dialed.protocol.transport
-            return replace(dialed, protocol=await start_tls(transport, creator, build, reactor=self._reactor))
+            protocol = await start_tls(transport, server, context, build, reactor=self._reactor)
+            return replace(dialed, protocol=protocol)
         except BaseException as problem:
             dialed.lease.release()
             why = tls_problem(problem)

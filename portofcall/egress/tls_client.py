@@ -1,12 +1,13 @@
 """TLS from the gateway to a named target: handshake, verification, and how such a connection ends."""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from OpenSSL import SSL
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
@@ -15,39 +16,51 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    TLSVersion,
+    platformTrust,
+    trustRootFromCertificates,
+)
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.egress.named_target import TLSTrust
+from portofcall.target import Target
 
 P = TypeVar("P", bound=IProtocol)
 
 #: OpenSSL's reason when it does not accept a chain; why exactly is known to its callback only.
-_CHAIN_REFUSED = "certificate verify failed"
+_CHAIN_REFUSED: Final = "certificate verify failed"
 
 
-def connection_creator(host: str, trust: TLSTrust) -> IOpenSSLClientConnectionCreator:
-    """Make what TLS connections to one host are made of. It is worth keeping: it loads the authorities.
+def make_context(trust: TLSTrust) -> SSL.Context:
+    """Make a context for any number of connections: it demands TLS 1.2 and a chain to one of the authorities.
 
-    Connections demand TLS 1.2 and a certificate for ``host`` from one of the authorities (RFC 9525), and name
-    ``host`` in the handshake unless it is an address (RFC 6066 section 3).
+    It is worth keeping, because it loads them.
     """
     if trust.authorities is None:
-        return optionsForClientTLS(host)
-    authorities = [Certificate.loadPEM(authority) for authority in trust.authorities]
-    return optionsForClientTLS(host, trustRootFromCertificates(authorities))
+        root = platformTrust()
+    else:
+        root = trustRootFromCertificates([Certificate.loadPEM(pem) for pem in trust.authorities])
+    options = CertificateOptions(trustRoot=root, raiseMinimumTo=TLSVersion.TLSv1_2)
+    return options.getContext()
 
 
 async def start_tls(
-    transport: Any, creator: IOpenSSLClientConnectionCreator, build: Callable[[], P], *, reactor: Any
+    transport: Any, server: Target, context: SSL.Context, build: Callable[[], P], *, reactor: Any
 ) -> P:
     """Make the TLS handshake on a connection that has just opened. Cancelling resets the connection.
 
+    The host is named in the handshake, unless it is an address (RFC 6066 section 3), and the certificate has
+    to be for it (RFC 9525), before anything is sent.
+
     Args:
         transport: of that connection; its protocol is replaced.
-        creator: of `connection_creator`.
+        server: its host is who the peer has to be.
+        context: of `make_context`.
         build: makes the protocol, once the handshake is done.
         reactor: of the connection.
 
@@ -59,8 +72,9 @@ async def start_tls(
     Raises:
         Exception: the handshake failed, or the connection was lost meanwhile; `tls_problem` explains which.
     """
-    handshake = _Handshake(build)
-    layer = _TLSConnection(TLSMemoryBIOFactory(creator, True, Factory(), reactor), handshake)
+    identity = _Identity(server, context)
+    handshake = _Handshake(identity, build)
+    layer = _TLSConnection(TLSMemoryBIOFactory(identity, True, Factory(), reactor), handshake)
     transport.protocol = layer
     layer.makeConnection(transport)
     return await handshake.done
@@ -68,7 +82,7 @@ async def start_tls(
 
 def tls_problem(problem: BaseException) -> str | None:
     """Explain why a handshake failed, without host or certificate; None if it is no error of TLS."""
-    if isinstance(problem, VerificationError):
+    if isinstance(problem, VerificationError | CertificateError):
         return "its certificate is for another host"
     if isinstance(problem, SSL.Error):
         queue = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []
@@ -79,6 +93,35 @@ def tls_problem(problem: BaseException) -> str | None:
     if isinstance(problem, ConnectionClosed):
         return "the connection was closed during the TLS handshake"
     return None
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Identity:
+    """Who the peer has to be.
+
+    `twisted.internet.ssl.optionsForClientTLS` verifies that too, but takes a certificate without any name for
+    one that is valid for every host.
+    """
+
+    def __init__(self, server: Target, context: SSL.Context) -> None:
+        self._server = server
+        self._context = context
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Make a connection, with the server's name (`IOpenSSLClientConnectionCreator`)."""
+        connection = SSL.Connection(self._context)
+        if self._server.address is None:
+            connection.set_tlsext_host_name(self._server.host.encode("ascii"))
+        return connection
+
+    def verify(self, connection: SSL.Connection) -> None:
+        """Verify the host of a certificate whose chain is accepted.
+
+        Raises:
+            VerificationError, CertificateError: it is for another host, or for none.
+        """
+        verify = verify_hostname if self._server.address is None else verify_ip_address
+        verify(connection, self._server.host)
 
 
 class _TLSConnection(BufferingTLSTransport):
@@ -93,13 +136,25 @@ class _TLSConnection(BufferingTLSTransport):
         super().loseConnection()
         cast(ITCPTransport, self.transport).loseConnection()
 
+    def _shutdownTLS(self) -> None:
+        # The peer may end first: nothing can be sent any more, and a producer would hold up the end.
+        self.unregisterProducer()
+        super()._shutdownTLS()
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        super()._tlsShutdownFinished(reason)
+        if reason is None:
+            # The peer's close_notify.
+            cast(_Handshake[Any], self.wrappedProtocol).end_of_stream()
+
 
 @implementer(IHandshakeListener)
 class _Handshake(Protocol, Generic[P]):
     """Waits for the handshake, and then hands everything on to the protocol."""
 
-    def __init__(self, build: Callable[[], P]) -> None:
+    def __init__(self, identity: _Identity, build: Callable[[], P]) -> None:
         self.done: Deferred[P] = Deferred(lambda _: self._transport.abortConnection())
+        self._identity = identity
         self._build = build
         self._protocol: P | None = None
 
@@ -108,21 +163,29 @@ class _Handshake(Protocol, Generic[P]):
         return cast(_TLSConnection, self.transport)
 
     def handshakeCompleted(self) -> None:
-        """Connect the protocol, which then gets each read without a call in between."""
+        """Verify the server, and connect the protocol, which then gets each read without another call."""
         if self.done.called:
+            return
+        try:
+            self._identity.verify(self._transport.getHandle())
+        except (VerificationError, CertificateError) as problem:
+            self._transport.abortConnection()
+            self.done.errback(problem)
             return
         protocol = self._protocol = self._build()
         self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
         protocol.makeConnection(self._transport)
         self.done.callback(protocol)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Report the end; a clean one is the end of the stream first."""
-        if self._protocol is None:
-            if not self.done.called:
-                self.done.errback(reason)
-            return
+    def end_of_stream(self) -> None:
+        """Report that the peer has ended what it sends."""
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
-        if half_closeable is not None and reason.check(ConnectionDone):
+        if half_closeable is not None:
             half_closeable.readConnectionLost()
-        self._protocol.connectionLost(reason)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Report the end of the connection."""
+        if self._protocol is not None:
+            self._protocol.connectionLost(reason)
+        elif not self.done.called:
+            self.done.errback(reason)

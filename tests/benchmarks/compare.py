@@ -24,9 +24,7 @@ class Change:
 
     Attributes:
         ratio: the checkout's value divided by the other's, the median of the rounds.
-        spread: of the rounds' ratios, from the first decile to the last. With quartiles, one of six
-            comparisons of a revision with itself on a busy machine found a row worse; with the range, one
-            disturbed round hides any change.
+        spread: of that ratio, from round to round: its interquartile range.
         verdict: what that means.
     """
 
@@ -52,8 +50,8 @@ def compare(figure: Figure, new: Sequence[float], old: Sequence[float]) -> Chang
     """
     rounds = ratios(new, old)
     ratio = median(rounds)
-    deciles = quantiles(rounds, n=10, method="inclusive")
-    spread = deciles[-1] - deciles[0]
+    first, _, third = quantiles(rounds, n=4, method="inclusive")
+    spread = third - first
     loss = ratio - 1 if figure.better is Better.LESS else 1 - ratio
     if abs(loss) > max(figure.tolerance, spread):
         verdict = Verdict.WORSE if loss > 0 else Verdict.BETTER
