@@ -129,14 +129,19 @@ class WebSocketFactory(WebSocketProtocolFactory):
         limits: of messages and frames.
         reactor: the clock.
         readiness: watches the clients' sockets in that reactor.
+
+    Attributes:
+        end: the class of the ends.
     """
+
+    end: type[WebSocketEnd] = WebSocketEnd
 
     def __init__(self, *, limits: Limits, reactor: Any, readiness: Readiness) -> None:
         super().__init__(limits=limits, reactor=reactor)
         self.readiness = readiness
         self._end: type[WebSocketEnd] = type(
-            "WebSocketEnd",
-            (WebSocketEnd,),
+            self.end.__name__,
+            (self.end,),
             {**connection_attributes(self), "most_bytes": limits.max_message_bytes},
         )
 

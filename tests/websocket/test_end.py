@@ -205,28 +205,6 @@ def test_backend_that_closes_gives_1000_and_tcp_is_closed_without_a_reset() -> N
 
 
 @pytest.mark.parametrize(
-    ("raw", "code"),
-    [
-        (pack_frame(2, b"unmasked", masked=False), 1002),
-        (pack_frame(3, b"reserved opcode"), 1002),
-        (pack_frame(0, b"nothing to continue"), 1002),
-        (pack_frame(9, bytes(126)), 1002),
-        (pack_frame(1, b"\xff\xfe"), 1007),
-        (pack_frame(8, struct.pack("!H", 999)), 1002),
-    ],
-)
-def test_broken_frames_close_with_the_rfcs_code(raw: bytes, code: int) -> None:
-    """The backend's connection is reset, as the stream may have been cut."""
-    client = WebSocketClient(World())
-    client.send(pack_frame(2, b"sound") + raw)
-    closes = [payload for opcode, payload in client.received() if opcode == 8]
-    assert struct.unpack("!H", closes[0][:2])[0] == code
-    assert client.backend.log[-1] == "reset"
-    client.send(pack_frame(2, b"after the fact"))
-    assert client.backend.take() == b"sound"
-
-
-@pytest.mark.parametrize(
     ("query", "code", "reason"),
     [
         ("host=10.0.0.1&port=22", 4403, "blocked: 10.0.0.1"),
