@@ -1,6 +1,7 @@
 """A certificate authority for tests."""
 
 import datetime
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -83,6 +84,8 @@ class Authority:
         self,
         *names: str,
         subject: str = "",
+        distinguished: str = "",
+        alternatives: Sequence[x509.GeneralName] = (),
         client: bool = False,
         key: Any = None,
         begins: datetime.timedelta = -DAY,
@@ -92,7 +95,9 @@ class Authority:
 
         Args:
             names: the DNS names and the addresses of a server.
-            subject: the common name; empty means that the subject is empty.
+            subject: the common name; empty means that there is none.
+            distinguished: the whole subject (RFC 4514), instead.
+            alternatives: more of its names.
             client: for a client, not for a server.
             key: the private key; None means a new one.
             begins: when it begins to be valid, from now.
@@ -101,10 +106,11 @@ class Authority:
         key = key or ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([usage])]
-        if names:
-            extensions.append(x509.SubjectAlternativeName(list(map(_general_name, names))))
-        distinguished = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
-        leaf = self._sign(x509.Name(distinguished), key, extensions=extensions, begins=begins, ends=ends)
+        alternatives = [*map(_general_name, names), *alternatives]
+        if alternatives:
+            extensions.append(x509.SubjectAlternativeName(alternatives))
+        name = x509.Name.from_rfc4514_string(distinguished or (f"CN={subject}" if subject else ""))
+        leaf = self._sign(name, key, extensions=extensions, begins=begins, ends=ends)
         chain = [leaf]
         authority = self
         while authority._above is not None:

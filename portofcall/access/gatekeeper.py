@@ -10,6 +10,7 @@ from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
 from portofcall.access.client_address import client_address, client_key, parse_network
+from portofcall.access.client_certificate import certificate_subject
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
 from portofcall.limits.admission import Admission, Lease
@@ -170,8 +171,8 @@ class Gatekeeper:
             if isinstance(problem, Unauthorized):
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
-        by = client.peer if subject == ANONYMOUS_SUBJECT else f"{subject}@{client.peer}"
-        return Admitted(client.key, by, lease)
+        name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
+        return Admitted(client.key, f"{name}@{client.peer}" if name else client.peer, lease)
 
     def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()

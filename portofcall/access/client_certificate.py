@@ -1,0 +1,43 @@
+"""The subject of a client's certificate."""
+
+from typing import Any, Final
+
+from cryptography import x509
+from twisted.internet.interfaces import ISSLTransport
+
+from portofcall.errors import printable
+
+_MAX_SUBJECT: Final = 64
+_ALTERNATIVES: Final = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
+
+
+def certificate_subject(transport: Any) -> str | None:
+    """Return the subject of the client's certificate, which was verified in the TLS handshake.
+
+    Args:
+        transport: the client's connection; of any kind.
+
+    Returns:
+        The distinguished name such as ``CN=ada,O=Example`` (RFC 4514), or where that is empty, the first
+        email address, URI or DNS name (RFC 5280 §4.2.1.6): plain ASCII, at most 64 characters. None if the
+        client gave no certificate, or was not asked for one.
+    """
+    if not ISSLTransport.providedBy(transport):
+        return None
+    certificate: Any = transport.getPeerCertificate()
+    if certificate is None:
+        return None
+    return printable(_name(certificate.to_cryptography()) or "certificate", _MAX_SUBJECT)
+
+
+def _name(certificate: x509.Certificate) -> str:
+    try:
+        subject = certificate.subject.rfc4514_string()
+        if subject:
+            return subject
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = (name for kind in _ALTERNATIVES for name in extension.value.get_values_for_type(kind))
+        return next(names, "")
+    except (ValueError, x509.ExtensionNotFound):
+        # Signed by the authority, but not well-formed.
+        return ""
