@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 
@@ -148,6 +149,17 @@ class Gateway:
             waiting=self._waiting,
             count=self._gatekeeper.count,
         )
+
+    def count_handshake(self, peer: IAddress) -> None:
+        """Count a TLS handshake as a request of this client, before it begins.
+
+        Args:
+            peer: where the connection comes from.
+
+        Raises:
+            TooManyRequests: the client is too fast; reset the connection.
+        """
+        self._gatekeeper.count_handshake(peer)
 
     def shut_down(self) -> Deferred[None]:
         """Admit no more requests, and close each tunnel with 1001 once what is queued has been delivered.

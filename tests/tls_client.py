@@ -7,9 +7,8 @@ import pytest
 from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from portofcall.service.tls import Contexts, ServerTLS
+from portofcall.service.tls import Contexts, ServerTLS, TLSFactory
 from portofcall.service.tls_files import Certificate, TLSMaterial
 from portofcall.testing import FakeTransport, Response, World
 from tests.certificates import Authority, Issued
@@ -42,7 +41,7 @@ class TLSWorld(World):
     def __init__(self, tls: TLSMaterial | None = None, **more: Any) -> None:
         super().__init__(**more)
         self.tls = ServerTLS(Contexts(tls or material()), monotonic=self.reactor.seconds)
-        self.site = TLSMemoryBIOFactory(self.tls, False, self.site, self.reactor)
+        self.site = TLSFactory(self.tls, self.site, clock=self.reactor, count=self.gateway.count_handshake)
 
 
 class ClosingTransport(FakeTransport):

@@ -60,7 +60,7 @@ def client_address(
     if client is None and peer is not None:
         return None
     hops = [hop for value in forwarded_for for hop in value.decode("latin-1").split(",")]
-    while hops and _trusts(trusted, _LOOPBACK if client is None else client):
+    while hops and is_trusted(client, trusted):
         hop = _hop(hops.pop().strip(" \t"))
         if hop is None:
             break
@@ -68,8 +68,9 @@ def client_address(
     return client
 
 
-def _trusts(trusted: Sequence[Network], address: Address) -> bool:
-    return any(address in network for network in trusted)
+def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
+    """Whether an address is that of a trusted proxy; None for a unix socket, as in `client_address`."""
+    return any((_LOOPBACK if address is None else address) in network for network in trusted)
 
 
 @lru_cache(_REMEMBERED)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
-from portofcall.access.client_address import client_address, client_key, parse_network
+from portofcall.access.client_address import client_address, client_key, is_trusted, parse_network
 from portofcall.access.client_certificate import certificate_subject
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
@@ -110,7 +111,24 @@ class Gatekeeper:
         Raises:
             TooManyRequests: the client sends requests too fast.
         """
-        client = self._identify(request)
+        self._count(self._identify(request))
+
+    def count_handshake(self, peer: IAddress) -> None:
+        """Count a TLS handshake as a request, before it begins: it takes more time than most of them.
+
+        The handshakes of a trusted proxy don't count: they are for many clients, whose requests do.
+
+        Args:
+            peer: where the connection comes from.
+
+        Raises:
+            TooManyRequests: the client sends requests, or opens TLS connections, too fast.
+        """
+        address = client_address(_host(peer), (), ())
+        if not is_trusted(address, self._rules.trusted):
+            self._count(_Client(address, "local" if address is None else str(address)))
+
+    def _count(self, client: "_Client") -> None:
         try:
             self._admission.count_request(client.key)
         except TooManyRequests:
@@ -176,12 +194,16 @@ class Gatekeeper:
 
     def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()
-        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+        host = _host(peer)
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
         address = client_address(host, forwarded, self._rules.trusted)
         if isinstance(peer, IPv4Address | IPv6Address) and str(address) == host:
             return _Client(address, str(Target(host, peer.port)))
         return _Client(address, "local" if address is None else str(address))
+
+
+def _host(peer: IAddress | None) -> str | None:
+    return peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
 
 
 class _Client(NamedTuple):

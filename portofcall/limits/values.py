@@ -59,7 +59,7 @@ class Limits:
         max_per_client_target: the most connections of one client to one address and port.
         rate_per_client: the rate at which one client may start tunnels, pings and banners.
         rate_per_target: the rate of connections to one address and port.
-        request_rate: the rate of HTTP requests of any kind from one client.
+        request_rate: the rate of HTTP requests of any kind, and of TLS handshakes, of one client.
         look_ups_per_client: the most host names that are looked up at a time for one client; others wait.
     """
 

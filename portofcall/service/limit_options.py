@@ -117,6 +117,6 @@ LIMIT_OPTIONS: Final = (
         metavar="RATE",
         parser=parse_rate,
         field="request_rate",
-        help="HTTP requests of any kind that one client may send per second, and at once",
+        help="HTTP requests of any kind, and TLS handshakes, of one client per second, and at once",
     ),
 )

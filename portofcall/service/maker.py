@@ -10,7 +10,6 @@ from typing import Any, cast
 from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.egress.named_target import Targets
@@ -26,7 +25,7 @@ from portofcall.service.listener import Listener, NotListening
 from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.reload import Reload, Reloadable
-from portofcall.service.tls import Contexts, ServerTLS
+from portofcall.service.tls import Contexts, ServerTLS, TLSFactory
 
 __all__ = ["Options", "makeService"]
 
@@ -112,7 +111,7 @@ def _listener(
     if has_own_tls(text):
         assert tls is not None
         authenticates = authenticates or options["tls-client-ca"] is not None
-        factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
+        factory = TLSFactory(tls, factory, clock=reactor, count=gateway.count_handshake)
     return Listener(
         text,
         make_endpoint(reactor, text),

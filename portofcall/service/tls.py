@@ -8,10 +8,14 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocolFactory
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from portofcall.errors import printable
+from portofcall.errors import TooManyRequests, printable
 from portofcall.service.tls_files import Certificate, TLSFileError, TLSMaterial, TLSVersion
 
 #: For TLS 1.2, Mozilla's intermediate configuration 5.7 without finite-field Diffie-Hellman: forward secrecy
@@ -70,7 +74,7 @@ class Contexts:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTLS:
-    """Makes the server's side of TLS connections, for `twisted.protocols.tls.TLSMemoryBIOFactory`.
+    """Makes the server's side of TLS connections, for a `TLSFactory`.
 
     Args:
         contexts: for new connections.
@@ -91,6 +95,56 @@ class ServerTLS:
         if self._monotonic() - self._since > TICKET_KEY_SECONDS:
             self.use(Contexts(self._contexts.material))
         return SSL.Connection(self._contexts.default, None)
+
+
+class TLSConnection(BufferingTLSTransport):
+    """A connection that speaks TLS. Its handshake is counted before it begins, and logged if it fails."""
+
+    factory: "TLSFactory"
+    _log = Logger()
+    _counted = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        if not self._counted:
+            # Not earlier: the PROXY header, with the client's address, comes first.
+            self._counted = True
+            try:
+                self.factory.count(self.getPeer())
+            except TooManyRequests:
+                self.abortConnection()
+                return
+        super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Log why TLS failed, if it did."""
+        # Twisted keeps the reason here until now; a client that is merely gone has another kind.
+        failed: Failure | None = self._reason
+        if failed is not None and isinstance(failed.value, SSL.Error):
+            peer = printable(getattr(self.getPeer(), "host", None) or "local")
+            self._log.info(
+                "{peer} refused: TLS failed: {reason}", peer=peer, reason=printable(_reason(failed.value))
+            )
+        super().connectionLost(reason)
+
+
+class TLSFactory(TLSMemoryBIOFactory):
+    """Puts TLS in front of a protocol.
+
+    Args:
+        tls: makes the server's side of connections.
+        wrapped: makes what speaks inside TLS.
+        clock: for small writes, which are sent together.
+        count: is called with the client's address before each handshake; `TooManyRequests` refuses it.
+    """
+
+    protocol = TLSConnection
+
+    def __init__(
+        self, tls: ServerTLS, wrapped: IProtocolFactory, *, clock: Any, count: Callable[[IAddress], None]
+    ) -> None:
+        super().__init__(tls, False, wrapped, clock)
+        self.count = count
 
 
 def _make_context(certificate: Certificate, material: TLSMaterial) -> SSL.Context:

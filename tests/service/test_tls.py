@@ -6,8 +6,10 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
-from portofcall.limits.values import Limits
+from portofcall.access.gatekeeper import AccessRules
+from portofcall.limits.values import Limits, Rate
 from portofcall.service.tls import TICKET_KEY_SECONDS, Contexts
 from portofcall.service.tls_files import TLSFileError, TLSVersion
 from portofcall.testing import FakeTransport, pack_frame, unpack_frames, upgrade_request
@@ -290,6 +292,62 @@ def test_connections_in_a_handshake_count_as_waiting() -> None:
     assert ends(first.transport) == []
     TLSClient(world)
     assert ends(first.transport) == ["reset"]
+
+
+def test_handshakes_of_one_client_have_a_rate() -> None:
+    """Beyond it a connection is reset, before any work on its handshake; each request counts in addition."""
+    world = TLSWorld(limits=Limits(request_rate=Rate(0.5, 3)))
+    assert TLSClient(world).shake_hands().get().status == 200
+    TLSClient(world).shake_hands()
+    late = TLSClient(world)
+    with pytest.raises(AssertionError, match="does not answer"):
+        late.shake_hands()
+    assert ends(late.transport)[-1] == "reset"
+    assert late.transport.take() == b""
+    world.reactor.advance(2)
+    TLSClient(world).shake_hands()
+
+
+def test_handshakes_of_a_trusted_proxy_have_no_rate() -> None:
+    """They are for many clients."""
+    rules = AccessRules.parse(trusted=["192.0.2.0/24"])
+    world = TLSWorld(limits=Limits(request_rate=Rate(1, 1)), rules=rules)
+    for _ in range(3):
+        TLSClient(world).shake_hands()
+
+
+def test_handshakes_are_counted_for_the_client_in_the_proxy_header() -> None:
+    """The PROXY header comes before the handshake, and names the client."""
+    world = TLSWorld(limits=Limits(request_rate=Rate(0.5, 1)))
+    world.site = HAProxyWrappingFactory(world.site)
+
+    def connect_from(host: str) -> TLSClient:
+        client = TLSClient(world)
+        client.transport.send(f"PROXY TCP4 {host} 192.0.2.2 5000 443\r\n".encode())
+        return client
+
+    for host in ("198.51.100.1", "198.51.100.2"):
+        connect_from(host).shake_hands()
+    with pytest.raises(AssertionError, match="does not answer"):
+        connect_from("198.51.100.1").shake_hands()
+
+
+def test_failed_handshake_is_logged(logged: list[str]) -> None:
+    """With the client and OpenSSL's reason."""
+    client = TLSClient(TLSWorld(material(clients=(ROOT,))), version=SSL.TLS1_2_VERSION)
+    refused(client)
+    client.transport.lose()
+    assert logged[-1] == "192.0.2.1 refused: TLS failed: peer did not return a certificate"
+
+
+def test_client_that_leaves_is_not_logged(logged: list[str]) -> None:
+    """Before, in or after its handshake: load balancers do so to see whether the gateway lives."""
+    for hello in (b"", client_hello(b"a")[:20]):
+        transport = connect(TLSWorld())
+        transport.send(hello) if hello else None
+        transport.lose()
+    TLSClient(TLSWorld()).shake_hands().transport.lose()
+    assert [line for line in logged if "TLS" in line] == []
 
 
 def client_hello(name: bytes) -> bytes:
