@@ -1,7 +1,7 @@
 """The live tunnels: opening them, logging them, and shutting all of them down."""
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from portofcall.access.gatekeeper import Admitted
@@ -14,6 +14,9 @@ from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Requested
+
+#: While a peer may be silent, each tunnel is looked at so often, in so many portions of all tunnels.
+_ROUNDS, _LOOKS_PER_ROUND = 6, 30
 
 
 class Sessions:
@@ -34,6 +37,8 @@ class Sessions:
         self._clock = clock
         self._readiness = readiness
         self._open: set[Tunnel] = set()
+        self._round: list[Tunnel] = []
+        self._next_look: IDelayedCall | None = None
         self._waiting_for_none: list[Deferred[None]] = []
 
     def open(
@@ -78,6 +83,8 @@ class Sessions:
 
         tunnel = Tunnel(client, page=page, limits=self._limits, clock=self._clock, on_closed=closed)
         self._open.add(tunnel)
+        if self._next_look is None:
+            self._look_later()
         tunnel.dial(Deferred.fromCoroutine(dial()))
         return tunnel
 
@@ -102,8 +109,26 @@ class Sessions:
     def _backend_end(self) -> BackendEnd:
         return BackendEnd(self._readiness)
 
+    def _look_later(self) -> None:
+        seconds = self._limits.gone_seconds / _ROUNDS / _LOOKS_PER_ROUND
+        self._next_look = self._clock.callLater(seconds, self._look_for_gone_peers)
+
+    def _look_for_gone_peers(self) -> None:
+        """Look at a part of the tunnels: all at once would hold up the event loop."""
+        self._look_later()
+        if not self._round:
+            self._round = list(self._open)
+        for _ in range(min(len(self._round), 1 + len(self._open) // _LOOKS_PER_ROUND)):
+            tunnel = self._round.pop()
+            if tunnel in self._open:
+                tunnel.look_for_gone_peers()
+
     def _forget(self, tunnel: Tunnel) -> None:
         self._open.discard(tunnel)
+        if not self._open and self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+            self._round.clear()
         self._report_if_none()
 
     def _report_if_none(self) -> None:

@@ -63,6 +63,7 @@ class FakeDelivery:
     """What the peer of a fake connection has acknowledged, as the test sets it: everything, at first."""
 
     trailer_bytes = 0
+    is_exact = True
     unacknowledged_bytes = 0
     progress = Progress()
 

@@ -44,6 +44,8 @@ class Limits:
         linger_seconds: once it has acknowledged everything, the longest time that it may be silent.
         close_grace_seconds: the longest time that a backend may go on sending to a client that has sent a
             Close frame; 0 means not at all.
+        gone_seconds: the longest time that a peer's kernel may acknowledge nothing at all, while it has
+            something to acknowledge. That of a peer that does not read does so at least every 2 minutes.
         request_seconds: for a whole HTTP request to arrive, however slowly: from the moment when the
             connection is accepted, or from the first byte of a later request.
         max_head_bytes: the largest head of an HTTP request, the request line included.
@@ -70,6 +72,7 @@ class Limits:
     stall_seconds: float = 30.0
     linger_seconds: float = 5.0
     close_grace_seconds: float = 30.0
+    gone_seconds: float = 180.0
     request_seconds: float = 10.0
     max_head_bytes: int = 16 * KiB
     max_header_lines: int = 100

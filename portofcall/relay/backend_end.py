@@ -8,6 +8,7 @@ from zope.interface import implementer
 from portofcall.relay.delivery import Progress
 from portofcall.relay.direct_read import Readiness, direct_transport
 from portofcall.relay.interfaces import BackendEvents, Buffer, IEndTransport
+from portofcall.relay.socket_options import set_options
 
 
 @implementer(IHalfCloseableProtocol)
@@ -29,11 +30,19 @@ class BackendEnd(Protocol):
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
+        self._finished = False
 
     @property
     def unacknowledged_bytes(self) -> int:
-        """How much of what was written the backend has not acknowledged."""
-        return self.transport.delivery.unacknowledged_bytes
+        """How much of what was written the backend has not acknowledged; not what ends a TLS stream."""
+        delivery = self.transport.delivery
+        waiting = delivery.unacknowledged_bytes
+        return 0 if self._finished and waiting <= delivery.trailer_bytes else waiting
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether that is exact, and not an upper bound."""
+        return self.transport.delivery.is_exact
 
     @property
     def progress(self) -> Progress:
@@ -41,9 +50,8 @@ class BackendEnd(Protocol):
         return self.transport.delivery.progress
 
     def connectionMade(self) -> None:
-        """Disable Nagle's algorithm, enable keepalive, and start reading."""
-        self.transport.setTcpNoDelay(True)
-        self.transport.setTcpKeepAlive(True)
+        """Set the socket's options, and start reading."""
+        set_options(self.transport)
         self.transport = direct_transport(self.transport, self._readiness, self.dataReceived)
         self.transport.resumeProducing()
 
@@ -65,6 +73,7 @@ class BackendEnd(Protocol):
 
     def finish(self) -> None:
         """Send FIN after everything that was written; the backend may go on sending."""
+        self._finished = True
         self.transport.loseWriteConnection()
 
     def drop(self) -> None:

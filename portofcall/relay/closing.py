@@ -83,6 +83,7 @@ class Closing:
         self._backend = Watch(clock)
         self._next: IDelayedCall | None = None
         self._interval = _SOON_SECONDS
+        self._discarded_bytes = self._received_bytes = 0
 
     def look_soon(self) -> None:
         """Take note that something has happened while the tunnel is closing."""
@@ -122,7 +123,11 @@ class Closing:
         wait = client_wait(ends.client_state, pending=pending, paused=ends.to_backend.backed_up)
         seen: object = (progress.acknowledged, ends.to_client.passed_bytes)
         if wait is Wait.ANSWER:
-            seen = (seen, progress.received)
+            # Payload that nobody takes any more is no sign that an answer will come.
+            if self._discarded_bytes == ends.to_backend.dropped_bytes:
+                self._received_bytes = progress.received
+            self._discarded_bytes = ends.to_backend.dropped_bytes
+            seen = (seen, self._received_bytes)
         if self._client.look(wait, patience(wait, self._limits), seen) is None:
             return None
         return Event.CLIENT_STUCK if wait is Wait.DELIVERY else Event.CLIENT_SILENT

@@ -31,6 +31,11 @@ _TCP_CLOSE = 7
 _TLS_TRAILER_BYTES = 128
 
 
+def is_tcp(connection: Connection) -> bool:
+    """Return whether a connection is one over TCP, not over a UNIX socket."""
+    return connection.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+
+
 class Progress(NamedTuple):
     """What a peer has done so far. Any change of a value is progress.
 
@@ -47,6 +52,14 @@ class Progress(NamedTuple):
     reset: bool = False
 
 
+def connection_of(transport: IStreamTransport) -> Any:
+    """Return the connection with a socket that a transport wraps, or None."""
+    below: Any = transport
+    while isinstance(below, ProtocolWrapper):
+        below = below.transport
+    return below if isinstance(below, Connection) else None
+
+
 class Delivery:
     """Watches what becomes of the bytes that are written to a transport.
 
@@ -56,6 +69,7 @@ class Delivery:
 
     Attributes:
         trailer_bytes: how much TLS may add to what ends the connection.
+        is_exact: whether counts are those of the bytes that were written.
     """
 
     def __init__(self, transport: IStreamTransport) -> None:
@@ -69,11 +83,14 @@ class Delivery:
                 self._tls.append(below)
                 self.trailer_bytes = _TLS_TRAILER_BYTES
             below = below.transport
-        if _LINUX and isinstance(below, Connection):
-            self._connection = below
-            self._is_tcp = below.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+        self._is_tcp = True
+        connection = connection_of(transport)
+        if _LINUX and connection is not None:
+            self._connection = connection
+            self._is_tcp = is_tcp(connection)
             # The last look is possible just before the socket is closed, which nothing else reports.
-            below.connectionLost = self._lose  # type: ignore[method-assign]
+            connection.connectionLost = self._lose
+        self.is_exact = self._is_tcp and not self._tls
 
     @property
     def unacknowledged_bytes(self) -> int:

@@ -61,13 +61,13 @@ class Event(Enum):
     CLIENT_LOST = "the client's connection ends"
     CLIENT_HAS_ALL = "all that was meant for the client has been sent"
     CLIENT_ACKNOWLEDGED = "the client has acknowledged everything"
-    CLIENT_STUCK = "the client acknowledges nothing for 30 seconds, although something is queued for it"
+    CLIENT_STUCK = "the client acknowledges nothing for too long, although something is queued for it"
     CLIENT_SILENT = "the client has everything, but does not answer a Close frame for 5 seconds"
     BACKEND_ENDED = "the backend sends FIN"
     BACKEND_LOST = "the backend resets the connection"
     BACKEND_HAS_ALL = "all that was meant for the backend has been sent"
     BACKEND_ACKNOWLEDGED = "the backend has acknowledged everything"
-    BACKEND_STUCK = "the backend acknowledges nothing for 30 seconds, although something is queued for it"
+    BACKEND_STUCK = "the backend acknowledges nothing for too long, although something is queued for it"
     BACKEND_SILENT = "the backend has everything, and is silent for 5 seconds"
     GRACE_OVER = "the backend is still sending 30 seconds (`--close-grace`) after it got FIN"
     SHUT_DOWN = "the gateway shuts down"
@@ -130,6 +130,8 @@ _LIVE = (End.DIALING, End.OPEN)
 _DIALED = tuple(end for end in End if end is not End.DIALING)
 #: A client that has not sent its Close frame.
 _TALKS = (End.OPEN, End.FINISHED)
+#: A client that has not been sent its Close frame.
+_HEARS = (End.OPEN, End.ENDED)
 #: A backend that has not sent its FIN.
 _SENDS = (End.OPEN, End.FINISHED)
 
@@ -176,7 +178,7 @@ ROWS = (
         (Do.DISCARD_FOR_BACKEND, Do.END_CLIENT_1011, Do.FINISH_CLIENT)),
     Row(Event.BACKEND_LOST,         _ANY,      _DIALED,   None,          End.GONE,
         (Do.DISCARD_FOR_BACKEND,)),
-    Row(Event.BACKEND_STUCK,        _ENDED,    _SENDS,    None,          End.DROPPED,
+    Row(Event.BACKEND_STUCK,        _HEARS,    _SENDS,    None,          End.DROPPED,
         (Do.RESET_BACKEND, Do.END_CLIENT_CUT)),
     Row(Event.BACKEND_STUCK,        _ANY,      _ANY,      None,          End.DROPPED,  (Do.RESET_BACKEND,)),
     Row(Event.BACKEND_SILENT,       _ENDED,    _FINISHED, None,          End.DROPPED,

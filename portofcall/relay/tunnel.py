@@ -52,6 +52,7 @@ class Tunnel:
     ) -> None:
         self.outcome = ""
         self._grace_seconds = 0 if page else limits.close_grace_seconds
+        self._gone_seconds = limits.gone_seconds
         self._on_closed = on_closed
         self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes)
         self.to_backend, self.to_client = ends.to_backend, ends.to_client
@@ -89,6 +90,19 @@ class Tunnel:
         """Reset both connections now."""
         self.outcome = f"{self.outcome}; reset" if self.outcome else "reset"
         self._happens(Event.ABORTED)
+
+    def look_for_gone_peers(self) -> None:
+        """Cut a peer whose kernel has acknowledged nothing for ``gone_seconds``, although it should.
+
+        A peer that merely does not read is not gone: its kernel acknowledges the probes of its window.
+        """
+        ends, seconds = self._ends, self._gone_seconds
+        if ends.client_pending and ends.client_progress.silent_seconds >= seconds:
+            self._happens(Event.CLIENT_STUCK, f"client is gone: no acknowledgement for {seconds:g} seconds")
+        if ends.backend_pending and ends.backend_progress.silent_seconds >= seconds:
+            sentence = f"no acknowledgement from the backend for {seconds:g} seconds"
+            ends.cut = (CloseCode.INTERNAL_ERROR, f"backend-gone: {sentence}")
+            self._happens(Event.BACKEND_STUCK, f"backend is gone: {sentence}")
 
     # What the client's end reports
 
@@ -163,7 +177,8 @@ class Tunnel:
     @property
     def undelivered_is_exact(self) -> bool:
         """Whether `undelivered_bytes` is exact. Otherwise it counts what frames and TLS add, too."""
-        return not self._lost_down
+        backend = self._ends.backend
+        return not self._lost_down and (not self._lost_up or (backend is not None and backend.is_exact))
 
     @property
     def _lost_up(self) -> int:

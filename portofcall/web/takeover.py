@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Any, Self
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
 from portofcall.relay.direct_read import direct_transport
+from portofcall.relay.socket_options import set_options
 from portofcall.websocket.end import WebSocketEnd
 from portofcall.websocket.protocol import Handshake
 
@@ -27,7 +27,6 @@ class Takeover:
 
     def __init__(self, request: Request) -> None:
         self._channel: Any = request.channel
-        self._has_ports = isinstance(request.getClientAddress(), IPv4Address | IPv6Address)
 
     def __enter__(self) -> Self:
         self._channel.transport.pauseProducing()
@@ -57,9 +56,7 @@ class Takeover:
             transport.wrappedProtocol = end
         else:
             transport.protocol = end
-        if self._has_ports:
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
+        set_options(transport)
         end.makeConnection(direct_transport(transport, end.factory.readiness, end.dataReceived))
         end.resumeProducing()
         end.shake_hands(handshake)

@@ -150,6 +150,17 @@ def test_pinging_client_that_has_everything_gets_30_seconds_to_answer() -> None:
     assert rig.client.log == ["1000", "close"]
 
 
+def test_client_that_goes_on_sending_in_vain_is_closed_after_5_seconds() -> None:
+    """What it sends is discarded, as its backend is gone; it does not read the Close frame."""
+    rig = TunnelRig()
+    rig.backend.connectionLost(DONE)
+    for _ in range(7):
+        rig.tunnel.client_sent(b"and on")
+        rig.client.delivery.hear(14)
+        rig.wait(1)
+    assert rig.client.log[1:] == ["close"]
+
+
 def test_client_that_has_answered_is_closed_once_it_has_acknowledged_everything() -> None:
     """Its answer may have crossed our Close frame."""
     rig = TunnelRig()
@@ -347,3 +358,53 @@ def test_tunnel_that_closes_is_looked_at_once_a_second() -> None:
     rig.tunnel._closing._look_at_client = count  # type: ignore[method-assign, assignment]
     rig.wait(25)
     assert 24 <= looks <= 31
+
+
+GONE = Progress(silent_seconds=181)
+
+
+def test_live_client_whose_machine_is_gone_is_cut() -> None:
+    """Its kernel has acknowledged nothing for 3 minutes; the backend must learn that the stream was cut."""
+    rig = TunnelRig()
+    rig.client.delivery.sent(1)
+    rig.client.delivery.progress = GONE
+    rig.tunnel.look_for_gone_peers()
+    assert rig.client.log == ["reset"]
+    assert rig.transport.log[-1] == "reset"
+    assert rig.tunnel.outcome == "client is gone: no acknowledgement for 180 seconds"
+
+
+def test_client_of_a_backend_that_is_gone_gets_what_had_arrived() -> None:
+    """And a code that says that there may have been more."""
+    rig = TunnelRig()
+    rig.backend.dataReceived(bytes(65 * KiB))
+    rig.backend.dataReceived(b"in the chain")
+    rig.delivery.sent(1)
+    rig.delivery.progress = GONE
+    rig.tunnel.look_for_gone_peers()
+    assert rig.transport.log[-1] == "reset"
+    rig.backend.connectionLost(DONE)
+    rig.client.drain()
+    assert rig.client.log == ["1011 backend-gone: no acknowledgement from the backend for 180 seconds"]
+    rig.client.drain()
+    assert rig.client.delivered == bytes(65 * KiB) + b"in the chain"
+
+
+@pytest.mark.parametrize("end", ["client", "backend"])
+def test_peer_that_has_nothing_to_acknowledge_may_be_silent(end: str) -> None:
+    """An idle tunnel is left to keepalive."""
+    rig = TunnelRig()
+    (rig.client.delivery if end == "client" else rig.delivery).progress = GONE
+    rig.tunnel.look_for_gone_peers()
+    assert rig.tunnel.phase is Phase.OPEN
+
+
+@pytest.mark.parametrize("end", ["client", "backend"])
+def test_peer_that_does_not_read_is_not_gone(end: str) -> None:
+    """Its kernel acknowledges the probes of its window."""
+    rig = TunnelRig()
+    delivery = rig.client.delivery if end == "client" else rig.delivery
+    delivery.sent(1)
+    delivery.progress = Progress(silent_seconds=121)
+    rig.tunnel.look_for_gone_peers()
+    assert rig.tunnel.phase is Phase.OPEN
