@@ -6,7 +6,7 @@ pile up in memory because the client does not read them. Both starve all other c
 
 from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -43,7 +43,6 @@ class PacedChannel(HTTPChannel):
         self._answering = False
         self._client_reads = True
         self._has_to_wait = False
-        self._next_turn: IDelayedCall | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what the client sends, up to the end of a request; the rest waits."""
@@ -81,14 +80,13 @@ class PacedChannel(HTTPChannel):
         self._answering = False
         if self.persistent:
             self._has_to_wait = True
-            self._next_turn = self._clock.callLater(0, self._go_on)
+            self._clock.callLater(0, self._go_on)
 
     def _read_no_more_than_ahead(self) -> None:
         if (self.paused or self._answering) and len(self._ahead) > _MOST_AHEAD_BYTES:
             self.transport.pauseProducing()
 
     def _go_on(self) -> None:
-        self._next_turn = None
         self._has_to_wait = False
         if not self._client_reads:
             return
@@ -117,8 +115,5 @@ class PacedChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is over."""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-        self._client_reads = False
         self.clearLineBuffer()
         super().connectionLost(reason)

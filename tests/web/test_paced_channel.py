@@ -60,6 +60,32 @@ def test_client_that_is_far_ahead_is_not_read() -> None:
     assert statuses(transport.take()) == [200] * 40
 
 
+def test_client_that_is_not_read_is_read_for_the_rest_of_its_request() -> None:
+    """A large head and a part of its body may come behind a request that is being served."""
+    world = World()
+    transport = world.connect()
+    head = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4096\r\nX: "
+    head = head.ljust(15 * KiB, b"x") + b"\r\n\r\n"
+    transport.send(GET + head + b"[" * 3000)
+    assert transport.paused
+    world.reactor.advance(0)
+    assert not transport.paused
+    transport.send(b"[" * 1096)
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [200, 400]
+
+
+def test_client_that_is_not_read_is_read_after_a_refusal() -> None:
+    """To close over what it has sent would lose the response."""
+    world = World()
+    transport = world.connect()
+    transport.send(GET + b"nonsense\r\n" + b"x" * 20 * KiB)
+    assert transport.paused
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [200, 400]
+    assert not transport.paused
+
+
 def test_data_that_comes_although_it_is_not_read_is_served_in_order() -> None:
     """TLS delivers all of a read, paused or not."""
     world = World()
