@@ -74,11 +74,11 @@ class PacedChannel(HTTPChannel):
         ahead, self._ahead = self._ahead, b""
         # This gives back to dataReceived what came behind the request in the same piece, and it may close.
         super().requestDone(request)
-        self._ahead = self.clearLineBuffer() + ahead
-        # Twisted reads on now.
-        self._read_no_more_than_ahead()
         self._answering = False
         if self.persistent:
+            self._ahead = self.clearLineBuffer() + ahead
+            # Twisted reads on now.
+            self._read_no_more_than_ahead()
             self._has_to_wait = True
             self._clock.callLater(0, self._go_on)
 

@@ -13,6 +13,8 @@ from tests.support import chunks, turn
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 #: One of a kilobyte.
 LONG_GET = GET.replace(b"\r\n\r\n", b"\r\nX: ").ljust(1020, b"x") + b"\r\n\r\n"
+PING = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 36\r\n\r\n"
+PING += b'{"host": "93.184.215.14", "port": 1}'
 
 
 def statuses(data: bytes) -> list[int]:
@@ -145,12 +147,37 @@ def test_connection_has_at_most_a_hundred_requests() -> None:
     assert (transport.take(), transport.log) == (b"", ["close"])
 
 
+def test_last_response_arrives_however_much_comes_behind_its_request() -> None:
+    """All of it is read and dropped: to close over it would be a reset."""
+    world = World()
+    transport = world.connect()
+    transport.send(LONG_GET * 150)
+    world.reactor.advance(0)
+    assert statuses(transport.take()) == [200] * 100
+    assert not transport.paused
+
+
+def test_what_comes_behind_the_last_request_is_read_even_if_the_client_does_not_read() -> None:
+    """It may read later, when it has sent everything."""
+    world = World()
+    transport = world.connect()
+    transport.buffer_size = 1
+    transport.send(GET * 99 + PING)
+    for _ in range(99):
+        world.reactor.advance(0)
+        transport.drain()
+    transport.send(bytes(20 * KiB))
+    assert transport.paused
+    world.accept()
+    assert statuses(transport.buffer) == [200]
+    assert not transport.paused
+
+
 def test_request_that_takes_its_time_holds_up_only_its_own_connection() -> None:
     """The next request of it is served after the response."""
     world = World()
-    body = b'{"host": "93.184.215.14", "port": 1}'
     slow = world.connect()
-    slow.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    slow.send(PING)
     slow.send(GET * 3)
     other = flood(world, 4 * KiB)
     world.reactor.advance(0)
@@ -236,6 +263,7 @@ def test_connection_that_waits_for_its_turn_can_leave() -> None:
         transport.send(GET)
     for transport in transports[8:12]:
         transport.lose()
+        assert transport.protocol.clearLineBuffer() == b"", "what it sent is forgotten"
     world.reactor.advance(0)
     assert [statuses(transport.take()) for transport in transports[12:]] == [[200]] * 8
     assert transports[8].take() == b""
