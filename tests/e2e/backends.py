@@ -7,6 +7,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from ssl import SSLContext
 
 from tests.e2e.wsclient import DEADLINE
 
@@ -36,8 +38,14 @@ def digest(size: int) -> str:
 class Backend:
     """One connection that a server has accepted, and what its thread does with it.
 
+    Args:
+        serve: serves the connection.
+        receive_buffer: SO_RCVBUF in bytes; None leaves it to the kernel.
+        path: of the UNIX socket to listen on; None means TCP.
+        tls: makes the server's side of TLS; None means none.
+
     Attributes:
-        port: where it listens.
+        port: where it listens, over TCP.
         sent: how many bytes its `send` has taken.
         received: how many bytes it has read.
         sha: of what it has read.
@@ -46,20 +54,28 @@ class Backend:
         go: a test sets it to let the thread go on.
     """
 
-    def __init__(self, serve: Callable[["Backend"], None], *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        serve: Callable[["Backend"], None],
+        *,
+        receive_buffer: int | None = None,
+        path: Path | None = None,
+        tls: SSLContext | None = None,
+    ) -> None:
         self.sent = self.received = 0
         self.sha = hashlib.sha256()
         self.end = ""
         self.ended = threading.Event()
         self.go = threading.Event()
         self.connection = socket.socket()
-        self._listener = socket.socket()
+        self._tls = tls
+        self._listener = socket.socket(socket.AF_INET if path is None else socket.AF_UNIX)
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.bind(("127.0.0.1", 0) if path is None else str(path))
         self._listener.listen(1)
         self._listener.settimeout(DEADLINE)
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = self._listener.getsockname()[1] if path is None else 0
         self._serve = serve
         self._thread = threading.Thread(target=self._run)
         self._problem: BaseException | None = None
@@ -74,6 +90,10 @@ class Backend:
             self.connection.close()
             self.connection = self._listener.accept()[0]
             self.connection.settimeout(DEADLINE)
+            if self._tls is not None:
+                self.connection = self._tls.wrap_socket(
+                    self.connection, server_side=True, suppress_ragged_eofs=False
+                )
             self._serve(self)
         except BaseException as problem:  # noqa: BLE001 - it is raised again where the test sees it
             self._problem = problem
@@ -134,9 +154,15 @@ class Backend:
 
 
 @contextmanager
-def backend(serve: Callable[[Backend], None], *, receive_buffer: int | None = None) -> Iterator[Backend]:
-    """Run a backend for one connection."""
-    server = Backend(serve, receive_buffer=receive_buffer)
+def backend(
+    serve: Callable[[Backend], None],
+    *,
+    receive_buffer: int | None = None,
+    path: Path | None = None,
+    tls: SSLContext | None = None,
+) -> Iterator[Backend]:
+    """Run a backend for one connection; see `Backend`."""
+    server = Backend(serve, receive_buffer=receive_buffer, path=path, tls=tls)
     server.start()
     try:
         yield server
