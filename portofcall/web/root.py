@@ -18,6 +18,7 @@ _FRONT = f"""\
 Port of Call {__version__}: a gateway from WebSocket to TCP.
 
   GET  /api/connect?host=HOST&port=PORT   a byte tunnel, by WebSocket upgrade
+  GET  /api/connect?target=NAME           the same, to a target that the operator has named
   POST /api/ping         {{"host": HOST, "port": PORT}}   is the port open, and what is the round trip
   POST /api/ssh/connect  {{"host": HOST}}                 how the SSH server identifies itself
 
