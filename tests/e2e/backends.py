@@ -95,6 +95,10 @@ class Backend:
                     self.connection, server_side=True, suppress_ragged_eofs=False
                 )
             self._serve(self)
+            if self.end == "eof":
+                # Like any server that is done: a gateway waits for that before it answers a Close frame.
+                with suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_WR)
         except BaseException as problem:  # noqa: BLE001 - it is raised again where the test sees it
             self._problem = problem
 

@@ -289,6 +289,7 @@ def test_program_that_closes_after_its_request_gets_the_whole_answer(
             assert client.socket.recv(1) == b"", "the gateway closes TCP"
 
 
+@pytest.mark.slow
 def test_page_is_answered_within_a_second_and_frees_its_place(tmp_path: Path) -> None:
     """Although its backend never stops sending."""
     with gateway_process(tmp_path, *LOOPBACK, "--max-tunnels", "1") as gateway:

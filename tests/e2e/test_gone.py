@@ -142,6 +142,7 @@ def wait_for(output: Path, pattern: str) -> str:
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", ["client", "backend"])
 def test_stopped_reader_stays_and_one_behind_a_cut_link_goes(link: Link, tmp_path: Path, far: str) -> None:
     """Whichever side of the tunnel it is on; its counterpart is told."""
