@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Self
 
 #: How long a test waits for one thing, in seconds. It is less than the time limit of a test, so that the test
@@ -66,6 +67,7 @@ class WebSocketClient:
         along: bytes to send in one go with the handshake.
         receive_buffer: SO_RCVBUF in bytes; None leaves it to the kernel.
         source: the address of this machine to connect from.
+        tls: speaks TLS as these settings say, with the server ``localhost``; None means plain TCP.
 
     Attributes:
         sent: how many bytes `send_raw` has handed to the kernel.
@@ -81,13 +83,16 @@ class WebSocketClient:
         along: bytes = b"",
         receive_buffer: int | None = None,
         source: str = "127.0.0.1",
+        tls: SSLContext | None = None,
     ) -> None:
-        self.socket = socket.socket()
+        self.socket: socket.socket = socket.socket()
         self.socket.settimeout(DEADLINE)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.bind((source, 0))
         self.socket.connect(("127.0.0.1", port))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET /api/connect?{query} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket"]
         lines += ["Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", *headers]
