@@ -118,8 +118,8 @@ def parse_endpoint(text: str) -> str:
     """
     if re.match(r"(haproxy:)*tls:", text):
         raise ValueError(
-            "expected ssl: instead of tls:, which reads its whole folder again for every unknown server name "
-            "that a client sends"
+            "expected tls+tcp: or ssl: instead of tls:, which reads its whole folder again for every unknown "
+            "server name that a client sends"
         )
     try:
         make_endpoint(None, text)

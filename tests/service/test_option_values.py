@@ -154,5 +154,5 @@ def test_every_text_is_a_value_or_one_sentence(text: str) -> None:
 @pytest.mark.parametrize("text", ["tls:/etc/keys", "tls:path=/etc/keys", "haproxy:tls:/etc/keys:8443"])
 def test_tls_endpoints_are_refused(text: str) -> None:
     """Clients could make them read their folder over and over, before any credentials."""
-    with pytest.raises(ValueError, match="expected ssl: instead of tls:"):
+    with pytest.raises(ValueError, match=r"expected tls\+tcp: or ssl: instead of tls:"):
         parse_endpoint(text)
