@@ -20,7 +20,7 @@ from portofcall.target import Address
 
 P = TypeVar("P", bound=IProtocol)
 
-#: What an attempt goes to: an address, or the path of a UNIX socket.
+#: The destination of an attempt: an address, or the path of a UNIX socket.
 Endpoint = Address | PurePosixPath
 
 #: How long an attempt has before the next one is started beside it (RFC 8305 section 5).

@@ -31,7 +31,7 @@ from portofcall.errors import (
     Unreachable,
     printable,
 )
-from portofcall.limits.admission import Admission, Lease
+from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
 from portofcall.target import Address, Requested, Target, TargetName, destination
 
@@ -123,29 +123,25 @@ class Dialer:
         """
         named = self._targets.find(target) if isinstance(target, TargetName) else None
         place = named.place if named else cast(Target, target)
-        endpoints = await self._judged(place, named, client, timeout_seconds)
+        endpoints = await self._endpoints(place, named, client, timeout_seconds)
         seconds = timeout_seconds or self._limits.connect_timeout_seconds
         port = place.port if isinstance(place, Target) else 0
-
-        def enter(endpoint: Endpoint) -> Lease:
-            key = _key(endpoint, port)
-            return self._admission.enter_target(key, client=client, shown=str(target) if named else None)
-
-        over_tls = named is not None and named.tls is not None
+        shown = str(target) if named else None
+        trust = named.tls if named else None
         race: Race[Any] = Race(
             self._reactor,
             judged=frozenset(endpoints),
             port=port,
-            enter=enter,
-            build=Protocol if over_tls else build,
+            enter=lambda endpoint: self._admission.enter_target(
+                _key(endpoint, port), client=client, shown=shown
+            ),
+            build=Protocol if trust else build,
             monotonic=self._monotonic,
         )
 
         async def connect() -> Dialed[P]:
             dialed = await race.run(endpoints[:MAX_ATTEMPTS])
-            if named is None or named.tls is None:
-                return dialed
-            return await self._start_tls(named, named.tls, dialed, build)
+            return await self._start_tls(named, trust, dialed, build) if named and trust else dialed
 
         try:
             return await Deferred.fromCoroutine(connect()).addTimeout(seconds, self._reactor)
@@ -159,15 +155,18 @@ class Dialer:
                 raise TargetBusy(f"{target} accepts no more connections at the moment") from None
             detail = problem.args[0] or problem.__doc__
             raise Unreachable(f"{target} can't be reached ({detail})") from None
+        except OSError as problem:
+            # Twisted raises this for a UNIX socket if there are no descriptors left.
+            raise Unreachable(f"{target} can't be reached ({problem.strerror})") from None
 
     async def _start_tls(
         self, named: NamedTarget, trust: TLSTrust, dialed: Dialed[Any], build: Callable[[], P]
     ) -> Dialed[P]:
-        context = self._tls_contexts.get(trust)
-        if context is None:
-            context = self._tls_contexts[trust] = make_context(trust)
         server, transport = cast(Target, named.place), dialed.protocol.transport
         try:
+            context = self._tls_contexts.get(trust)
+            if context is None:
+                context = self._tls_contexts[trust] = make_context(trust)
             protocol = await start_tls(transport, server, context, build, reactor=self._reactor)
             return replace(dialed, protocol=protocol)
         except BaseException as problem:
@@ -178,34 +177,35 @@ class Dialer:
             self._explain(named, f"{why}: {problem!r}")
             raise TLSFailed(f"{named.name}: {why}") from None
 
-    async def _judged(
+    async def _endpoints(
         self,
         place: Target | PurePosixPath,
         named: NamedTarget | None,
         client: str,
         timeout_seconds: float | None,
     ) -> Sequence[Endpoint]:
-        shown = str(named.name if named else place)
+        """Return what may be dialled for a target: all of it, or nothing."""
+        itself = Blocked(f"{named.name if named else place} is this gateway itself")
         if isinstance(place, PurePosixPath):
             if self._loop_guard.includes_path(str(place)):
-                raise Blocked(f"{shown} is this gateway itself")
+                raise itself
             return (place,)
         judge = self.policy.judge_named if named else self.policy.judge
         verdict = judge(place, self._local_networks())
         addresses: Sequence[Address] = () if place.address is None else (place.address,)
         if isinstance(verdict, Undecided):
-            shown_host = str(named.name) if named else place.host
-            addresses = await self._resolve(place.host, client, timeout_seconds, shown_host)
+            shown = named.name.name if named else place.host
+            addresses = await self._resolve(place.host, client, timeout_seconds, shown)
             verdict = verdict.resolved_to(addresses)
         if not verdict.allowed:
-            if named:
-                self._explain(named, verdict.reason)
-                raise Blocked(f"{shown} is blocked by the policy of this gateway")
-            raise Blocked(verdict.reason)
+            if named is None:
+                raise Blocked(verdict.reason)
+            self._explain(named, verdict.reason)
+            raise Blocked(f"{named.name} is blocked by the policy of this gateway")
         # Counted, compared with our own listeners and dialled under one spelling.
         addresses = list(dict.fromkeys(map(destination, addresses)))
         if any(self._loop_guard.include(address, place.port) for address in addresses):
-            raise Blocked(f"{shown} is this gateway itself")
+            raise itself
         return addresses
 
     async def _resolve(
@@ -225,10 +225,10 @@ class Dialer:
         return addresses
 
     def _explain(self, named: NamedTarget, reason: str) -> None:
-        """Log what the client is not to see."""
+        """Log what the error for the client leaves out."""
         self._log.warn("target {target}: {reason}", target=named, reason=printable(reason, 300))
 
 
 def _key(endpoint: Endpoint, port: int) -> str:
-    """Return the key by which connections are counted, whatever name the client used."""
+    """Return the key by which connections are counted: it is the same for all names."""
     return f"unix:{endpoint}" if isinstance(endpoint, PurePosixPath) else str(Target(str(endpoint), port))

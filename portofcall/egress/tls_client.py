@@ -32,7 +32,7 @@ from portofcall.target import Target
 
 P = TypeVar("P", bound=IProtocol)
 
-#: OpenSSL's reason when it does not accept a chain; why exactly is known to its callback only.
+#: OpenSSL's reason for a chain that it does not accept; only its callback gets the details.
 _CHAIN_REFUSED: Final = "certificate verify failed"
 
 
@@ -59,7 +59,7 @@ async def start_tls(
 
     Args:
         transport: of that connection; its protocol is replaced.
-        server: its host is who the peer has to be.
+        server: the peer is verified as its host.
         context: of `make_context`.
         build: makes the protocol, once the handshake is done.
         reactor: of the connection.
@@ -97,7 +97,7 @@ def tls_problem(problem: BaseException) -> str | None:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Identity:
-    """Who the peer has to be.
+    """The expected host of the peer.
 
     `twisted.internet.ssl.optionsForClientTLS` verifies that too, but takes a certificate without any name for
     one that is valid for every host.

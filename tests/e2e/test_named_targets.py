@@ -2,8 +2,9 @@
 
 import json
 import signal
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLSocket
 
@@ -62,18 +63,33 @@ def test_every_byte_goes_both_ways(tmp_path: Path, kind: str) -> None:
             )
 
 
+@contextmanager
+def full_socket(path: Path) -> Iterator[Path]:
+    """Give the path of a UNIX socket whose backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(socket.AF_UNIX))
+            filler.setblocking(False)
+            filler.connect_ex(str(path))
+        yield path
+
+
 def test_gateway_with_targets_shows_no_address(tmp_path: Path) -> None:
     """In no Close frame and no response of the API, whatever the target does."""
-    with silent_port() as silent, gateway_process(
+    with silent_port() as silent, full_socket(tmp_path / "full") as full, gateway_process(
         tmp_path, "--connect-timeout=1",
         f"--target=closed=127.0.0.1:{closed_port()}", f"--target=silent=127.0.0.1:{silent}",
-        "--target=meta=169.254.169.254:80", "--target=none=unix:/nonexistent",
+        "--target=meta=169.254.169.254:80", "--target=none=unix:/nonexistent", f"--target=full=unix:{full}",
     ) as gateway:  # fmt: skip
         expected = {
             "closed": (4502, "refused: closed refused the connection", 502),
             "silent": (4504, "connect-timeout: silent did not answer within 1 s", 504),
             "meta": (4403, "blocked: meta is blocked by the policy of this gateway", 403),
             "none": (4502, "unreachable: none can't be reached (No such file or directory)", 502),
+            "full": (4429, "target-busy: full accepts no more connections at the moment", 429),
             "other": (4404, "unknown-target: there is no target other", 404),
         }
         for name, (code, reason, status) in expected.items():

@@ -205,6 +205,21 @@ def test_connection_errors_show_the_name_only(
     assert dial.error.sentence.startswith(sentence)
 
 
+def test_unix_socket_without_a_descriptor_left_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twisted raises the error at once then; the place is free again."""
+    world = world_of("unix:/run/secret.sock", limits=Limits(max_per_target=1))
+    dialer = make_dialer(world)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(world.reactor, "connectUNIX", fail)
+    for _ in range(2):
+        dial = Dial(world, dialer=dialer)
+        assert isinstance(dial.error, Unreachable)
+        assert dial.error.sentence == "db can't be reached (Too many open files)"
+
+
 def test_target_that_does_not_answer_times_out_under_its_name() -> None:
     """And the attempt is given up."""
     world = world_of("10.9.0.5:5432")

@@ -1,6 +1,7 @@
 """The gateway is never its own target."""
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,17 @@ def test_host_knows_its_addresses() -> None:
     assert is_local(ip_address("127.0.0.1"))
     assert is_local(ip_address("127.5.5.5"))
     assert not is_local(ip_address("192.0.2.1"))
+
+
+def test_unix_socket_is_found_by_any_path(tmp_path: Path) -> None:
+    """Through links too; another one is not, nor is one that is not there."""
+    own, other, link = tmp_path / "own", tmp_path / "other", tmp_path / "link"
+    own.touch()
+    other.touch()
+    link.symlink_to(own)
+    guard = LoopGuard()
+    guard.add_path(str(own))
+    paths = (own, link, tmp_path / "." / "own", other, tmp_path / "missing")
+    assert [guard.includes_path(str(path)) for path in paths] == [True, True, True, False, False]
+    guard.discard_path(str(own))
+    assert not guard.includes_path(str(own))

@@ -326,6 +326,21 @@ def test_tunnel_carries_bytes_over_tls(cafile: Path) -> None:
     assert b"".join(payload for _, payload in client.received()) == b"x" * 100_000
 
 
+@pytest.mark.parametrize("when", ["before the handshake", "within the handshake"])
+def test_client_that_leaves_ends_the_handshake(cafile: Path, when: str) -> None:
+    """The connection to the backend is reset, and its place is free again."""
+    world = world_of(cafile, limits=Limits(max_per_target=1))
+    client = WebSocketClient(world, upgrade_request("target=mail"))
+    wire = client.backend
+    if when == "within the handshake":
+        wire.take()
+        wire.send(b"\x16\x03\x03")
+    client.transport.lose()
+    assert wire.log == ["reset"]
+    wire.lose()
+    assert WebSocketClient(world, upgrade_request("target=mail")).backend
+
+
 def test_close_notify_of_the_backend_is_a_clean_end(cafile: Path) -> None:
     """Everything before it is delivered, then the client gets Close 1000."""
     tunnel = Tunnel(cafile)
