@@ -150,7 +150,7 @@ class Dialer:
         except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):
             raise ConnectTimedOut(f"{target} did not answer within {seconds:g} s") from None
         except error.ConnectError as problem:
-            if isinstance(problem.osError, Failure):
+            if isinstance(problem.args[0], Failure):
                 # Twisted's way to say that the backlog of a UNIX socket is full.
                 raise TargetBusy(f"{target} accepts no more connections at the moment") from None
             detail = problem.args[0] or problem.__doc__

@@ -188,7 +188,7 @@ def test_look_up_errors_show_the_name_only() -> None:
         (error.ConnectError(2, "No such file"), Unreachable, "db can't be reached (No such file)"),
         (error.ConnectError(), Unreachable, "db can't be reached (An error occurred while connecting)"),
         (
-            error.ConnectError(Failure(error.ConnectionDone())),
+            error.ConnectError(string=Failure(error.ConnectionDone())),
             TargetBusy,
             "db accepts no more connections at",
         ),
