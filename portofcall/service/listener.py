@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.errors import printable
-from portofcall.service.endpoint import is_encrypted
+from portofcall.service.endpoint import has_own_tls, is_encrypted
 from portofcall.service.exposure import why_exposed
 from portofcall.target import Network
 
@@ -130,9 +130,12 @@ class Listener(Service):
         reason = None if self._may_be_exposed else why_exposed(self._description, host, self._trusted)
         if reason is not None:
             _stop(port)
+            ways = "--auth or --ticket-key"
+            if has_own_tls(self._description):
+                ways = "--auth, --ticket-key or --tls-client-ca"
             raise NotListening(
                 f"--listen {self._description}: {reason}, but no authentication is configured; "
-                "add --auth or --ticket-key, or --no-auth to allow this"
+                f"add {ways}, or --no-auth to allow this"
             )
         self._port = port
         if isinstance(host, IPv4Address | IPv6Address):

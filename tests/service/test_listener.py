@@ -158,6 +158,13 @@ def test_exposed_listener_without_authentication_is_refused(
     assert (port.stopped, rig.listener.url, rig.guards(), logged) == (1, "", False, [])
 
 
+def test_exposed_listener_with_tls_has_one_more_way_out() -> None:
+    """Client certificates."""
+    rig = Rig(QuickEndpoint(FakePort(PUBLIC)), "tls+tcp:8080")
+    with pytest.raises(NotListening, match="; add --auth, --ticket-key or --tls-client-ca, or --no-auth to "):
+        rig.listener.privilegedStartService()
+
+
 def test_exposed_listener_is_refused_when_its_port_is_known_later() -> None:
     """The problem is reported, the port is closed at once."""
     endpoint, port = FakeEndpoint(), FakePort(PUBLIC)

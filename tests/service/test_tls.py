@@ -284,6 +284,32 @@ def test_handshake_that_stops_half_way_ends_in_time(sent: int) -> None:
     assert world.reactor.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("sent", [b"", b"PROXY TCP4 192.0.2.9"], ids=["none", "half"])
+def test_connection_whose_proxy_header_never_comes_ends_in_time(sent: bytes) -> None:
+    """The same 10 seconds are for both."""
+    world = TLSWorld()
+    world.site = HAProxyWrappingFactory(world.site)
+    transport = connect(world)
+    transport.send(sent) if sent else None
+    world.reactor.pump([1.0] * 9)
+    assert ends(transport) == []
+    world.reactor.pump([1.0] * 2)
+    assert ends(transport)[-1] == "reset"
+    transport.lose()
+    assert world.reactor.getDelayedCalls() == []
+
+
+def test_nothing_is_kept_of_connections_that_are_over() -> None:
+    """Whether their handshake succeeded, failed or was refused."""
+    world = TLSWorld(limits=Limits(request_rate=Rate(0.5, 2)))
+    for hello in (None, GET, client_hello(b"a")):
+        transport = connect(world) if hello else TLSClient(world).shake_hands().transport
+        transport.send(hello) if hello else None
+        transport.lose()
+    assert world.site.protocols == {}
+    assert world.reactor.getDelayedCalls() == []
+
+
 def test_connections_in_a_handshake_count_as_waiting() -> None:
     """Too many of them make room for each other."""
     world = TLSWorld(limits=Limits(max_waiting=2))
