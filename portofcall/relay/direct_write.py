@@ -9,13 +9,14 @@ import socket
 from collections.abc import Sequence
 from typing import Any, cast
 
-from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ITCPTransport
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from portofcall.limits.values import KiB
-from portofcall.relay.delivery import Delivery
+from portofcall.relay.delivery import Delivery, connection_of
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
@@ -41,13 +42,17 @@ def direct_write(transport: IStreamTransport) -> IEndTransport:
     return cast(IEndTransport, _QueuedWrite(transport))
 
 
+def _is_twisteds_tls(transport: IStreamTransport) -> bool:
+    """Return whether this is TLS whose class leaves the half-close to the connection below."""
+    is_tls = isinstance(transport, TLSMemoryBIOProtocol)
+    return is_tls and not hasattr(type(transport), "loseWriteConnection")
+
+
 class _QueuedWrite:
     """Wraps a transport that keeps what is written: it gets a copy.
 
     Attributes: see `IEndTransport`.
     """
-
-    half_closes = False
 
     def __init__(self, transport: IStreamTransport) -> None:
         self.queued_bytes = 0
@@ -67,6 +72,25 @@ class _QueuedWrite:
         """Send the pieces as one (`ITransport`)."""
         self._transport.write(b"".join(pieces))
 
+    def loseWriteConnection(self) -> None:
+        """End what is sent, after everything that was written, and go on reading (`ITCPTransport`).
+
+        Over TLS that is close_notify (RFC 8446 §6.1), which Twisted calls `loseConnection`. It has no other
+        half-close: FIN would cut the stream short.
+        """
+        if _is_twisteds_tls(self._transport):
+            self._transport.loseConnection()
+        else:
+            cast(ITCPTransport, self._transport).loseWriteConnection()
+
+    def loseConnection(self) -> None:
+        """Close after everything that was written (`ITransport`), and over TLS do not wait for the peer."""
+        self._transport.loseConnection()
+        if _is_twisteds_tls(self._transport):
+            connection = connection_of(self._transport)
+            if connection is not None:
+                connection.loseConnection()
+
     def closed(self) -> None:
         """Do nothing: the transport reads, and notices by itself."""
 
@@ -79,8 +103,6 @@ class DirectWrite(_QueuedWrite):
 
     Once that producer is unregistered, an empty queue is no longer noticed: from then on it queues.
     """
-
-    half_closes = True
 
     def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
         super().__init__(transport)

@@ -47,12 +47,10 @@ class IEndTransport(IStreamTransport, ISource, ISink):
     Attributes:
         delivery: what has become of the bytes that were written.
         most_read_bytes: set by its end: the most to read at a time, whatever `reads_bulk` is; 0 is no limit.
-        half_closes: whether `loseWriteConnection` ends what is sent and leaves the rest as it is.
     """
 
     delivery: "Delivery"
     most_read_bytes: int
-    half_closes: bool
 
     def write(data: Buffer) -> None:  # noqa: N805
         """Send ``data``."""

@@ -7,6 +7,8 @@ from portofcall.limits.values import Limits
 from portofcall.relay.states import End
 
 _EVER = float("inf")
+#: A client that pings may be behind a proxy that acknowledges for it, and read slowly what that holds.
+_SIGNS_OF_LIFE = 10
 
 
 class Wait(Enum):
@@ -82,7 +84,7 @@ def patience(wait: Wait, limits: Limits, *, client_pending: bool = False) -> Pat
         case Wait.DELIVERY:
             return Patience(stall, _EVER)
         case Wait.ANSWER:
-            return Patience(linger, stall)
+            return Patience(linger, _SIGNS_OF_LIFE * stall)
         case Wait.GRACE:
             return Patience(stall if client_pending else linger, limits.close_grace_seconds)
         case Wait.END:

@@ -108,13 +108,10 @@ class WebSocketEnd(WebSocketProtocol):
         return self.transport.delivery.progress
 
     def finish(self) -> None:
-        """Send FIN after everything that was written, and read on; over TLS, end its stream."""
+        """Send FIN after everything that was written, and read on, but discard what is read."""
         self._incoming.drop()
         self.unregisterProducer()
-        if self.transport.half_closes:
-            self.transport.loseWriteConnection()
-        else:
-            self.transport.loseConnection()
+        self.transport.loseWriteConnection()
 
     def abort(self) -> None:
         """Reset the connection now."""

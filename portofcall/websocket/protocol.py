@@ -202,8 +202,7 @@ class WebSocketProtocol(AutobahnConnection):
         if self.events is not None:
             self._pass_on()
             self.events.client_failed(printable(reason))
-        if self.transport.half_closes:
-            self.transport.loseWriteConnection()
+        self.transport.loseWriteConnection()
         self._hanging_up = self.factory.reactor.callLater(_DISCARD_SECONDS, self.drop)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:

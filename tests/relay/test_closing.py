@@ -138,15 +138,15 @@ def test_client_that_breaks_the_protocol_and_stays_gets_5_seconds() -> None:
     assert rig.client.log[:2] == ["close", "reset"]
 
 
-def test_pinging_client_that_has_everything_gets_30_seconds_to_answer() -> None:
-    """It may be behind a proxy that acknowledges for it; but not for ever."""
+def test_pinging_client_that_has_everything_gets_5_minutes_to_answer() -> None:
+    """It may read slowly what a proxy holds, which has acknowledged for it; but not for ever."""
     rig = TunnelRig()
     fin(rig)
-    for _ in range(7):
+    for _ in range(74):
         rig.wait(4)
         rig.client.delivery.hear(6)
     assert rig.client.log == ["1000"]
-    rig.wait(4)
+    rig.wait(4.5)
     assert rig.client.log == ["1000", "close"]
 
 

@@ -1,14 +1,20 @@
 """Direct writes arrive like queued ones: in order, once, no faster than they are read."""
 
+import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_write import DirectWrite
+from portofcall.relay.direct_write import DirectWrite, direct_write
+from portofcall.relay.interfaces import IStreamTransport
 from tests.support import FakeSource
 
 
@@ -198,3 +204,56 @@ def test_same_bytes_arrive_as_through_the_transport_alone(
             wire.transport.turn(turns[number])
     wire.transport.turn(1 << 30)
     assert wire.sent == b"".join(pieces)
+
+
+class FakeTLS(TLSMemoryBIOProtocol):
+    """Twisted's TLS around a connection, which records what is done to it."""
+
+    def __init__(self, below: Connection) -> None:
+        self.transport = below
+        self.done: list[str] = []
+        self._appSendBuffer: list[bytes] = []
+
+    def loseConnection(self) -> None:
+        self.done.append("close_notify")
+
+
+class OwnTLS(FakeTLS):
+    """TLS that has a half-close of its own."""
+
+    def loseWriteConnection(self) -> None:
+        self.done.append("half-close")
+
+
+class Below(Connection):
+    """The connection below TLS: it records what is done to it."""
+
+    def __init__(self, handle: socket.socket) -> None:
+        super().__init__(handle, Protocol(), MemoryReactorClock())
+        self.done: list[str] = []
+
+    def loseWriteConnection(self) -> None:
+        self.done.append("fin")
+
+    def loseConnection(self, _connDone: object = None) -> None:
+        self.done.append("close")
+
+
+@pytest.mark.parametrize(("kind", "half_close"), [(FakeTLS, "close_notify"), (OwnTLS, "half-close")])
+def test_stream_over_tls_is_not_ended_with_fin(kind: type[FakeTLS], half_close: str) -> None:
+    """A stream without close_notify was cut short (RFC 8446 §6.1)."""
+    with socket.socket() as handle:
+        below = Below(handle)
+        tls = kind(below)
+        transport = direct_write(cast(IStreamTransport, tls))
+        transport.loseWriteConnection()
+        assert (tls.done, below.done) == ([half_close], [])
+
+
+def test_connection_over_tls_is_closed_without_waiting_for_the_peer() -> None:
+    """Twisted would wait for its close_notify, for ever if it has to."""
+    with socket.socket() as handle:
+        below = Below(handle)
+        tls = FakeTLS(below)
+        direct_write(cast(IStreamTransport, tls)).loseConnection()
+        assert (tls.done, below.done) == (["close_notify"], ["close"])

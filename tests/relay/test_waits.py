@@ -17,7 +17,7 @@ EVER = float("inf")
     [
         (Wait.NOTHING, Patience(EVER, EVER)),
         (Wait.DELIVERY, Patience(30, EVER)),
-        (Wait.ANSWER, Patience(5, 30)),
+        (Wait.ANSWER, Patience(5, 300)),
         (Wait.GRACE, Patience(5, 20)),
         (Wait.END, Patience(EVER, 5)),
     ],

@@ -156,7 +156,7 @@ def test_close_frame_is_replied_to_and_the_backend_gets_fin() -> None:
     client = WebSocketClient(World(), upgrade_request(Origin="http://gateway"))
     client.send(pack_frame(2, b"bye") + pack_frame(8, struct.pack("!H", 4321) + b"done"))
     assert client.close_frame() == (4321, "done")
-    assert "close" in client.transport.log
+    assert client.transport.log[-1] == "fin"
     assert client.backend.log[-1] == "fin"
     assert client.backend.take() == b"bye"
 
@@ -174,7 +174,7 @@ def test_close_frame_of_a_program_is_answered_after_the_backend(code: int | None
     assert client.received() == [(2, b"answer")]
     client.backend.protocol.readConnectionLost()
     assert client.received() == [(8, payload)]
-    assert client.transport.log[-1] == "close"
+    assert client.transport.log[-1] == "fin"
 
 
 def test_close_frame_of_a_program_leaves_backpressure_as_it_is() -> None:
