@@ -83,13 +83,31 @@ class FakeDelivery:
 
 @implementer(IClientEnd)
 class FakeClient(FakeSink):
-    """The client's end of a tunnel: a transport that can send Close frames, which it logs."""
+    """The client's end of a tunnel: a transport that can send Close frames, which it logs.
+
+    Attributes:
+        pings: the marks of the pings that it was sent.
+        answers_pings: whether it answers them, at once.
+    """
 
     reads_bulk = True
+    answers_pings = True
+    control_frames = answered_mark = 0
 
     def __init__(self, *, buffer_size: int = 64 * KiB) -> None:
         super().__init__(buffer_size=buffer_size)
         self.delivery = FakeDelivery()
+        self.pings: list[int] = []
+
+    def ping(self, mark: int) -> None:
+        self.pings.append(mark)
+        if self.answers_pings:
+            self.pong(mark)
+
+    def pong(self, mark: int) -> None:
+        """Answer a ping."""
+        self.control_frames += 1
+        self.answered_mark = mark
 
     @property
     def unacknowledged_bytes(self) -> int:

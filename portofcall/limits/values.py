@@ -46,6 +46,11 @@ class Limits:
             Close frame; 0 means not at all.
         gone_seconds: the longest time that a peer's kernel may acknowledge nothing at all, while it has
             something to acknowledge. That of a peer that does not read does so at least every 2 minutes.
+        ping_interval_seconds: after this time, at most twice as long, a client that has sent no payload gets
+            a ping; 0 means no pings.
+        ping_timeout_seconds: how long it may send nothing after a ping, when it had nothing left to read.
+        client_stall_seconds: the longest time that the client of an open tunnel may make no progress although
+            something is left for it to read; 0 means no limit.
         request_seconds: for a whole HTTP request to arrive, however slowly: from the moment when the
             connection is accepted, or from the first byte of a later request.
         max_head_bytes: the largest head of an HTTP request, the request line included.
@@ -73,6 +78,9 @@ class Limits:
     linger_seconds: float = 5.0
     close_grace_seconds: float = 30.0
     gone_seconds: float = 180.0
+    ping_interval_seconds: float = 20.0
+    ping_timeout_seconds: float = 20.0
+    client_stall_seconds: float = 0.0
     request_seconds: float = 10.0
     max_head_bytes: int = 16 * KiB
     max_header_lines: int = 100

@@ -72,10 +72,17 @@ class IClientEnd(ISource, ISink):
         unacknowledged_bytes: an upper bound of how much of what was written the client has not acknowledged;
             0 once that is no more than what ends the connection.
         progress: what the client has done so far.
+        control_frames: how many pings and pongs have come from it.
+        answered_mark: the mark of the last ping that it has answered; 0 at first.
     """
 
     unacknowledged_bytes: int
     progress: "Progress"
+    control_frames: int
+    answered_mark: int
+
+    def ping(mark: int) -> None:  # noqa: N805
+        """Send a ping with this mark, below 2**64, unless the client does not read."""
 
     def close(code: int, reason: str) -> None:  # noqa: N805
         """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""

@@ -63,6 +63,7 @@ class Event(Enum):
     CLIENT_ACKNOWLEDGED = "the client has acknowledged everything"
     CLIENT_STUCK = "the client acknowledges nothing for too long, although something is queued for it"
     CLIENT_SILENT = "the client has everything, but does not answer a Close frame for 5 seconds"
+    PING_TIMEOUT = "the client answers no ping for `--ping-timeout`, although it had nothing left to read"
     BACKEND_ENDED = "the backend sends FIN"
     BACKEND_LOST = "the backend resets the connection"
     BACKEND_HAS_ALL = "all that was meant for the backend has been sent"
@@ -164,6 +165,8 @@ ROWS = (
     Row(Event.CLIENT_SILENT,        _DROPPED,  _ANY,      None,          None,         (Do.RESET_CLIENT,)),
     Row(Event.CLIENT_SILENT,        _ANY,      _ANY,      End.DROPPED,   None,
         (Do.CLOSE_CLIENT, Do.FINISH_BACKEND)),
+    Row(Event.PING_TIMEOUT,         _OPEN,     _LIVE,     None,          End.ENDED,
+        (Do.PAUSE_BACKEND, Do.END_CLIENT_CUT, Do.CANCEL_IDLE_DIAL, Do.FINISH_BACKEND)),
     Row(Event.BACKEND_ENDED,        _OPEN,     _OPEN,     None,          End.ENDED,    (Do.END_CLIENT_1000,)),
     Row(Event.BACKEND_ENDED,        _ENDED,    _OPEN,     None,          End.ENDED,    (Do.END_CLIENT,)),
     Row(Event.BACKEND_ENDED,        _ENDED,    _FINISHED, None,          End.CLOSED,   (Do.END_CLIENT,)),

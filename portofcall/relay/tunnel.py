@@ -13,6 +13,7 @@ from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.closing import Closing
 from portofcall.relay.ends import SHUTTING_DOWN, CloseCode, Ends
+from portofcall.relay.heartbeat import Heartbeat
 from portofcall.relay.interfaces import Buffer, IClientEnd
 from portofcall.relay.states import End, Event, Phase, phase, step
 
@@ -52,7 +53,7 @@ class Tunnel:
     ) -> None:
         self.outcome = ""
         self._grace_seconds = 0 if page else limits.close_grace_seconds
-        self._gone_seconds = limits.gone_seconds
+        self._limits = limits
         self._on_closed = on_closed
         self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes)
         self.to_backend, self.to_client = ends.to_backend, ends.to_client
@@ -64,6 +65,7 @@ class Tunnel:
         self.client_sent: Callable[[Buffer], None] = ends.to_backend.write
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
         self._closing = Closing(ends, limits=limits, clock=clock, happens=self._timed_out)
+        self._heartbeat = Heartbeat(ends, limits=limits, clock=clock, happens=self._missed)
 
     @property
     def phase(self) -> Phase:
@@ -96,7 +98,7 @@ class Tunnel:
 
         A peer that merely does not read is not gone: its kernel acknowledges the probes of its window.
         """
-        ends, seconds = self._ends, self._gone_seconds
+        ends, seconds = self._ends, self._limits.gone_seconds
         if ends.client_pending and ends.client_progress.silent_seconds >= seconds:
             self._happens(Event.CLIENT_STUCK, f"client is gone: no acknowledgement for {seconds:g} seconds")
         if ends.backend_pending and ends.backend_progress.silent_seconds >= seconds:
@@ -202,6 +204,8 @@ class Tunnel:
         ends.client_state, ends.backend_state, does = step(event, ends.client_state, ends.backend_state)
         closed = self.phase is Phase.CLOSED is not was
         self.outcome = self.outcome or outcome
+        if was in (Phase.DIALING, Phase.OPEN) and self.phase not in (Phase.DIALING, Phase.OPEN):
+            self._heartbeat.stop()
         for do in does:
             ends.carry_out(do)
         if closed:
@@ -223,6 +227,14 @@ class Tunnel:
                 f"the backend was still sending {self._grace_seconds:g} seconds after it got FIN",
             )
         self._happens(event)
+
+    def _missed(self, event: Event) -> None:
+        if event is Event.PING_TIMEOUT:
+            sentence = f"the client answered no ping for {self._limits.ping_timeout_seconds:g} seconds"
+            self._ends.cut = (CloseCode.INTERNAL_ERROR, f"ping-timeout: {sentence}")
+        else:
+            sentence = f"the client read nothing for {self._limits.client_stall_seconds:g} seconds"
+        self._happens(event, f"timed out: {sentence}")
 
     def _cut(self, slug: str, sentence: str) -> None:
         self.outcome += f"; timed out: {sentence}"

@@ -80,8 +80,8 @@ class WebSocketEnd(WebSocketProtocol):
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Have ``producer`` paused while the client does not read."""
-        self._pongs.producer = cast(IPushProducer, producer)
-        self.transport.registerProducer(self._pongs, streaming)
+        self._ping_pong.producer = cast(IPushProducer, producer)
+        self.transport.registerProducer(self._ping_pong, streaming)
 
     def pauseProducing(self) -> None:
         """Stop reading what the client sends."""
@@ -106,6 +106,20 @@ class WebSocketEnd(WebSocketProtocol):
     def progress(self) -> Progress:
         """What the client has done so far."""
         return self.transport.delivery.progress
+
+    @property
+    def control_frames(self) -> int:
+        """How many pings and pongs have come; see `IClientEnd`."""
+        return self._ping_pong.received
+
+    @property
+    def answered_mark(self) -> int:
+        """The mark of the last ping that was answered; see `IClientEnd`."""
+        return self._ping_pong.mark
+
+    def ping(self, mark: int) -> None:
+        """Send a ping with this mark, unless the client does not read."""
+        self._ping_pong.ping(mark)
 
     def finish(self) -> None:
         """Send FIN after everything that was written, and read on, but discard what is read."""

@@ -15,7 +15,7 @@ from portofcall.relay.interfaces import Buffer, ClientEvents, IEndTransport
 from portofcall.websocket.autobahn_internals import MASKER, AutobahnConnection
 from portofcall.websocket.frames import InPlaceMasker, PlainFrames
 from portofcall.websocket.incoming import Incoming
-from portofcall.websocket.pongs import Pongs
+from portofcall.websocket.ping_pong import PingPong
 from portofcall.websocket.turns import Turns
 
 #: The only subprotocol: noVNC's and websockify's name for a stream of bytes.
@@ -75,7 +75,7 @@ class WebSocketProtocol(AutobahnConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pongs = Pongs(self.sendPong)
+        self._ping_pong = PingPong(self.sendPing, self.sendPong)
         if self.masker is not None:
             self._frames = PlainFrames(self.masker)
         self._control_frames: RateLimit | None = None
@@ -178,11 +178,12 @@ class WebSocketProtocol(AutobahnConnection):
     def onPing(self, payload: bytes) -> None:
         """Reply, now or when the client reads again."""
         if self._control_frame_is_due():
-            self._pongs.answer(payload)
+            self._ping_pong.answer(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Count it; there is nothing to reply."""
-        self._control_frame_is_due()
+        """Count it, unless it answers a ping."""
+        if not self._ping_pong.take_pong(payload):
+            self._control_frame_is_due()
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         """Check the Close frame as Autobahn does, then report it. `reply` or ``close`` answers it."""

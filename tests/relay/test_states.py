@@ -90,6 +90,11 @@ def _send_on(rig: TunnelRig) -> None:
         rig.wait(1)
 
 
+def _answer_no_pings(rig: TunnelRig) -> None:
+    rig.client.answers_pings = False
+    rig.wait(41)
+
+
 def _break_writes(rig: TunnelRig) -> None:
     def fail(data: bytes) -> None:
         raise ZeroDivisionError
@@ -120,6 +125,7 @@ STEPS: dict[str, Callable[[TunnelRig], object]] = {
     "backend lost": lambda rig: rig.backend.connectionLost(Failure(ConnectionLost())),
     "shut down": lambda rig: rig.tunnel.shut_down(),
     "abort": lambda rig: rig.tunnel.abort(),
+    "no pongs": _answer_no_pings,
     "1 s": lambda rig: rig.wait(1),
     "7 s": lambda rig: rig.wait(7),
     "32 s": lambda rig: rig.wait(32),
@@ -177,6 +183,8 @@ WALKS = [
          ["1000", "close"], ["fin", "close"]),
     Walk("dialled, FIN, 7 s, backend lost, 7 s", (Event.CLIENT_SILENT, DROPPED, GONE), (DROPPED, GONE),
          ["1000", "close", "reset"], ["fin", "close"]),
+    Walk("dialled, no pongs", (Event.PING_TIMEOUT, OPEN, OPEN), (FINISHED, DROPPED),
+         ["1011 ping-timeout: the client answered no ping for 20 seconds"], ["fin", "close"]),
     Walk("dialled, FIN", (Event.BACKEND_ENDED, OPEN, OPEN), (FINISHED, ENDED), ["1000"], []),
     Walk("dialled, much up, up, Close, FIN", (Event.BACKEND_ENDED, ENDED, OPEN), (LINGERING, ENDED),
          ["reply", "fin"], []),

@@ -290,7 +290,7 @@ def test_http_leaves_no_producer_behind() -> None:
     world = World()
     client = WebSocketClient(world)
     transport: FakeTransport = client.transport
-    assert type(transport.producer).__module__ == "portofcall.websocket.pongs"
+    assert type(transport.producer).__module__ == "portofcall.websocket.ping_pong"
 
 
 @pytest.mark.parametrize("opcode", [9, 10])
