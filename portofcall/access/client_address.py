@@ -85,6 +85,7 @@ def _hop(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(_REMEMBERED)
 def client_key(address: Address | None) -> str:
     """Return the key under which a client is counted.
 

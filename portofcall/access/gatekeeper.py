@@ -126,7 +126,7 @@ class Gatekeeper:
         """
         address = client_address(_host(peer), (), ())
         if not is_trusted(address, self._rules.trusted):
-            self._count(_Client(address, "local" if address is None else str(address)))
+            self._count(_Client(address))
 
     def _count(self, client: "_Client") -> None:
         try:
@@ -194,12 +194,10 @@ class Gatekeeper:
 
     def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()
-        host = _host(peer)
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
-        address = client_address(host, forwarded, self._rules.trusted)
-        if isinstance(peer, IPv4Address | IPv6Address) and str(address) == host:
-            return _Client(address, str(Target(host, peer.port)))
-        return _Client(address, "local" if address is None else str(address))
+        direct = client_address(_host(peer), (), ())
+        address = client_address(_host(peer), forwarded, self._rules.trusted) if forwarded else direct
+        return _Client(address, peer if address == direct else None)
 
 
 def _host(peer: IAddress | None) -> str | None:
@@ -207,10 +205,19 @@ def _host(peer: IAddress | None) -> str | None:
 
 
 class _Client(NamedTuple):
-    """A client: its address, None for a unix socket, and the same for the log."""
+    """A client: its address, None for a unix socket; and the other end of the connection, if that is it."""
 
     address: Address | None
-    peer: str
+    connection: IAddress | None = None
+
+    @property
+    def peer(self) -> str:
+        """The address for the log, with the port if that is known."""
+        if self.address is None:
+            return "local"
+        if isinstance(self.connection, IPv4Address | IPv6Address):
+            return str(Target(str(self.address), self.connection.port))
+        return str(self.address)
 
     @property
     def key(self) -> str:

@@ -60,7 +60,7 @@ class GatewayChannel(PacedChannel):
         self._waiting = waiting
         self._count = count
         self._bounds = RequestBounds(limits)
-        self._header_name = b""
+        self._header = b""
         self._idle = False
         self._secured = True
         self._requests_begun = 0
@@ -74,7 +74,7 @@ class GatewayChannel(PacedChannel):
     def _too_late(self) -> None:
         if not self._secured:
             self._connection.abort()
-        elif self.state is State.DROPPING or self._idle:
+        elif self._idle:
             self.loseConnection()
         else:
             self.refuse(RequestTimedOut("the request was not complete in time"))
@@ -95,7 +95,7 @@ class GatewayChannel(PacedChannel):
             self._drop_rest()
 
     def _drop_rest(self) -> None:
-        self._connection.become(State.DROPPING, _DROP_SECONDS)
+        self._connection.become(State.DROPPING, _DROP_SECONDS, self.loseConnection)
         self.clearLineBuffer()
         self.transport.resumeProducing()
 
@@ -119,11 +119,10 @@ class GatewayChannel(PacedChannel):
             self._clock,
             self._waiting,
             client=client_key(client_address(getattr(self.transport.getPeer(), "host", None), (), ())),
-            too_late=self._too_late,
             reset=self.transport.abortConnection,
         )
         self._secured = not self.isSecure()
-        self._connection.become(State.WAITING, self._limits.request_seconds)
+        self._connection.become(State.WAITING, self._limits.request_seconds, self._too_late)
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`), so that the client can get responses."""
@@ -137,7 +136,7 @@ class GatewayChannel(PacedChannel):
             return
         if self._idle and not self.paused:
             self._idle = False
-            self._connection.become(State.WAITING, self._limits.request_seconds)
+            self._connection.become(State.WAITING, self._limits.request_seconds, self._too_late)
         super().dataReceived(data)
 
     def _drop(self, size: int) -> None:
@@ -154,31 +153,31 @@ class GatewayChannel(PacedChannel):
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line of the head, within the bounds."""
-        if self.state is State.WAITING and self._within_bounds(self._bounds.take_line, line):
-            super().lineReceived(line)
-
-    def _within_bounds(self, take: Callable[..., object], *args: object) -> bool:
+        if self._connection.now is not State.WAITING:
+            return
         try:
-            return take(*args) is not False
+            is_ours = self._bounds.take_line(line)
         except RequestError as error:
             self.refuse(error)
-            return False
+        else:
+            if is_ours:
+                super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a line that is larger than a head may be."""
         self.refuse(self._bounds.too_many_head_bytes())
 
     def headerReceived(self, line: bytes) -> bool:
-        """Note the header's name, for the error if Twisted refuses it."""
-        self._header_name = line.partition(b":")[0]
+        """Note the header, for the error if Twisted refuses it."""
+        self._header = line
         return cast(bool, super().headerReceived(line))
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse what Twisted's parser refuses, with the same kind of response as everything else."""
         if self._bounds.in_body:
             self.refuse(InvalidRequest("the chunks of the body are malformed"))
-        elif self._header_name:
-            name = printable(self._header_name.decode("latin-1"))
+        elif self._header:
+            name = printable(self._header.partition(b":")[0].decode("latin-1"))
             self.refuse(InvalidHeader(f"the header {name} is malformed or repeated"))
         else:
             self.refuse(InvalidRequest("a request line must be METHOD TARGET HTTP/1.1"))
@@ -208,20 +207,27 @@ class GatewayChannel(PacedChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take a piece of the body, within the bounds, or what has come behind the request."""
-        in_body = self.state is State.WAITING and self._within_bounds(self._bounds.take_coded, len(data))
-        if in_body or self.state is State.ANSWERING:
+        if self.state is State.WAITING:
+            try:
+                self._bounds.take_coded(len(data))
+            except RequestError as error:
+                self.refuse(error)
+        if self.state in (State.WAITING, State.ANSWERING):
             super().rawDataReceived(data)
 
     def takes_content(self, size: int) -> bool:
         """Whether so many bytes more of a body's content are within the bounds; refuses them if not."""
-        return self._within_bounds(self._bounds.take_content, size)
+        try:
+            self._bounds.take_content(size)
+        except RequestError as error:
+            self.refuse(error)
+        return self.state is State.WAITING
 
     def allContentReceived(self) -> None:
         """Serve the request, unless it has been refused."""
         if self.state is State.WAITING:
             self._connection.become(State.ANSWERING)
-            self._bounds = RequestBounds(self._limits)
-            self._header_name = b""
+            self._header = b""
             super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
@@ -229,4 +235,5 @@ class GatewayChannel(PacedChannel):
         super().requestDone(request)
         if self.state is State.ANSWERING:
             self._idle = True
-            self._connection.become(State.WAITING, IDLE_SECONDS)
+            self._bounds = RequestBounds(self._limits)
+            self._connection.become(State.WAITING, IDLE_SECONDS, self._too_late)

@@ -47,7 +47,6 @@ class ConnectionState:
         clock: for deadlines.
         waiting: the connections that count, of all sites of a gateway.
         client: the key under which the connection counts.
-        too_late: is called at the deadline, except in CLOSING.
         reset: resets the connection.
 
     Attributes:
@@ -60,28 +59,29 @@ class ConnectionState:
         waiting: "FairEviction[ConnectionState]",
         *,
         client: str,
-        too_late: Callable[[], None],
         reset: Callable[[], None],
     ) -> None:
         self.now = State.GONE
         self._clock = clock
         self._waiting = waiting
         self._client = client
-        self._too_late = too_late
         self._reset = reset
         self._deadline: IDelayedCall | None = None
 
-    def become(self, state: State, seconds: float | None = None) -> None:
+    def become(
+        self, state: State, seconds: float | None = None, too_late: Callable[[], None] | None = None
+    ) -> None:
         """Enter a state.
 
         Args:
             state: the new state; may be the current one, for a new deadline.
             seconds: until the deadline; None means that there is none.
+            too_late: is called at the deadline; None means that the connection is reset.
         """
         was_counted, self.now = self.now in _COUNTED, state
-        if self._deadline is not None:
+        if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
-        self._deadline = None if seconds is None else self._clock.callLater(seconds, self._at_deadline)
+        self._deadline = None if seconds is None else self._clock.callLater(seconds, too_late or self._reset)
         if was_counted and state not in _COUNTED:
             self._waiting.leave(self, self._client)
         elif state in _COUNTED and not was_counted:
@@ -98,10 +98,3 @@ class ConnectionState:
         """Reset the connection, which counts until it is lost."""
         self.become(State.CLOSING)
         self._reset()
-
-    def _at_deadline(self) -> None:
-        self._deadline = None
-        if self.now is State.CLOSING:
-            self._reset()
-        else:
-            self._too_late()

@@ -50,6 +50,8 @@ class Takeover:
         early = channel.clearLineBuffer()
         transport: Any = channel.transport
         channel.transport = None
+        # A cycle; without it the channel and the request are freed at once.
+        channel.requests.clear()
         # The channel is still registered as the transport's producer.
         transport.unregisterProducer()
         if isinstance(transport, ProtocolWrapper):  # TLS, or the PROXY protocol

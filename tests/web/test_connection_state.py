@@ -24,11 +24,14 @@ class Connections:
             self.clock,
             self.room,
             client=client,
-            too_late=lambda: self.late.append(name),
             reset=lambda: self.reset.append(name),
         )
-        connection.become(State.WAITING, 10)
+        self.wait(connection, name)
         return connection
+
+    def wait(self, connection: ConnectionState, name: str) -> None:
+        """Give it a deadline in 10 seconds."""
+        connection.become(State.WAITING, 10, lambda: self.late.append(name))
 
 
 @pytest.mark.parametrize("state", State)
@@ -48,7 +51,7 @@ def test_last_deadline_counts() -> None:
     connections = Connections()
     connection = connections.add("a")
     connections.clock.advance(9)
-    connection.become(State.WAITING, 10)
+    connections.wait(connection, "a")
     connections.clock.advance(9)
     assert connections.late == []
     connections.clock.advance(1)
