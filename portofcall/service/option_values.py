@@ -42,8 +42,23 @@ def parse_size(text: str) -> int:
 
 
 def parse_grace(text: str) -> float:
-    """Parse a time limit that may be 0; otherwise as `parse_seconds`."""
-    return 0.0 if re.fullmatch(r"0{1,6}(\.0{1,6})?", text.strip(), re.ASCII) else parse_seconds(text)
+    """Parse a time limit that may be 0.
+
+    Args:
+        text: a decimal number of seconds, such as ``0`` or ``2.5``.
+
+    Returns:
+        Seconds, at most a day.
+
+    Raises:
+        ValueError: the text is not such a number.
+    """
+    if re.fullmatch(r"0{1,6}(\.0{1,6})?", text.strip(), re.ASCII):
+        return 0.0
+    try:
+        return parse_seconds(text)
+    except ValueError:
+        raise ValueError("expected a number of seconds from 0 to 86400, such as 0, 10 or 2.5") from None
 
 
 def parse_seconds(text: str) -> float:

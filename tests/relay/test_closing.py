@@ -1,12 +1,15 @@
 """A closing tunnel waits for a peer that makes progress, and for no other."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from portofcall.errors import Refused
 from portofcall.limits.values import KiB
 from portofcall.relay.delivery import Progress
-from portofcall.relay.states import Phase
+from portofcall.relay.states import End, Phase
 from tests.support import TunnelRig
 
 DONE = Failure(ConnectionDone())
@@ -408,3 +411,99 @@ def test_peer_that_does_not_read_is_not_gone(end: str) -> None:
     delivery.progress = Progress(silent_seconds=121)
     rig.tunnel.look_for_gone_peers()
     assert rig.tunnel.phase is Phase.OPEN
+
+
+class Life:
+    """A tunnel whose peers do any of the things that peers can do, in any order that is possible.
+
+    Args:
+        page: whether the client is a page.
+        dies: whether a peer's connection ends when the gateway closes it; otherwise only when it is reset.
+    """
+
+    def __init__(self, *, page: bool, dies: bool) -> None:
+        self.rig = TunnelRig(dialed=False, page=page)
+        self._dies = dies
+        self._client_talks = self._client_there = self._backend_talks = True
+
+    def do(self, what: str) -> None:  # noqa: PLR0912 - one branch for each thing
+        """Do one thing, if it is possible now."""
+        rig = self.rig
+        dialed = rig.dialing.called and rig.tunnel._ends.backend is not None
+        backend = dialed and rig.ends.backend_state is not End.GONE
+        match what:
+            case "dial" if not rig.dialing.called:
+                rig.dialing.callback(rig.backend)
+            case "refuse" if not rig.dialing.called:
+                rig.dialing.errback(Refused("refused"))
+            case "up" if self._client_talks and not rig.client.paused:
+                rig.tunnel.client_sent(bytes(65 * KiB))
+                rig.delivery.sent(1)
+            case "down" if backend and self._backend_talks and not rig.transport.paused:
+                rig.backend.dataReceived(bytes(65 * KiB))
+                rig.client.delivery.sent(1)
+            case "Close" if self._client_talks:
+                self._client_talks = False
+                rig.tunnel.client_closed()
+            case "fail" if self._client_talks:
+                self._client_talks = False
+                rig.tunnel.client_failed("unmasked frame")
+            case "lose client" if self._client_there:
+                self._client_talks = self._client_there = False
+                rig.tunnel.client_lost()
+            case "FIN" if backend and self._backend_talks and not rig.transport.paused:
+                self._backend_talks = False
+                rig.backend.readConnectionLost()
+            case "lose backend" if backend:
+                self._backend_talks = False
+                rig.backend.connectionLost(DONE)
+            case "client reads":
+                rig.client.drain()
+                rig.client.delivery.unacknowledged_bytes = 0
+            case "backend reads" if backend:
+                rig.transport.drain()
+                rig.delivery.unacknowledged_bytes = 0
+            case "shut down":
+                rig.tunnel.shut_down()
+            case "wait":
+                rig.wait(1)
+        self.end()
+
+    def end(self) -> None:
+        """Let the connections end that the gateway ends."""
+        ends = {"reset", "close"} if self._dies else {"reset"}
+        if self._client_there and ends & set(self.rig.client.log):
+            self._client_talks = self._client_there = False
+            self.rig.tunnel.client_lost()
+        if self.rig.ends.backend_state not in (End.DIALING, End.GONE) and ends & set(self.rig.transport.log):
+            self._backend_talks = False
+            self.rig.backend.connectionLost(DONE)
+
+
+@given(
+    page=st.booleans(),
+    dies=st.booleans(),
+    steps=st.lists(
+        st.sampled_from(
+            [
+                *("dial", "refuse", "up", "down", "Close", "fail", "lose client", "FIN", "lose backend"),
+                *("client reads", "backend reads", "shut down", "wait"),
+            ]
+        ),
+        max_size=25,
+    ),
+)
+def test_closing_tunnel_ends_whatever_its_peers_have_done(page: bool, dies: bool, steps: list[str]) -> None:
+    """Although they do nothing more from then on, it ends within minutes, once, and nothing of it is left."""
+    life = Life(page=page, dies=dies)
+    for step in steps:
+        life.do(step)
+    if not life.rig.dialing.called:
+        life.do("dial")
+    life.do("shut down")
+    for _ in range(100):
+        life.rig.wait(1)
+        life.end()
+    life.rig.assert_closed()
+    closes = [what for what in life.rig.client.log if what[0].isdigit() or what == "reply"]
+    assert len(closes) <= 1

@@ -15,6 +15,7 @@ from portofcall.service.option_values import (
     parse_count,
     parse_deny,
     parse_endpoint,
+    parse_grace,
     parse_path,
     parse_rate,
     parse_seconds,
@@ -58,6 +59,19 @@ def test_invalid_time_is_refused(text: str) -> None:
     """With an example of what is expected."""
     with pytest.raises(ValueError, match=r"2\.5"):
         parse_seconds(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), (" 0.0 ", 0), ("2.5", 2.5), ("86400", 86400)])
+def test_grace_may_be_zero(text: str, seconds: float) -> None:
+    """Which means that there is none."""
+    assert parse_grace(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "nan", "10s", "86400.5", "0x0", "00000000"])
+def test_invalid_grace_is_refused(text: str) -> None:
+    """With the range, which has 0 in it."""
+    with pytest.raises(ValueError, match="from 0 to 86400"):
+        parse_grace(text)
 
 
 @pytest.mark.parametrize("size", [1, 1023, KiB, 1025, 512 * KiB, MiB, 3 * GiB, 5 * GiB + 1])
