@@ -16,7 +16,7 @@ import pytest
 from tests.benchmarks import __main__ as command_line
 from tests.benchmarks import revisions
 from tests.benchmarks.compare import Verdict, compare, ratios
-from tests.benchmarks.contestants import DIRECT, OURS, WEBSOCAT
+from tests.benchmarks.contestants import DIRECT, OURS, WEBSOCAT, NotListening, gateway, running
 from tests.benchmarks.measure import turns
 from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.report import FIGURES, as_json, as_table, changes_as_json, changes_as_table
@@ -112,9 +112,9 @@ def test_json_has_all_rounds() -> None:
         # A start may take up to 1.15 times as long.
         ("start", [114.0] * 5, Verdict.SAME),
         ("start", [116.0] * 5, Verdict.WORSE),
-        # The median is 10 % worse; the middle half of the rounds spreads over 8 % and over 12 %.
-        ("down", [50.0, 86.0, 90.0, 94.0, 150.0], Verdict.WORSE),
-        ("down", [50.0, 84.0, 90.0, 96.0, 150.0], Verdict.NOISE),
+        # The median is 10 % worse; the deciles are 8.8 % and 11 % apart.
+        ("down", [84.0, 88.0, 90.0, 92.0, 96.0], Verdict.WORSE),
+        ("down", [82.5, 87.5, 90.0, 92.5, 97.5], Verdict.NOISE),
         # The median is 1 % worse, but a change of 5 % would not be noticed either.
         ("down", [80.0, 90.0, 99.0, 100.0, 120.0], Verdict.NOISE),
     ],
@@ -135,11 +135,12 @@ def test_a_machine_that_slows_down_makes_no_row_worse() -> None:
     assert change.verdict is Verdict.SAME
 
 
-def test_change_reports_the_middle_half_of_the_rounds_as_its_spread() -> None:
-    """One round out of five that went wrong moves neither the ratio nor the spread."""
-    change = compare(FIGURES["down"], [99.0, 100.0, 101.0, 100.0, 10.0], [100.0] * 5)
+def test_spread_leaves_out_a_tenth_of_the_rounds_at_each_end() -> None:
+    """One disturbed round of eleven moves neither the ratio nor the spread."""
+    new = [10.0, 98.0, *[100.0] * 7, 101.0, 500.0]
+    change = compare(FIGURES["down"], new, [100.0] * 11)
     assert change.ratio == pytest.approx(1.0)
-    assert change.spread == pytest.approx(0.01)
+    assert change.spread == pytest.approx(0.03)
 
 
 def test_comparison_has_a_line_for_each_figure() -> None:
@@ -208,6 +209,14 @@ def test_bad_option_is_named(words: Sequence[str], error: str, capsys: pytest.Ca
     with pytest.raises(SystemExit, match="2"):
         command_line.main(words)
     assert error in capsys.readouterr().err
+
+
+def test_gateway_that_cannot_be_run_is_reported_with_its_output(tmp_path: Path) -> None:
+    """A broken revision is an error, not a worse row."""
+    broken = gateway("broken", (sys.executable, "-c", "raise SystemExit('no module named portofcall')"))
+    with pytest.raises(NotListening, match="no module named portofcall"):
+        with running(broken, 1, tmp_path):
+            pass
 
 
 def test_turns_alternate_there_and_back() -> None:

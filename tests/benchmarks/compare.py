@@ -24,7 +24,9 @@ class Change:
 
     Attributes:
         ratio: the checkout's value divided by the other's, the median of the rounds.
-        spread: of that ratio, from round to round: its interquartile range.
+        spread: of the rounds' ratios, from the first decile to the last. With quartiles, one of six
+            comparisons of a revision with itself on a busy machine found a row worse; with the range, one
+            disturbed round hides any change.
         verdict: what that means.
     """
 
@@ -50,8 +52,8 @@ def compare(figure: Figure, new: Sequence[float], old: Sequence[float]) -> Chang
     """
     rounds = ratios(new, old)
     ratio = median(rounds)
-    first, _, third = quantiles(rounds, n=4, method="inclusive")
-    spread = third - first
+    deciles = quantiles(rounds, n=10, method="inclusive")
+    spread = deciles[-1] - deciles[0]
     loss = ratio - 1 if figure.better is Better.LESS else 1 - ratio
     if abs(loss) > max(figure.tolerance, spread):
         verdict = Verdict.WORSE if loss > 0 else Verdict.BETTER

@@ -44,12 +44,18 @@ _TWISTD_ON_UVLOOP: Sequence[str | Path] = (
 )
 
 
+class NotListening(Exception):
+    """A contestant cannot be run, or did not listen in time. The message quotes its output."""
+
+
 @cache
 def _options(twistd: tuple[str | Path, ...]) -> frozenset[str]:
     """Return the names of the installed revision's options; an older one has fewer."""
     command = [*twistd, "portofcall", "--help"]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_START_SECONDS).stdout
-    return frozenset(re.findall(r"--([a-z-]+)", shown))
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=_START_SECONDS, check=False)
+    if shown.returncode:
+        raise NotListening(f"{' '.join(map(str, command))} failed:\n{shown.stdout}{shown.stderr}")
+    return frozenset(re.findall(r"--([a-z-]+)", shown.stdout))
 
 
 def _gateway_command(twistd: Sequence[str | Path]) -> Command:
@@ -113,10 +119,6 @@ WEBSOCKIFY = Contestant("websockify", _websockify, lambda: bool(_find("websockif
 UVLOOP = gateway("uvloop", _TWISTD_ON_UVLOOP, lambda: importlib.util.find_spec("uvloop") is not None)
 DIRECT = Contestant("direct", None)
 CONTESTANTS = {each.name: each for each in (OURS, WEBSOCAT, WEBSOCKIFY, UVLOOP, DIRECT)}
-
-
-class NotListening(Exception):
-    """A contestant ended, or did not listen in time. The message quotes its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
