@@ -17,12 +17,13 @@ from pathlib import Path
 from tests.benchmarks.processes import running_process
 from tests.e2e.backends import closed_port
 
-#: Makes the command line of a program that listens on the first port and connects to the second.
+#: Makes the command line of a program that listens on the first port (0: on any) and connects to the second.
 Command = Callable[[int, int], Sequence[str | Path]]
 
 _START_SECONDS = 20
 #: The resolution of the time that a start takes.
 _POLL_SECONDS = 0.001
+_LISTENING = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)\s")
 _UNLIMITED = (
     "max-tunnels",
     "max-per-client",
@@ -87,7 +88,8 @@ class Contestant:
         installed: reports whether it is installed.
         names_target: whether its clients name the target, as ours do.
         forks: whether each tunnel is a process, so that a few of them show the cost of one.
-        listening: text that it logs once it listens; empty: it listens when it accepts a connection.
+        logs_port: whether it may choose its port, as it logs "listening on" and its URL. Any other listens
+            when it accepts a connection.
     """
 
     name: str
@@ -95,7 +97,7 @@ class Contestant:
     installed: Callable[[], bool] = lambda: True
     names_target: bool = False
     forks: bool = False
-    listening: bytes = b""
+    logs_port: bool = False
 
 
 def gateway(
@@ -109,7 +111,7 @@ def gateway(
         installed: reports whether it can be run.
     """
     command = _gateway_command(twistd)
-    return Contestant(name, command, installed, names_target=True, listening=b"listening on")
+    return Contestant(name, command, installed, names_target=True, logs_port=True)
 
 
 OURS = gateway("portofcall", _TWISTD)
@@ -160,7 +162,7 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
     if contestant.command is None:
         yield Running(contestant=contestant, port=backend_port, path="-")
         return
-    port = closed_port()
+    port = 0 if contestant.logs_port else closed_port()
     log = folder / "contestant.log"
     command = contestant.command(port, backend_port)
     started = time.monotonic()
@@ -170,7 +172,7 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
-        _wait_until_listening(contestant, port, process, log)
+        port = _wait_until_listening(contestant, port, process, log)
         yield Running(
             contestant=contestant,
             port=port,
@@ -187,11 +189,15 @@ def _find(program: str) -> str:
 
 def _wait_until_listening(
     contestant: Contestant, port: int, process: subprocess.Popen[bytes], log: Path
-) -> None:
+) -> int:
+    """Return the port where it listens."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if contestant.listening in log.read_bytes() if contestant.listening else _accepts(port):
-            return
+        if contestant.logs_port:
+            if match := _LISTENING.search(log.read_bytes()):
+                return int(match[1])
+        elif _accepts(port):
+            return port
         time.sleep(_POLL_SECONDS)
     raise NotListening(f"{contestant.name} does not listen:\n{log.read_text(errors='replace')}")
 
