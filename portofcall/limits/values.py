@@ -51,6 +51,9 @@ class Limits:
         ping_timeout_seconds: how long it may send nothing after a ping, when it had nothing left to read.
         client_stall_seconds: the longest time that the client of an open tunnel may make no progress although
             something is left for it to read; 0 means no limit.
+        idle_seconds: the longest time that an open tunnel may carry no payload; 0 means no limit.
+        lifetime_seconds: the longest time from the start of a tunnel to the beginning of its end; 0 means no
+            limit.
         request_seconds: for a whole HTTP request to arrive, however slowly: from the moment when the
             connection is accepted, or from the first byte of a later request.
         max_head_bytes: the largest head of an HTTP request, the request line included.
@@ -81,6 +84,8 @@ class Limits:
     ping_interval_seconds: float = 20.0
     ping_timeout_seconds: float = 20.0
     client_stall_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    lifetime_seconds: float = 0.0
     request_seconds: float = 10.0
     max_head_bytes: int = 16 * KiB
     max_header_lines: int = 100

@@ -12,11 +12,13 @@ from portofcall.relay.write_chain import WriteChain
 
 
 class CloseCode:
-    """Codes of Close frames that do not come from a `TargetError` (RFC 6455 §7.4.1)."""
+    """Codes of Close frames that do not come from a `TargetError` (RFC 6455 §7.4.1, §7.4.2)."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
     INTERNAL_ERROR = 1011
+    IDLE_TIMEOUT = 4408
+    LIFETIME_OVER = 4409
 
 
 #: Code and reason of a Close frame.
@@ -42,7 +44,7 @@ class Ends:
         to_client: the chain of writes from backend to client.
         to_backend: the chain of writes from client to backend.
         last_word: the Close frame that the client gets once it has all; None repeats its own.
-        cut: the same, if the backend was not heard to the end.
+        cut: the same, if the backend was not heard to the end, or a time limit of the tunnel ended it.
     """
 
     def __init__(self, client: IClientEnd, *, high_water_bytes: int) -> None:
@@ -165,6 +167,7 @@ _ACTIONS: dict[Do, Callable[[Ends], None]] = {
     Do.END_CLIENT: lambda ends: ends._end_client(None),
     Do.END_CLIENT_1000: lambda ends: ends._end_client((CloseCode.NORMAL, "")),
     Do.END_CLIENT_1001: lambda ends: ends._end_client(SHUTTING_DOWN),
+    Do.END_CLIENT_EXPIRED: lambda ends: ends._end_client(ends.cut),
     Do.END_CLIENT_1011: Ends._end_client_now,
     Do.END_CLIENT_CUT: lambda ends: ends._end_client(ends.cut),
     Do.END_CLIENT_WITH_ERROR: lambda ends: ends.to_client.finish(),

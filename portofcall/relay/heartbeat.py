@@ -25,7 +25,7 @@ from portofcall.relay.states import Event
 from portofcall.relay.write_chain import WriteChain
 
 #: A look that is so late shows that the process was held up; what has come meanwhile is read after it.
-_HELD_UP_SECONDS = 1.0
+HELD_UP_SECONDS = 1.0
 _NEVER = float("inf")
 
 
@@ -93,7 +93,7 @@ class Heartbeat:
         """Note what has changed since the last look; return what follows from what has not."""
         ends, limits = self._ends, self._limits
         signs = _written_bytes(ends.to_backend) + ends.client.control_frames
-        alive = signs != self._signs or now - self._due >= _HELD_UP_SECONDS
+        alive = signs != self._signs or now - self._due >= HELD_UP_SECONDS
         self._signs = signs
         if alive or ends.to_backend.backed_up:
             self._unanswered = None

@@ -71,6 +71,7 @@ class Event(Enum):
     BACKEND_STUCK = "the backend acknowledges nothing for too long, although something is queued for it"
     BACKEND_SILENT = "the backend has everything, and is silent for 5 seconds"
     GRACE_OVER = "the backend is still sending 30 seconds (`--close-grace`) after it got FIN"
+    EXPIRED = "the tunnel is idle for `--idle-timeout`, or lives for `--max-lifetime`"
     SHUT_DOWN = "the gateway shuts down"
     ABORTED = "the gateway is to end at once (a second SIGTERM or SIGINT)"
     BROKEN = "a write fails unexpectedly"
@@ -94,6 +95,7 @@ class Do(Enum):
     END_CLIENT = "what the backend sent is delivered, then the client's Close frame is answered"
     END_CLIENT_1000 = "what the backend sent is delivered, then the client gets Close 1000"
     END_CLIENT_1001 = "what is queued for the client is delivered, then it gets Close 1001"
+    END_CLIENT_EXPIRED = "what is queued for the client is delivered, then it gets Close 4408 or 4409"
     END_CLIENT_1011 = "what the backend sent is passed on at once, with Close 1011 after it"
     END_CLIENT_CUT = "what is queued for the client is delivered, then it gets Close 1011"
     END_CLIENT_WITH_ERROR = "the client gets the Close code of the error"
@@ -190,6 +192,8 @@ ROWS = (
     Row(Event.BACKEND_SILENT,       _ANY,      _DROPPED,  None,          None,         (Do.RESET_BACKEND,)),
     Row(Event.GRACE_OVER,           _ENDED,    _FINISHED, None,          End.DROPPED,
         (Do.RESET_BACKEND, Do.END_CLIENT_CUT)),
+    Row(Event.EXPIRED,              _OPEN,     _LIVE,     None,          End.ENDED,
+        (Do.PAUSE_BACKEND, Do.END_CLIENT_EXPIRED, Do.CANCEL_DIAL)),
     Row(Event.SHUT_DOWN,            _OPEN,     _LIVE,     None,          End.ENDED,
         (Do.PAUSE_BACKEND, Do.END_CLIENT_1001, Do.CANCEL_DIAL)),
     Row(Event.ABORTED,              _ANY,      _ANY,      End.DROPPED,   End.DROPPED,  (Do.RESET_BOTH,)),

@@ -12,7 +12,8 @@ from portofcall.errors import TargetError
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.closing import Closing
-from portofcall.relay.ends import SHUTTING_DOWN, CloseCode, Ends
+from portofcall.relay.ends import SHUTTING_DOWN, CloseCode, Ends, LastWord
+from portofcall.relay.expiry import Expiry
 from portofcall.relay.heartbeat import Heartbeat
 from portofcall.relay.interfaces import Buffer, IClientEnd
 from portofcall.relay.states import End, Event, Phase, phase, step
@@ -66,6 +67,7 @@ class Tunnel:
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
         self._closing = Closing(ends, limits=limits, clock=clock, happens=self._timed_out)
         self._heartbeat = Heartbeat(ends, limits=limits, clock=clock, happens=self._missed)
+        self._expiry = Expiry(ends, limits=limits, clock=clock, over=self._expired)
 
     @property
     def phase(self) -> Phase:
@@ -206,6 +208,7 @@ class Tunnel:
         self.outcome = self.outcome or outcome
         if was in (Phase.DIALING, Phase.OPEN) and self.phase not in (Phase.DIALING, Phase.OPEN):
             self._heartbeat.stop()
+            self._expiry.stop()
         for do in does:
             ends.carry_out(do)
         if closed:
@@ -235,6 +238,10 @@ class Tunnel:
         else:
             sentence = f"the client read nothing for {self._limits.client_stall_seconds:g} seconds"
         self._happens(event, f"timed out: {sentence}")
+
+    def _expired(self, last_word: LastWord) -> None:
+        self._ends.cut = last_word
+        self._happens(Event.EXPIRED, last_word[1])
 
     def _cut(self, slug: str, sentence: str) -> None:
         self.outcome += f"; timed out: {sentence}"

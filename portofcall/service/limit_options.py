@@ -79,6 +79,22 @@ LIMIT_OPTIONS: Final = (
         help="time that a client with something left to read may make no progress; 0 means no limit",
     ),
     Option(
+        name="idle-timeout",
+        group=Group.LIMITS,
+        metavar="SECONDS",
+        parser=parse_grace,
+        field="idle_seconds",
+        help="time that a tunnel may carry no data, pings not counted; 0 means no limit",
+    ),
+    Option(
+        name="max-lifetime",
+        group=Group.LIMITS,
+        metavar="SECONDS",
+        parser=parse_grace,
+        field="lifetime_seconds",
+        help="time that a tunnel may live; 0 means no limit",
+    ),
+    Option(
         name="max-waiting",
         group=Group.LIMITS,
         metavar="COUNT",

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from portofcall.errors import Refused
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay import tunnel
 from portofcall.relay.states import ROWS, Do, End, Event, Phase, Row, find, phase, step
-from tests.support import TunnelRig
+from tests.support import TUNNEL_LIMITS, TunnelRig
 
 PROTOCOL = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
 #: Steps of the tunnel itself, which no peer causes.
@@ -126,6 +127,7 @@ STEPS: dict[str, Callable[[TunnelRig], object]] = {
     "shut down": lambda rig: rig.tunnel.shut_down(),
     "abort": lambda rig: rig.tunnel.abort(),
     "no pongs": _answer_no_pings,
+    "idle": lambda rig: rig.wait(601),
     "1 s": lambda rig: rig.wait(1),
     "7 s": lambda rig: rig.wait(7),
     "32 s": lambda rig: rig.wait(32),
@@ -220,6 +222,8 @@ WALKS = [
     Walk("dialled, Close, backend sends on", (Event.GRACE_OVER, ENDED, FINISHED), (LINGERING, DROPPED),
          ["1011 grace-over: the backend was still sending 20 seconds after it got FIN", "fin"],
          ["fin", "reset"]),
+    Walk("dialled, idle", (Event.EXPIRED, OPEN, OPEN), (FINISHED, ENDED),
+         ["4408 idle-timeout: the tunnel carried nothing for 600 seconds"], []),
     Walk("dialled, shut down", (Event.SHUT_DOWN, OPEN, OPEN), (FINISHED, ENDED),
          ["1001 the gateway is shutting down"], []),
     Walk("dialled, shut down, abort", (Event.ABORTED, FINISHED, ENDED), (DROPPED, DROPPED),
@@ -240,7 +244,7 @@ def test_tunnel_walks_the_row(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> No
         return step(event, client, backend)
 
     monkeypatch.setattr(tunnel, "step", spy)
-    rig = TunnelRig(dialed=False)
+    rig = TunnelRig(dialed=False, limits=replace(TUNNEL_LIMITS, idle_seconds=600))
     for name in walk.steps.split(", "):
         walked.clear()
         STEPS[name](rig)
