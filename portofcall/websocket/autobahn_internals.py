@@ -47,6 +47,8 @@ _ATTRIBUTES = {
 #: How much Autobahn's parser gets at a time: it copies the rest at each frame. Of one frame it gets more.
 _PIECE_BYTES = 4 * KiB
 _MOST_PIECE_BYTES = 64 * KiB
+#: How a plain message begins.
+_PLAIN = bytes([FIN_BINARY])
 _NVX = ("nvx_xormask_new", "nvx_xormask_process", "nvx_xormask_free")
 
 
@@ -152,13 +154,10 @@ class AutobahnConnection(WebSocketServerProtocol):
                 if self.current_frame is None:
                     frames += more
                     begins = at - len(self.data)
-                    if begins > 0 and (frames >= most or self._can_be_plain(data[begins:])):
+                    if begins > 0 and (frames >= most or data[begins : begins + 1] in (b"", _PLAIN)):
                         self.data = b""
                         return data[begins:], frames
         return data[at:], frames
-
-    def _can_be_plain(self, data: memoryview) -> bool:
-        return not self.inside_message and (not data or data[0] == FIN_BINARY)
 
     @property
     def is_between_messages(self) -> bool:

@@ -165,8 +165,8 @@ class WebSocketProtocol(AutobahnConnection):
             self.fail(_MESSAGE_TOO_BIG, f"a message may have at most {most} frames of less than 1 KiB")
 
     def onMessageFrameData(self, payload: bytes) -> None:
-        """Pass on a piece of a frame, unless it follows a broken one."""
-        if payload and not self.failed:
+        """Pass on a piece of a frame."""
+        if payload:
             self._payloads.append(payload)
 
     def onMessageFrameEnd(self) -> None:
@@ -199,7 +199,6 @@ class WebSocketProtocol(AutobahnConnection):
         What it still sends is read and discarded for a while: to close over it would reset the connection,
         and the client might not get the Close frame.
         """
-        self._incoming.drop()
         if self.events is not None:
             self._pass_on()
             self.events.client_failed(printable(reason))
@@ -220,8 +219,6 @@ class WebSocketProtocol(AutobahnConnection):
 
     def _control_frame_is_due(self) -> bool:
         """Count a ping or pong, and fail a client that sends too many."""
-        if self.failed:
-            return False
         per_second = self.factory.limits.control_frames_per_second
         if self._control_frames is None:
             rate = Rate(per_second, per_second * _CONTROL_BURST_SECONDS)

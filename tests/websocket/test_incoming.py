@@ -82,6 +82,17 @@ def test_consumer_that_pauses_stops_parsing_and_reading() -> None:
     assert (rig.parsed, rig.transport.paused) == (bytes(range(25)), False)
 
 
+def test_consumer_that_pauses_at_the_last_byte_keeps_the_transport_paused() -> None:
+    """In a later turn as well as at once; nothing is kept that would hold it back."""
+    rig = Rig()
+    rig.then = lambda: rig.incoming.pause() if len(rig.parsed) == 100 else None
+    rig.add(bytes(range(100)))
+    rig.settle()
+    assert (len(rig.parsed), rig.transport.paused) == (100, True)
+    rig.incoming.resume()
+    assert not rig.transport.paused
+
+
 def test_end_comes_after_the_last_byte() -> None:
     """Also if the consumer has paused, as nobody else would see that the client is gone."""
     rig = Rig()

@@ -130,6 +130,16 @@ def test_plain_messages_never_reach_autobahn() -> None:
     assert client.backend.take() == b"one two three"
 
 
+def test_plain_messages_do_not_reach_autobahn_behind_another_frame_of_the_same_read() -> None:
+    """A ping among the frames of a large upload costs what a ping costs."""
+    client = WebSocketClient(World())
+    with patch.object(WebSocketProtocol, "processData", autospec=True) as parse:
+        parse.side_effect = WebSocketServerProtocol.processData
+        client.send(pack_frame(PING) + pack_frame(BINARY, b"x") * 500)
+        assert parse.call_count == 2, "the ping's header and its payload"
+    assert len(client.backend.take()) == 500
+
+
 def test_autobahn_keeps_parsing_until_its_message_is_complete() -> None:
     """A message that it has begun is its own to the end."""
     client = WebSocketClient(World())
@@ -204,6 +214,35 @@ def test_flood_of_small_frames_is_parsed_one_budget_at_a_time(kind: str) -> None
     assert sum(per_turn) == repeated * frames
     assert max(per_turn) <= most + HELPING
     assert min(per_turn[:-2]) >= most // 2, "the budget is used"
+
+
+@pytest.mark.parametrize("opcode", [TEXT, CONTINUATION])
+def test_large_frames_have_a_budget_in_bytes(opcode: int) -> None:
+    """Where a transport hands over more at once than a socket would: each 4 KiB count as a frame."""
+    client = WebSocketClient(World())
+    begin = b"" if opcode == TEXT else pack_frame(BINARY, b"", fin=False)
+    receive(client, begin + pack_frame(opcode, b"x" * (2 * MiB)))
+    most = UNITS_PER_TURN // 8 * 4 * KiB + 64 * KiB
+    per_turn = [len(client.backend.take())]
+    while client.transport.paused:
+        turn(end_of(client).factory.reactor)
+        per_turn.append(len(client.backend.take()))
+    assert sum(per_turn) == 2 * MiB
+    assert max(per_turn) <= most
+
+
+def test_autobahn_gets_small_frames_4_kib_at_a_time() -> None:
+    """At each frame it copies all that it has and has not parsed."""
+    sizes = []
+
+    def parse(end: Any) -> bool:
+        sizes.append(len(end.data))
+        return WebSocketServerProtocol.processData(end)
+
+    client = WebSocketClient(World())
+    with patch.object(WebSocketProtocol, "processData", parse):
+        client.send(pack_frame(TEXT, b"x") * 2000)
+    assert max(sizes) == 4 * KiB
 
 
 @pytest.mark.parametrize("kind", ["plain messages", "text messages"])
