@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,15 @@ def source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    """Return all nodes of a module's syntax tree."""
+    return list(ast.walk(ast.parse(source(module).read_text())))
+
+
 def imports(module: str) -> Iterator[tuple[ast.stmt, str]]:
     """Yield every import of a module, wherever it stands, with the dotted name that it imports."""
-    for node in ast.walk(ast.parse(source(module).read_text())):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -153,9 +160,8 @@ def test_only_make_service_touches_the_global_reactor() -> None:
 def test_only_a_dial_opens_connections() -> None:
     """One module names what connects, and one module uses it: everything else asks the dialer."""
     for module in MODULES:
-        tree = ast.parse(source(module).read_text())
-        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names = {node.attr for node in nodes(module) if isinstance(node, ast.Attribute)}
+        names |= {node.id for node in nodes(module) if isinstance(node, ast.Name)}
         assert module == "egress.connector" or not names & CONNECTING, module
     assert [module for module in MODULES if "egress.connector" in own(module)] == ["egress.dialer"]
 
