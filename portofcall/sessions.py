@@ -81,7 +81,14 @@ class Sessions:
             )
             self._forget(tunnel)
 
-        tunnel = Tunnel(client, page=page, limits=self._limits, clock=self._clock, on_closed=closed)
+        tunnel = Tunnel(
+            client,
+            page=page,
+            limits=self._limits,
+            clock=self._clock,
+            on_closed=closed,
+            session_seconds=admitted.session_seconds,
+        )
         self._open.add(tunnel)
         if self._next_look is None:
             self._look_later()

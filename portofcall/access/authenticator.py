@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from traceback import extract_tb
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.cred.checkers import ANONYMOUS, ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
@@ -37,6 +37,7 @@ class Credentials:
     Attributes:
         checkers: check `IUsernamePassword`, as made by ``strcred``; the first that accepts decides.
         ticket_key: verifies tickets; None means that tickets are not accepted.
+        end_at_exp: whether a ticket's ``exp`` ends its tunnel, as its ``session_exp`` does in any case.
 
     Raises:
         ValueError: a checker does not take passwords.
@@ -44,6 +45,7 @@ class Credentials:
 
     checkers: Sequence[ICredentialsChecker] = ()
     ticket_key: TicketKey | None = None
+    end_at_exp: bool = False
 
     def __post_init__(self) -> None:
         for checker in self.checkers:
@@ -54,6 +56,18 @@ class Credentials:
     def required(self) -> bool:
         """Whether clients have to authenticate."""
         return bool(self.checkers or self.ticket_key)
+
+
+class Identity(NamedTuple):
+    """An authenticated client.
+
+    Attributes:
+        subject: for the log: plain ASCII, at most 64 characters.
+        session_seconds: how long from now its tunnel may live; None means no limit.
+    """
+
+    subject: str
+    session_seconds: float | None = None
 
 
 class Authenticator:
@@ -87,6 +101,7 @@ class Authenticator:
         self._checkers = tuple(credentials.checkers)
         self._ticket_key = credentials.ticket_key
         self._required = credentials.required
+        self._end_at_exp = credentials.end_at_exp
         self._wall_clock = wall_clock
         self._spent = SingleUse()
         self._failures = FailureBackoff(monotonic=monotonic)
@@ -104,7 +119,7 @@ class Authenticator:
         tickets: Sequence[bytes],
         client: str,
         target: Requested | None,
-    ) -> Deferred[str]:
+    ) -> Deferred[Identity]:
         """Authenticate a request.
 
         Make it the last check before the target is dialled: it spends a single-use ticket.
@@ -117,21 +132,20 @@ class Authenticator:
                 ticket is spent, and a pinned one is refused.
 
         Returns:
-            The subject for the log: plain ASCII, at most 64 characters. Fails with `Unauthorized` or
-            `TooManyRequests`. It may be cancelled.
+            The client's identity. Fails with `Unauthorized` or `TooManyRequests`. It may be cancelled.
         """
         return Deferred.fromCoroutine(self._check(authorization, tickets, client, target))
 
     async def _check(
         self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Requested | None
-    ) -> str:
+    ) -> Identity:
         if self._ticket_key and tickets:
             return self._by_ticket(self._ticket_key, tickets, client, target)
         if self._checkers and authorization:
             turns = self._turns.setdefault(client, DeferredSemaphore(_MOST_AT_ONCE))
             try:
                 async with turns:
-                    return await self._by_password(authorization, client)
+                    return Identity(await self._by_password(authorization, client))
             finally:
                 if turns.tokens == turns.limit:
                     self._turns.pop(client, None)
@@ -140,11 +154,11 @@ class Authenticator:
             raise Unauthorized(
                 f"this gateway requires {' or '.join(name for name, on in wanted.items() if on)}"
             )
-        return ANONYMOUS_SUBJECT
+        return Identity(ANONYMOUS_SUBJECT)
 
     def _by_ticket(
         self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Requested | None
-    ) -> str:
+    ) -> Identity:
         now = self._wall_clock()
         try:
             if len(tickets) != 1:
@@ -159,7 +173,11 @@ class Authenticator:
             self._failures.count(client)
             raise
         self._failures.forget(client)
-        return printable(ticket.subject or "ticket", _MAX_SUBJECT)
+        ends = [ticket.session_ends_at] if ticket.session_ends_at is not None else []
+        if self._end_at_exp:
+            ends.append(ticket.expires_at)
+        subject = printable(ticket.subject or "ticket", _MAX_SUBJECT)
+        return Identity(subject, min(ends) - now if ends else None)
 
     def _spend(self, ticket: Ticket, now: float) -> None:
         if ticket.once and ticket.ticket_id is not None:

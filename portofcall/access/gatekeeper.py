@@ -71,11 +71,13 @@ class Admitted:
         client: the key under which its client is counted.
         peer: the client's address, and its authenticated subject, for the log.
         lease: the client's place. Release it when the request, or its tunnel, is over.
+        session_seconds: how long from now its tunnel may live, by its ticket; None means no limit.
     """
 
     client: str
     peer: str
     lease: Lease
+    session_seconds: float | None = None
 
 
 class Gatekeeper:
@@ -178,7 +180,7 @@ class Gatekeeper:
         client = self._identify(request)
         lease = self._admission.enter_client(client.key)
         try:
-            subject = await self._authenticator.check(
+            subject, session_seconds = await self._authenticator.check(
                 authorization=headers.getRawHeaders(b"authorization", []),
                 tickets=tickets,
                 client=client.key,
@@ -190,7 +192,8 @@ class Gatekeeper:
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
         name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
-        return Admitted(client.key, f"{name}@{client.peer}" if name else client.peer, lease)
+        peer = f"{name}@{client.peer}" if name else client.peer
+        return Admitted(client.key, peer, lease, session_seconds)
 
     def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()

@@ -9,6 +9,7 @@
     jti   the token's ID; required if once is true
     once  true: it is good for one connection
     host  the only host that it is good for, port the only port; optional
+    session_exp  the time when a tunnel that it opened ends; optional, as exp is about the opening only
     target  the only target that it is good for, by its name; optional, and never with host or port
 
 Other claims are ignored, as RFC 7519 section 4 requires.
@@ -42,6 +43,7 @@ def _is_port(value: object) -> bool:
 #: A check of each claim, and what it expects.
 _CLAIMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "exp": (_is_time, "a number of seconds since 1970"),
+    "session_exp": (_is_time, "a number of seconds since 1970"),
     "iat": (_is_time, "a number of seconds since 1970"),
     "nbf": (_is_time, "a number of seconds since 1970"),
     "sub": (_is_text, f"a text of 1 to {_MAX_TEXT} characters"),
@@ -59,6 +61,7 @@ class Ticket:
 
     Attributes:
         expires_at: in seconds since 1970.
+        session_ends_at: when its tunnel ends, in seconds since 1970; None if there is no such claim.
         valid_from: in seconds since 1970; 0 if there is no such claim.
         subject: the user; None if there is no such claim.
         ticket_id: the token's ID; None if there is no such claim.
@@ -70,6 +73,7 @@ class Ticket:
     """
 
     expires_at: float
+    session_ends_at: float | None = None
     valid_from: float = 0
     subject: str | None = None
     ticket_id: str | None = None
@@ -118,6 +122,7 @@ def read_claims(claims: Mapping[str, Any]) -> Ticket:
         raise ValueError("target must be given without host and port")
     return Ticket(
         expires_at=claims["exp"],
+        session_ends_at=claims.get("session_exp"),
         valid_from=max(claims.get("nbf", 0), claims.get("iat", 0)),
         subject=claims.get("sub"),
         ticket_id=claims.get("jti"),

@@ -102,6 +102,7 @@ class TicketKey:
         *,
         now: float,
         ttl_seconds: int,
+        session_seconds: int | None = None,
         subject: str | None = None,
         host: str | None = None,
         port: int | None = None,
@@ -113,6 +114,7 @@ class TicketKey:
         Args:
             now: the time, in seconds since 1970.
             ttl_seconds: its lifetime, 1 to `MAX_LIFETIME_SECONDS`.
+            session_seconds: how long from now until its tunnel ends; None means that it does not.
             subject: the user, 1 to 128 characters.
             host: the only host that it is good for.
             port: the only port that it is good for.
@@ -129,7 +131,17 @@ class TicketKey:
             raise ValueError("a public key can't sign tickets, only verify them")
         if type(ttl_seconds) is not int or not 1 <= ttl_seconds <= MAX_LIFETIME_SECONDS:
             raise ValueError(f"expected a lifetime of 1 to {MAX_LIFETIME_SECONDS} whole seconds")
-        wanted = {"sub": subject, "host": host, "port": port, "target": target, "once": once or None}
+        if session_seconds is not None and (type(session_seconds) is not int or session_seconds < 1):
+            raise ValueError("expected a session of at least 1 whole second")
+        session_exp = None if session_seconds is None else math.ceil(now) + session_seconds
+        wanted = {
+            "session_exp": session_exp,
+            "sub": subject,
+            "host": host,
+            "port": port,
+            "target": target,
+            "once": once or None,
+        }
         claims: dict[str, Any] = {
             "aud": AUDIENCE,
             "iat": math.floor(now),
@@ -161,6 +173,8 @@ class TicketKey:
             raise Unauthorized(f"the ticket is invalid: {error}") from None
         if ticket.expires_at <= now:
             raise Unauthorized("the ticket has expired")
+        if ticket.session_ends_at is not None and ticket.session_ends_at <= now:
+            raise Unauthorized("the ticket's session is over")
         if ticket.expires_at > now + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
             raise Unauthorized("the ticket is invalid: its lifetime is longer than a day")
         if ticket.valid_from > now + CLOCK_SKEW_SECONDS:

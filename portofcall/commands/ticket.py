@@ -53,6 +53,13 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         default=DEFAULT_TTL_SECONDS,
         help=f"lifetime, up to {MAX_LIFETIME_SECONDS} [default: {DEFAULT_TTL_SECONDS} seconds]",
     )
+    parser.add_argument(
+        "--session",
+        metavar="SECONDS",
+        action=Once,
+        type=_whole,
+        help="time from now until a tunnel that the ticket opens is ended [default: never]",
+    )
     parser.add_argument("--once", action="store_true", help="good for one connection [default: off]")
     parser.set_defaults(run=run)
 
@@ -70,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         token = _key(args.key).issue(
             now=time.time(),
             ttl_seconds=args.ttl,
+            session_seconds=args.session,
             subject=args.subject,
             host=args.host,
             port=args.port,

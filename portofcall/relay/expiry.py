@@ -14,22 +14,31 @@ _NEVER = float("inf")
 
 
 class Expiry:
-    """Ends a live tunnel after ``idle_seconds`` without payload, and after ``lifetime_seconds`` in all.
+    """Ends a live tunnel after ``idle_seconds`` without payload, ``lifetime_seconds`` in all, or its session.
 
     Nothing is noted per message: looks at the counts show whether payload was received or passed on, in
-    either direction. So a tunnel is idle for up to a quarter longer. Without either limit there is no timer.
+    either direction. So a tunnel is idle for up to a quarter longer. Without any limit there is no timer.
 
     Args:
         ends: the tunnel's.
-        limits: both limits; 0 means none.
+        limits: ``idle_seconds`` and ``lifetime_seconds``; 0 means no limit.
+        session_seconds: how long its session lasts; None means no limit.
         clock: keeps the time. The lifetime begins now.
         over: is called once with the Close frame that says which limit it was.
     """
 
-    __slots__ = ("_clock", "_due", "_ends", "_ends_at", "_limits", "_moved", "_next", "_over", "_seen")
+    __slots__ = (
+        "_clock", "_due", "_ends", "_ends_at", "_limits", "_moved", "_next", "_over", "_seen", "_sentence",
+    )  # fmt: skip
 
     def __init__(
-        self, ends: Ends, *, limits: Limits, clock: IReactorTime, over: Callable[[LastWord], None]
+        self,
+        ends: Ends,
+        *,
+        limits: Limits,
+        session_seconds: float | None,
+        clock: IReactorTime,
+        over: Callable[[LastWord], None],
     ) -> None:
         self._ends = ends
         self._limits = limits
@@ -37,7 +46,11 @@ class Expiry:
         self._over = over
         self._seen = 0
         self._moved = self._due = clock.seconds()
-        self._ends_at = self._moved + (limits.lifetime_seconds or _NEVER)
+        lifetime_seconds = limits.lifetime_seconds or _NEVER
+        self._sentence = f"the tunnel has reached its lifetime of {lifetime_seconds:g} seconds"
+        if session_seconds is not None and session_seconds < lifetime_seconds:
+            lifetime_seconds, self._sentence = session_seconds, "the session of the ticket is over"
+        self._ends_at = self._moved + lifetime_seconds
         self._next: IDelayedCall | None = None
         self._look_later(self._moved)
 
@@ -63,8 +76,7 @@ class Expiry:
         if seen != self._seen or now - self._due >= HELD_UP_SECONDS:
             self._seen, self._moved = seen, now
         if now >= self._ends_at:
-            sentence = f"the tunnel has reached its lifetime of {limits.lifetime_seconds:g} seconds"
-            self._over((CloseCode.LIFETIME_OVER, f"lifetime-over: {sentence}"))
+            self._over((CloseCode.LIFETIME_OVER, f"lifetime-over: {self._sentence}"))
         elif limits.idle_seconds and now >= self._moved + limits.idle_seconds:
             sentence = f"the tunnel carried nothing for {limits.idle_seconds:g} seconds"
             self._over((CloseCode.IDLE_TIMEOUT, f"idle-timeout: {sentence}"))

@@ -71,7 +71,7 @@ class Event(Enum):
     BACKEND_STUCK = "the backend acknowledges nothing for too long, although something is queued for it"
     BACKEND_SILENT = "the backend has everything, and is silent for 5 seconds"
     GRACE_OVER = "the backend is still sending 30 seconds (`--close-grace`) after it got FIN"
-    EXPIRED = "the tunnel is idle for `--idle-timeout`, or lives for `--max-lifetime`"
+    EXPIRED = "the tunnel is idle for `--idle-timeout`, or its lifetime is over"
     SHUT_DOWN = "the gateway shuts down"
     ABORTED = "the gateway is to end at once (a second SIGTERM or SIGINT)"
     BROKEN = "a write fails unexpectedly"

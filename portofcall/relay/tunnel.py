@@ -32,6 +32,7 @@ class Tunnel:
         limits: the high-water mark, and the time limits of closing.
         clock: for those time limits.
         on_closed: called once, with this tunnel, when both ends are gone.
+        session_seconds: how long it may live, in addition to the limits; None means no limit.
 
     Attributes:
         client_sent: the client's end reports what the client sent.
@@ -51,6 +52,7 @@ class Tunnel:
         limits: Limits,
         clock: IReactorTime,
         on_closed: Callable[["Tunnel"], None],
+        session_seconds: float | None = None,
     ) -> None:
         self.outcome = ""
         self._grace_seconds = 0 if page else limits.close_grace_seconds
@@ -67,7 +69,9 @@ class Tunnel:
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
         self._closing = Closing(ends, limits=limits, clock=clock, happens=self._timed_out)
         self._heartbeat = Heartbeat(ends, limits=limits, clock=clock, happens=self._missed)
-        self._expiry = Expiry(ends, limits=limits, clock=clock, over=self._expired)
+        self._expiry = Expiry(
+            ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self._expired
+        )
 
     @property
     def phase(self) -> Phase:

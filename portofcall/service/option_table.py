@@ -86,6 +86,12 @@ OPTIONS: Final = (
         default="none",
     ),
     Option(
+        name="end-at-exp",
+        group=Group.ACCESS,
+        help="end a tunnel when the ticket that opened it expires, as the claim session_exp does in any case",
+        default="off",
+    ),
+    Option(
         name="no-auth",
         group=Group.ACCESS,
         help="allow non-loopback listeners without authentication",

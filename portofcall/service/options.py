@@ -132,7 +132,11 @@ class Options(usage.Options, AuthOptionMixin):
             key = self["ticket-key"] and TicketKey.read(self["ticket-key"])
         except ValueError as problem:
             raise usage.UsageError(f"--ticket-key {printable(str(self['ticket-key']))}: {problem}") from None
-        self.credentials = Credentials(checkers=self["credCheckers"], ticket_key=key)
+        if self["end-at-exp"] and not key:
+            raise usage.UsageError("--end-at-exp: needs --ticket-key")
+        self.credentials = Credentials(
+            checkers=self["credCheckers"], ticket_key=key, end_at_exp=bool(self["end-at-exp"])
+        )
         try:
             self.policy = self.read_policy()
         except PolicyFileError as problem:

@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.access.authenticator import Authenticator, Credentials, Identity
 from portofcall.access.basic_auth import MAX_AUTHORIZATION_BYTES, Login
 from portofcall.access.ticket_key import TicketKey
 from portofcall.errors import GatewayError, TooManyRequests, Unauthorized
@@ -80,7 +80,7 @@ class Door:
         *,
         client: str = "192.0.2.1",
         target: Target | None = HERE,
-    ) -> Deferred[str]:
+    ) -> Deferred[Identity]:
         """Start to authenticate."""
         return self.authenticator.check(
             authorization=list(authorization),
@@ -102,7 +102,7 @@ class Door:
         return KEY.issue(**{"now": self.now, "ttl_seconds": 60, **values})
 
 
-def outcome(answer: Deferred[str]) -> str | GatewayError:
+def outcome(answer: Deferred[Identity]) -> str | GatewayError:
     """Return the subject or the error of an attempt."""
     results: list[Any] = []
     answer.addBoth(results.append)
@@ -110,8 +110,8 @@ def outcome(answer: Deferred[str]) -> str | GatewayError:
     if isinstance(result, Failure):
         assert isinstance(result.value, GatewayError), result
         return result.value
-    assert isinstance(result, str)
-    return result
+    assert isinstance(result, Identity)
+    return result.subject
 
 
 def users() -> InMemoryUsernamePasswordDatabaseDontUse:
@@ -443,3 +443,39 @@ def test_no_credential_is_disclosed(logged: list[str]) -> None:
     secrets = [MARKER, MARKER.lower(), b64encode(MARKER.encode()).decode()[:10], good[-20:-2], expired[-20:]]
     for text in shown:
         assert not any(secret in text for secret in secrets), text
+
+
+def sessions(door: Door, **claims: Any) -> float | None:
+    """Open with a ticket, and return how long the tunnel may live."""
+    results: list[Identity] = []
+    door.begin(tickets=[door.ticket(**claims)], target=HERE).addCallback(results.append)
+    return results[0].session_seconds
+
+
+def test_ticket_bounds_the_opening_and_not_the_tunnel() -> None:
+    """Unless it has a session, which may be longer or shorter than its own life."""
+    door = Door(key=KEY)
+    assert sessions(door) is None
+    assert sessions(door, session_seconds=3600) == 3600
+    assert sessions(door, session_seconds=30) == 30
+
+
+def test_exp_ends_the_tunnel_as_well_if_the_operator_says_so() -> None:
+    """Whichever comes first."""
+    door = Door(key=KEY)
+    door.authenticator = Authenticator(
+        Credentials(ticket_key=KEY, end_at_exp=True), wall_clock=lambda: door.now, monotonic=lambda: 0.0
+    )
+    assert sessions(door) == 60
+    assert sessions(door, session_seconds=3600) == 60
+    assert sessions(door, session_seconds=30) == 30
+
+
+def test_ticket_whose_session_is_over_opens_nothing() -> None:
+    """Although it has not expired."""
+    door = Door(key=KEY)
+    ticket = door.ticket(session_seconds=30)
+    door.now += 31
+    error = door.ask(tickets=[ticket], target=HERE)
+    assert isinstance(error, Unauthorized)
+    assert error.sentence == "the ticket's session is over"

@@ -60,6 +60,8 @@ def test_pinned_ticket_is_good_for_its_target_only(
 @pytest.mark.parametrize(
     ("claims", "named"),
     [
+        ({"session_exp": "tomorrow"}, "session_exp"),
+        ({"session_exp": -1}, "session_exp"),
         ({"aud": None}, "aud"),
         ({"aud": "other"}, "aud"),
         ({"aud": ["portofcall", "other"]}, "aud"),

@@ -147,3 +147,13 @@ def test_option_is_expected_once(option: str, key_file: Path, capsys: pytest.Cap
         call("--key", str(key_file), option, option)
     assert caught.value.code == 2
     assert f"argument {option.partition('=')[0]}: expected once" in capsys.readouterr().err
+
+
+def test_ticket_with_a_session(key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tunnel ends then; a session of no time is an error."""
+    assert call("--key", str(key_file), "--session", "3600") == 0
+    ends_at = verify(capsys.readouterr().out).session_ends_at
+    assert ends_at is not None
+    assert 3595 < ends_at - time.time() < 3602
+    assert call("--key", str(key_file), "--session", "0") == 2
+    assert capsys.readouterr().err == "portofcall ticket: expected a session of at least 1 whole second\n"

@@ -6,9 +6,11 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from portofcall.access.authenticator import Credentials
+from portofcall.access.ticket_key import TicketKey
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.states import Phase
-from portofcall.testing import WebSocketClient, World
+from portofcall.testing import PUBLIC, WebSocketClient, World, upgrade_request
 from tests.support import TUNNEL_LIMITS, TunnelRig
 
 NO_PINGS = replace(TUNNEL_LIMITS, ping_interval_seconds=0)
@@ -141,3 +143,21 @@ def test_closing_tunnel_goes_on_closing() -> None:
     rig.backend.readConnectionLost()
     rig.wait(3)
     assert rig.client.log == ["1000"]
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "last"),
+    [(0, "the session of the ticket is over"), (50, "the tunnel has reached its lifetime of 50 seconds")],
+)
+def test_session_of_a_ticket_ends_its_tunnel(lifetime: int, last: str) -> None:
+    """Long after the ticket has expired; whichever of both limits comes first counts."""
+    key = TicketKey.load(b"0123456789abcdef0123456789abcdef")
+    world = World(
+        limits=replace(NO_PINGS, lifetime_seconds=lifetime), credentials=Credentials(ticket_key=key)
+    )
+    ticket = key.issue(now=world.now, ttl_seconds=10, session_seconds=100)
+    client = WebSocketClient(world, upgrade_request(f"host={PUBLIC}&port=22&ticket={ticket}"))
+    world.reactor.pump([0.5] * 2 * ((lifetime or 100) - 2))
+    assert client.received() == []
+    world.reactor.pump([0.5] * 8)
+    assert client.close_frame() == (4409, f"lifetime-over: {last}")

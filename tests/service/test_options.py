@@ -219,7 +219,18 @@ async def test_methods_of_auth_check_users_and_passwords(tmp_path: Path) -> None
         credentials = Credentials(checkers=parse("--auth", method)["credCheckers"])
         authenticator = Authenticator(credentials, wall_clock=lambda: 0, monotonic=lambda: 0)
         right = [b"Basic " + base64.b64encode(b"ada:lovelace")]
-        assert await authenticator.check(authorization=right, tickets=[], client="a", target=None) == "ada"
+        identity = await authenticator.check(authorization=right, tickets=[], client="a", target=None)
+        assert identity == ("ada", None)
         wrong = [b"Basic " + base64.b64encode(b"ada:babbage")]
         with pytest.raises(Unauthorized):
             await authenticator.check(authorization=wrong, tickets=[], client="a", target=None)
+
+
+def test_end_at_exp_needs_a_key_for_tickets(tmp_path: Path) -> None:
+    """Without one it would do nothing."""
+    path = tmp_path / "key"
+    path.write_bytes(b"0123456789abcdef0123456789abcdef")
+    assert parse("--ticket-key", str(path), "--end-at-exp").credentials.end_at_exp
+    assert not parse("--ticket-key", str(path)).credentials.end_at_exp
+    with pytest.raises(usage.UsageError, match="--end-at-exp: needs --ticket-key"):
+        parse("--end-at-exp")
