@@ -308,6 +308,7 @@ def test_page_is_answered_within_a_second_and_frees_its_place(tmp_path: Path) ->
             assert client.expect_close().code == 1000
 
 
+@pytest.mark.slow
 def test_program_is_answered_when_the_grace_is_over(tmp_path: Path) -> None:
     """If its backend never stops sending, with a code that says so."""
     with gateway_process(tmp_path, *LOOPBACK, "--close-grace", "1") as gateway:

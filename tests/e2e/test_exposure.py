@@ -84,6 +84,7 @@ def test_as_many_connections_as_descriptors_keep_nobody_out(tmp_path: Path, word
         assert len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir())) < 400
 
 
+@pytest.mark.slow
 def test_refused_chunked_bodies_keep_nobody_out(tmp_path: Path) -> None:
     """90 of them, whose end is in the same read, to a process with 100 descriptors."""
     raw = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -151,6 +152,7 @@ def test_pipelined_requests_do_not_hold_up_tunnels(tmp_path: Path, count: int) -
         client.receive()
 
 
+@pytest.mark.slow
 def test_pipelining_client_that_does_not_read_costs_no_memory(tmp_path: Path) -> None:
     """Its responses would pile up by 13 MiB a second."""
     with gateway_process(tmp_path, *LOOPBACK, "--request-rate", "0") as gateway:

@@ -154,6 +154,7 @@ def test_flood_of_pings_is_cut_off(tmp_path: Path, record_property: Record) -> N
                 assert Close.parse(frame.payload).code == 1008
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("high_water_kib", [64, 1024])
 def test_stuck_tunnels_cost_what_the_documentation_says(
     tmp_path: Path, record_property: Record, high_water_kib: int
