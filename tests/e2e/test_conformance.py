@@ -23,6 +23,9 @@ from tests.e2e.wsclient import (
     pack,
 )
 
+#: Nearly every test starts a gateway of its own.
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parent.parent.parent
 
 

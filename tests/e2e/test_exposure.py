@@ -18,6 +18,9 @@ from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process,
 from tests.e2e.support import twistd, until
 from tests.e2e.wsclient import DEADLINE, UpgradeRefusedError, WebSocketClient
 
+#: Nearly every test starts a gateway of its own.
+pytestmark = pytest.mark.slow
+
 #: Put on the gateway's path: names below stuck.example hang, and no name is asked of any server.
 STUCK_DNS = """
 import socket, threading

@@ -16,6 +16,9 @@ from tests.e2e.gateway import GatewayProcess, gateway_process
 from tests.e2e.support import ask, receive_all, send_all
 from tests.e2e.wsclient import WebSocketClient
 
+#: Nearly every test starts a gateway of its own.
+pytestmark = pytest.mark.slow
+
 SIZE = 8 * MiB
 
 

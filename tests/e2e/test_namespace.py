@@ -19,6 +19,9 @@ import pytest
 from tests.e2e.gateway import GatewayProcess, gateway_process, need
 from tests.e2e.wsclient import DEADLINE
 
+#: Nearly every test starts a gateway of its own.
+pytestmark = pytest.mark.slow
+
 OWN, NEIGHBOUR, BEYOND = "93.184.216.34", "93.184.216.1", "93.184.217.1"
 OWN6, NEIGHBOUR6 = "2606:2800:220:1::34", "2606:2800:220:1::1"
 PORT = 6379

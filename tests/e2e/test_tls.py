@@ -26,6 +26,9 @@ from tests.e2e.backends import Backend, MiB, backend, digest, echo, send_and_clo
 from tests.e2e.gateway import LOOPBACK, TWISTD, gateway_process, need
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
+#: Nearly every test starts a gateway of its own.
+pytestmark = pytest.mark.slow
+
 SIZE = 32 * MiB
 
 
