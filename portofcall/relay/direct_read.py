@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -104,7 +105,7 @@ class Readiness:
 class DirectRead:
     """Wraps a transport, and reads its socket while that is open and without error.
 
-    The end of the stream and most errors are left to the transport, which handles them as usual.
+    Most errors are left to the transport, which handles them as usual.
 
     Args:
         transport: gets all other calls.
@@ -186,8 +187,9 @@ class DirectRead:
             self._connection.connectionLost(Failure(ConnectionLost("Connection lost")))
             return
         if not size:
+            # As the reactor does when the transport has read it.
             self._leave_to_transport()
-            self._transport.resumeProducing()
+            self._connection.readConnectionLost(Failure(CONNECTION_DONE))
             return
         try:
             self._received(self._buffer[:size])

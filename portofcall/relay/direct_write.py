@@ -5,7 +5,6 @@ socket that is writable already, as it mostly is, that costs two system calls an
 message.
 """
 
-import socket
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -38,7 +37,7 @@ def direct_write(transport: IStreamTransport) -> IEndTransport:
     while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
         below = below.transport
     if isinstance(below, Connection) and not below.TLS:
-        return cast(IEndTransport, DirectWrite(transport, below.getHandle()))
+        return cast(IEndTransport, DirectWrite(transport, below))
     return cast(IEndTransport, _QueuedWrite(transport))
 
 
@@ -101,11 +100,14 @@ class DirectWrite(_QueuedWrite):
     It notices when the queue is empty by being the transport's pull producer, which is asked for more each
     time everything has been sent. Its own producer, a push producer, sees no difference from the transport.
 
-    Once that producer is unregistered, an empty queue is no longer noticed: from then on it queues.
+    Once that producer is unregistered, an empty queue is no longer noticed: after the first write that the
+    socket does not take at once, all others are queued.
     """
 
-    def __init__(self, transport: IStreamTransport, handle: socket.socket) -> None:
+    def __init__(self, transport: IStreamTransport, connection: Connection) -> None:
         super().__init__(transport)
+        handle = connection.getHandle()
+        self._connection = connection
         self._send = handle.send
         self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
@@ -156,8 +158,13 @@ class DirectWrite(_QueuedWrite):
         """Release the producer, so that the transport can close (`IConsumer`)."""
         if self._producer is not None:
             self._producer = None
-            self._direct = False
             self._transport.unregisterProducer()
+
+    def loseWriteConnection(self) -> None:
+        """End what is sent, now if nothing is queued (`ITCPTransport`)."""
+        super().loseWriteConnection()
+        if self._direct and not self.queued_bytes:
+            self._connection.doWrite()
 
     def _queue(self, data: Buffer) -> None:
         self.queued_bytes += len(data)

@@ -32,6 +32,12 @@ class Wire:
         self._takes = takes
         self.transport = Queue(self)
 
+    def getHandle(self) -> "Wire":
+        return self
+
+    def doWrite(self) -> None:
+        self.transport.turn(1 << 30)
+
     def sendmsg(self, pieces: Sequence[bytes]) -> int:
         return self.send(b"".join(pieces))
 
@@ -54,6 +60,7 @@ class Queue:
         self.queued = b""
         self.producer: Any = None
         self.closed = False
+        self.ending = self.ended = False
 
     def write(self, data: bytes) -> None:
         assert isinstance(data, bytes)
@@ -71,8 +78,13 @@ class Queue:
         assert self.producer is None
         self.closed = True
 
+    def loseWriteConnection(self) -> None:
+        assert self.producer is None
+        self.ending = True
+
     def turn(self, most: int) -> None:
         """Let the reactor send."""
+        self.ended = self.ending and len(self.queued) <= most
         if self.queued:
             self._wire.sent += self.queued[:most]
             self.queued = self.queued[most:]
@@ -147,16 +159,49 @@ def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
     assert not source.paused
 
 
-def test_after_the_producer_is_gone_it_queues_and_can_close() -> None:
-    """An empty queue would not be noticed any more."""
-    now, wire, _ = make([1])
-    now.write(b"12")
+def test_after_the_producer_is_gone_everything_is_queued_behind_the_first_rest() -> None:
+    """It would not be noticed that all has been sent; and it can close."""
+    now, wire, _ = make([None])
     now.unregisterProducer()
+    now.write(b"rest, ")
+    now.write(b"and more")
+    assert wire.sent == b""
     wire.transport.turn(99)
-    now.write(b"3")
-    assert (wire.sent, wire.transport.queued) == (b"12", b"3")
+    now.write(b", still queued")
+    assert wire.sent == b"rest, and more"
+    wire.transport.turn(99)
+    assert wire.sent == b"rest, and more, still queued"
     now.loseConnection()
     assert wire.transport.closed
+
+
+def test_after_the_producer_is_gone_a_write_that_is_taken_goes_at_once() -> None:
+    """A Close frame, for example, which is the last of it."""
+    now, wire, _ = make([])
+    now.unregisterProducer()
+    now.write(b"goodbye")
+    assert wire.sent == b"goodbye"
+
+
+def test_end_of_the_stream_is_sent_at_once_if_nothing_is_queued() -> None:
+    """It takes no turn of the reactor, as nothing else does."""
+    now, wire, _ = make([])
+    now.write(b"all")
+    now.unregisterProducer()
+    now.loseWriteConnection()
+    assert wire.transport.ended
+
+
+def test_end_of_the_stream_follows_what_is_queued() -> None:
+    """However long that takes."""
+    now, wire, _ = make([0])
+    now.write(b"queued")
+    now.unregisterProducer()
+    now.loseWriteConnection()
+    wire.transport.turn(3)
+    assert not wire.transport.ended
+    wire.transport.turn(3)
+    assert (wire.sent, wire.transport.ended) == (b"queued", True)
 
 
 def test_lost_connection_stops_the_producer() -> None:
