@@ -6,14 +6,13 @@ from typing import Any
 from portofcall.relay.delivery import connection_of, is_tcp
 from portofcall.relay.interfaces import IStreamTransport
 
-#: An idle peer is probed after this many seconds, then at this interval, so many times. One whose
-#: machine is gone is noticed within two minutes.
-_IDLE_SECONDS, _INTERVAL_SECONDS, _COUNT = 60, 15, 4
-_KEEPALIVE = (
-    ("TCP_KEEPIDLE", _IDLE_SECONDS),
-    ("TCP_KEEPINTVL", _INTERVAL_SECONDS),
-    ("TCP_KEEPCNT", _COUNT),
-)
+#: An idle peer is probed after this many seconds, then at this interval, so many times. One whose machine is
+#: gone is noticed within two minutes. Not every system has all of these.
+_KEEPALIVE = [
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+    if hasattr(socket, name)
+]
 
 
 def set_options(transport: IStreamTransport) -> None:
@@ -31,6 +30,6 @@ def set_options(transport: IStreamTransport) -> None:
     below.setTcpNoDelay(True)
     below.setTcpKeepAlive(True)
     if connection is not None:
-        for name, value in _KEEPALIVE:
-            if hasattr(socket, name):
-                connection.getHandle().setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        handle = connection.getHandle()
+        for option, value in _KEEPALIVE:
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -200,12 +200,13 @@ ROWS = (
     Row(Event.BROKEN,               _ANY,      _ANY,      End.DROPPED,   End.DROPPED,  (Do.RESET_BOTH,)),
 )
 # fmt: on
+_ROWS_OF = {event: tuple(row for row in ROWS if row.event is event) for event in Event}
 
 
 def find(event: Event, client: End, backend: End) -> Row | None:
     """Return the row of an event while the ends are in these states; None if it changes nothing then."""
-    for row in ROWS:
-        if row.event is event and client in row.client and backend in row.backend:
+    for row in _ROWS_OF[event]:
+        if client in row.client and backend in row.backend:
             return row
     return None
 

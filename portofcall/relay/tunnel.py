@@ -208,17 +208,17 @@ class Tunnel:
         """
         ends, was = self._ends, self.phase
         ends.client_state, ends.backend_state, does = step(event, ends.client_state, ends.backend_state)
-        closed = self.phase is Phase.CLOSED is not was
+        now = self.phase
         self.outcome = self.outcome or outcome
-        if was in (Phase.DIALING, Phase.OPEN) and self.phase not in (Phase.DIALING, Phase.OPEN):
+        if was in (Phase.DIALING, Phase.OPEN) and now not in (Phase.DIALING, Phase.OPEN):
             self._heartbeat.stop()
             self._expiry.stop()
         for do in does:
             ends.carry_out(do)
-        if closed:
+        if now is Phase.CLOSED is not was:
             self._closing.stop()
             self._on_closed(self)
-        elif self.phase is Phase.CLOSING:
+        elif now is Phase.CLOSING and self.phase is Phase.CLOSING:
             self._closing.look_soon()
 
     def _timed_out(self, event: Event) -> None:
