@@ -56,6 +56,8 @@ class Gateway:
         admission: counts what is in use: ``admission.used`` tunnels and probes.
         loop_guard: where the gateway listens. Call ``loop_guard.add(host, port)`` for each listener, so that
             no client can make the gateway dial itself.
+        accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
+            the process is known, and only `drain` refuses clients that come all the same.
     """
 
     _log = Logger()
@@ -74,6 +76,7 @@ class Gateway:
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.accepting = True
         self.loop_guard = LoopGuard()
         self._reactor = reactor
         self._limits = limits or Limits()
@@ -161,14 +164,24 @@ class Gateway:
         """
         self._gatekeeper.count_handshake(peer)
 
+    @property
+    def draining(self) -> bool:
+        """Whether new requests are refused with 503, because the gateway is shutting down."""
+        return self._gatekeeper.draining
+
+    def drain(self) -> None:
+        """Refuse new requests with 503 from now on. Open tunnels stay open."""
+        self.accepting = False
+        self._gatekeeper.draining = True
+
     def shut_down(self) -> Deferred[None]:
-        """Admit no more requests, and close each tunnel with 1001 once what is queued has been delivered.
+        """Refuse new requests, and close each tunnel with 1001 once what is queued has been delivered.
 
         Returns:
             A Deferred that fires when the last tunnel is closed. A peer that acknowledges nothing for the
             limits' ``stall_seconds`` is cut.
         """
-        self._gatekeeper.draining = True
+        self.drain()
         if self._own_resolver is not None:
             self._own_resolver.stop()
         return self._sessions.shut_down()

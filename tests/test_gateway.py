@@ -135,3 +135,17 @@ def test_connection_that_is_closed_for_another_is_one_line_in_the_log(logged: li
         world.connect()
     (line,) = [line for line in logged if line.startswith("limit reached")]
     assert line == "limit reached for 192.0.2.1: --max-waiting 2"
+
+
+def test_drained_gateway_refuses_requests_and_keeps_its_tunnels() -> None:
+    """New ones get 503 with Retry-After, and load balancers are to send none."""
+    world = World()
+    client = WebSocketClient(world)
+    assert (world.gateway.accepting, world.gateway.draining) == (True, False)
+    world.gateway.drain()
+    assert (world.gateway.accepting, world.gateway.draining) == (False, True)
+    refused = WebSocketClient(world).response
+    assert (refused.status, refused.json["code"]) == (503, "draining")
+    assert refused.headers["retry-after"] == "5"
+    client.backend.protocol.dataReceived(b"still here")
+    assert client.received() == [(2, b"still here")]
