@@ -50,7 +50,7 @@ PURE = {
     ),
     *("access.client_address", "access.key_formats", "access.origin", "access.ticket", "access.ticket_key"),
     *(module for module in MODULES if module.startswith("limits.")),
-    *("relay.states", "relay.waits", "websocket.frames"),
+    *("relay.states", "relay.waits", "websocket.frames", "websocket.half_close"),
 }
 IMPURE = {
     "twisted",
