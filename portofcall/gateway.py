@@ -51,6 +51,7 @@ class Gateway:
             interfaces.
         wall_clock: returns the time for tickets, in seconds since 1970.
         monotonic: a clock in seconds that never jumps.
+        ready_when_full: whether ``/readyz`` goes on to say yes while all of ``max_tunnels`` are in use.
 
     Attributes:
         admission: counts what is in use: ``admission.used`` tunnels and probes.
@@ -75,11 +76,13 @@ class Gateway:
         local_networks: Callable[[], LocalNetworks] | None = None,
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        ready_when_full: bool = True,
     ) -> None:
         self.accepting = True
         self.loop_guard = LoopGuard()
         self._reactor = reactor
         self._limits = limits or Limits()
+        self._ready_when_full = ready_when_full
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
@@ -133,14 +136,22 @@ class Gateway:
         return cast(IResource, TunnelResource(self._gatekeeper, self._sessions, factory))
 
     def resource(self) -> Resource:
-        """Make the whole tree: ``/`` and ``/api/``."""
+        """Make the whole tree: ``/``, ``/api/``, ``/healthz`` and ``/readyz``."""
         return make_root(
             self.tunnel_resource(),
             gatekeeper=self._gatekeeper,
             dialer=self._dialer,
             limits=self._limits,
             clock=self._reactor,
+            not_ready=self._not_ready,
         )
+
+    def _not_ready(self) -> str:
+        """Return why clients should be sent elsewhere; empty if they need not be."""
+        if self._gatekeeper.draining:
+            return "draining"
+        most = self._limits.max_tunnels
+        return "full" if most and self.admission.used >= most and not self._ready_when_full else ""
 
     def site(self) -> GatewaySite:
         """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``."""

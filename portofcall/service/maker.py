@@ -60,6 +60,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         limits=limits,
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=trusted),
         credentials=options.credentials,
+        ready_when_full=options["ready-when-full"] is not False,
     )
     service = _Root(reactor, options)
     Drain(reactor, gateway).setServiceParent(service)

@@ -17,6 +17,7 @@ from portofcall.service.option_values import (
     parse_endpoint,
     parse_path,
     parse_target,
+    parse_yes_no,
 )
 from portofcall.service.tls_files import TLSVersion, parse_tls_version
 
@@ -161,6 +162,15 @@ OPTIONS: Final = (
         default="none",
     ),
     *LIMIT_OPTIONS,
+    Option(
+        name="ready-when-full",
+        group=Group.MONITORING,
+        metavar="YES/NO",
+        parser=parse_yes_no,
+        help="whether /readyz still says yes while --max-tunnels are open: no makes a load balancer send "
+        "clients elsewhere meanwhile",
+        default="yes",
+    ),
     Option(
         name="without-nvx",
         group=Group.PERFORMANCE,

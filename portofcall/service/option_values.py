@@ -113,6 +113,17 @@ def parse_rate(text: str) -> Rate:
     raise ValueError("expected a number per second such as 50, or 50:200 with a burst, or 0 for no limit")
 
 
+def parse_yes_no(text: str) -> bool:
+    """Parse ``yes`` or ``no``.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if text not in ("yes", "no"):
+        raise ValueError("expected yes or no")
+    return text == "yes"
+
+
 def show_size(size: int) -> str:
     """Write a number of bytes with the largest unit that divides it: ``1M`` for 1048576."""
     unit = max((unit for unit, scale in _UNITS.items() if size % scale == 0), key=_UNITS.__getitem__)

@@ -14,6 +14,7 @@ from portofcall.errors import InvalidHeader, InvalidRequest, RequestError, Reque
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits, MiB
 from portofcall.web.connection_state import ConnectionState, State
+from portofcall.web.health import is_health_check
 from portofcall.web.paced_channel import PacedChannel
 from portofcall.web.request import GatewayRequest
 from portofcall.web.request_bounds import RequestBounds
@@ -188,7 +189,8 @@ class GatewayChannel(PacedChannel):
         get = request.requestHeaders.getRawHeaders
         method, target, version = self._bounds.request_line.split(b" ")
         try:
-            self._count(request)
+            if not is_health_check(method, target):
+                self._count(request)
             check_framing(version, get(b"host", []), get(b"transfer-encoding", []))
             request.target = parse_request_target(method, target)
             self._bounds.check_length(self.length or 0)

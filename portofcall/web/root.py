@@ -1,5 +1,6 @@
-"""The resource tree: ``/``, the API below ``/api/``, and a 404 for the rest."""
+"""The resource tree: ``/``, the API below ``/api/``, health checks, and a 404 for the rest."""
 
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -12,6 +13,7 @@ from portofcall.egress.dialer import Dialer
 from portofcall.errors import NotFound
 from portofcall.limits.values import Limits
 from portofcall.web.api import Ping, SSHBanner
+from portofcall.web.health import put_health
 from portofcall.web.responses import error_response, text_response
 
 _FRONT = f"""\
@@ -62,7 +64,13 @@ class _APIBranch(Resource):
 
 
 def make_root(
-    tunnel: IResource, *, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits, clock: IReactorTime
+    tunnel: IResource,
+    *,
+    gatekeeper: Gatekeeper,
+    dialer: Dialer,
+    limits: Limits,
+    clock: IReactorTime,
+    not_ready: Callable[[], str],
 ) -> Resource:
     """Build the resource tree.
 
@@ -72,6 +80,7 @@ def make_root(
         dialer: opens the connections of the probes.
         limits: the limit on bodies.
         clock: for the time limits.
+        not_ready: see `portofcall.web.health.put_health`.
 
     Returns:
         The root, for a `Site` or for a place in another resource tree.
@@ -79,6 +88,7 @@ def make_root(
     root = FrontPage()
     api = _APIBranch()
     ssh = _APIBranch()
+    put_health(root, not_ready=not_ready)
     root.putChild(b"api", api)
     api.putChild(b"connect", tunnel)
     api.putChild(b"ping", Ping(gatekeeper, dialer, limits))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from twisted.web.http import Request as HTTPRequest
 from twisted.web.iweb import IAccessLogFormatter
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -14,6 +15,7 @@ from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.web.channel import GatewayChannel
 from portofcall.web.connection_state import ConnectionState
+from portofcall.web.health import is_health_check
 from portofcall.web.request import GatewayRequest
 from portofcall.websocket.turns import Turns
 
@@ -61,6 +63,11 @@ class GatewaySite(Site):
         return GatewayChannel(
             self._limits, clock=self.reactor, turns=self._turns, waiting=self.waiting, count=self._count
         )
+
+    def log(self, request: HTTPRequest) -> None:
+        """Log a response, unless it was to a health check."""
+        if not is_health_check(request.method, request.uri):
+            super().log(request)
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return the protocols for TLS to agree on (ALPN)."""

@@ -20,6 +20,7 @@ from portofcall.service.option_values import (
     parse_rate,
     parse_seconds,
     parse_size,
+    parse_yes_no,
     show_size,
 )
 
@@ -170,3 +171,11 @@ def test_tls_endpoints_are_refused(text: str) -> None:
     """Clients could make them read their folder over and over, before any credentials."""
     with pytest.raises(ValueError, match=r"expected tls\+tcp: or ssl: instead of tls:"):
         parse_endpoint(text)
+
+
+def test_yes_and_no() -> None:
+    """Nothing else is guessed at."""
+    assert (parse_yes_no("yes"), parse_yes_no("no")) == (True, False)
+    for text in ("", "Yes", "true", "0"):
+        with pytest.raises(ValueError, match="expected yes or no"):
+            parse_yes_no(text)
