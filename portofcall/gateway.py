@@ -18,10 +18,11 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
+from portofcall.events import Event, LimitReached, Observer
 from portofcall.limits.admission import Admission
 from portofcall.limits.fair_eviction import FairEviction
-from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
+from portofcall.log.gateway_log import GatewayLog
 from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
@@ -86,10 +87,8 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        warnings = LimitWarnings(
-            self._limits, now=monotonic, warn=lambda line: self._log.warn("{line}", line=line)
-        )
-        self.admission = Admission(self._limits, now=monotonic, reached=warnings.reached)
+        self._observers: list[Observer] = [GatewayLog(self._limits, now=monotonic)]
+        self.admission = Admission(self._limits, now=monotonic, reached=self._limit_reached)
         authenticator = Authenticator(
             credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
         )
@@ -107,7 +106,7 @@ class Gateway:
         )
         self._turns = Turns(reactor)
         self._waiting = FairEviction[ConnectionState](
-            self._limits.max_waiting, evicted=lambda client: warnings.reached("max_waiting", client)
+            self._limits.max_waiting, evicted=lambda client: self._limit_reached("max_waiting", client)
         )
         self._readiness = Readiness(reactor)
         self._sessions = Sessions(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
@@ -129,6 +128,15 @@ class Gateway:
     @targets.setter
     def targets(self, targets: Targets) -> None:
         self._dialer.targets = targets
+
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` with each event from now on.
+
+        Args:
+            observer: is called at once, in the reactor's thread; what it raises is logged. See
+                `portofcall.events`.
+        """
+        self._observers.append(observer)
 
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
@@ -200,3 +208,13 @@ class Gateway:
     def abort(self) -> None:
         """Reset the connections of all tunnels, so that `shut_down` is over at once."""
         self._sessions.abort()
+
+    def _report(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - applications add observers; none may end a tunnel
+                self._log.failure("an observer failed")
+
+    def _limit_reached(self, limit: str, key: str) -> None:
+        self._report(LimitReached(limit, key))

@@ -8,9 +8,11 @@ import pytest_twisted
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.logger import capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from portofcall.events import Event, LimitReached
 from portofcall.limits.values import Limits
 from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
@@ -149,3 +151,20 @@ def test_drained_gateway_refuses_requests_and_keeps_its_tunnels() -> None:
     assert refused.headers["retry-after"] == "5"
     client.backend.protocol.dataReceived(b"still here")
     assert client.received() == [(2, b"still here")]
+
+
+def test_observers_are_called_with_each_event_and_cannot_end_anything() -> None:
+    """One that fails is logged, and the next one is called all the same."""
+    world = World(limits=Limits(max_tunnels=1))
+    seen: list[Event] = []
+
+    def fail(event: Event) -> None:
+        raise ValueError(event)
+
+    world.gateway.observe(fail)
+    world.gateway.observe(seen.append)
+    WebSocketClient(world)
+    with capturedLogs() as logs:
+        WebSocketClient(world)
+    assert LimitReached("max_tunnels", "") in seen
+    assert [log["log_failure"].type for log in logs if "log_failure" in log]

@@ -1,0 +1,1 @@
+"""What happens in a gateway, as lines in its log."""
