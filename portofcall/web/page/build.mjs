@@ -1,0 +1,82 @@
+// Builds the page: portofcall/web/static/ from src/. Run by setup.py, or by hand with `npm run build`.
+import {cp, mkdir, readFile, readdir, rename, rm, writeFile} from "node:fs/promises";
+import path from "node:path";
+import {fileURLToPath} from "node:url";
+import {promisify} from "node:util";
+import zlib from "node:zlib";
+import * as esbuild from "esbuild";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const destination = path.resolve(process.argv[2] ?? path.join(here, "..", "static"));
+const folder = `${destination}.${process.pid}`;
+const source = (name) => path.join(here, "src", name);
+const common = {
+  absWorkingDir: here, bundle: true, format: "esm", platform: "browser", target: "es2022", charset: "utf8",
+  outdir: folder, metafile: true, logLevel: "warning", legalComments: "none",
+};
+
+try {
+  await mkdir(folder, {recursive: true});
+  const page = await esbuild.build({
+    ...common, minify: true, splitting: true, entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]",
+    assetNames: "[name]-[hash]", loader: {".svg": "file"},
+    entryPoints: {app: source("page/main.ts"), icon: source("page/icon.svg")},
+  });
+  // Others import it under this name, and may read it.
+  await esbuild.build({...common, entryPoints: {portofcall: source("client/open.ts")}});
+  await cp(source("client/portofcall.d.ts"), path.join(folder, "portofcall.d.ts"));
+  await rm(path.join(folder, built(page.metafile, "page/icon.svg", ".js")));
+
+  const names = {
+    script: built(page.metafile, "page/main.ts", ".js"),
+    style: built(page.metafile, "page/main.ts", ".css"),
+    icon: Object.keys(page.metafile.outputs).map((name) => path.basename(name)).find((name) => name.endsWith(".svg")),
+  };
+  const template = await readFile(source("page/index.html"), "utf8");
+  const html = template.replace(/\{\{(\w+)\}\}/g, (_, key) => names[key]);
+  await writeFile(path.join(folder, "index.html"), html);
+  await writeFile(path.join(folder, "licenses.txt"), await licences(page.metafile));
+  await compress();
+  await rm(destination, {recursive: true, force: true});
+  await rename(folder, destination);
+} finally {
+  await rm(folder, {recursive: true, force: true});
+}
+
+/** The name of the output that an entry point was built to. */
+function built({outputs}, entry, suffix) {
+  const [name, output] = Object.entries(outputs).find(([, {entryPoint}]) => entryPoint?.endsWith(entry));
+  return path.basename(suffix === ".css" ? output.cssBundle : name);
+}
+
+/** The licences of all packages of which something is in the bundle. */
+async function licences({inputs}) {
+  const packages = new Set();
+  for (const name of Object.keys(inputs)) {
+    const match = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(name);
+    if (match) packages.add(match[1]);
+  }
+  const texts = [];
+  for (const name of [...packages].sort()) {
+    const root = path.join(here, "node_modules", name);
+    const {version, license} = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+    const file = (await readdir(root)).find((entry) => /^licen[cs]e/i.test(entry));
+    if (!file) throw new Error(`${name} has no licence file`);
+    texts.push(`${name} ${version} (${license})\n\n${await readFile(path.join(root, file), "utf8")}`);
+  }
+  return `The page of Port of Call contains the following software.\n\n${texts.join("\n\n")}`;
+}
+
+/** Put a gzip and a brotli variant beside each file that gets smaller by it. */
+async function compress() {
+  const gzip = promisify(zlib.gzip);
+  const brotli = promisify(zlib.brotliCompress);
+  for (const name of await readdir(folder)) {
+    if (name === "index.html") continue; // the gateway adapts it to the depth of the path
+    const file = path.join(folder, name);
+    const data = await readFile(file);
+    for (const [suffix, small] of [[".gz", await gzip(data, {level: 9})], [".br", await brotli(data)]]) {
+      if (small.length < data.length * 0.9) await writeFile(file + suffix, small);
+    }
+  }
+}

@@ -1,0 +1,1 @@
+import "./page.css"; import("./chart.ts");
