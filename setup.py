@@ -58,7 +58,7 @@ def run(*command: str) -> None:
 
 
 def build_in_place() -> None:
-    """Build the page into the checkout, if it has changed. A failure is one line, and does not end the build."""
+    """Build the page into the checkout, if it has changed; a failure is one line, and the build goes on."""
     built, wanted = ROOT / BUILT, digest(page_sources())
     stamp = built / STAMP
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -80,11 +80,11 @@ def build_in_place() -> None:
         else:
             stamp.write_text(wanted)
             return
-    print(f"portofcall: the page is not built ({problem}); everything else works", file=sys.stderr)
+    sys.stderr.write(f"portofcall: the page is not built ({problem}); everything else works\n")
 
 
 class BuildPage(Command):
-    """Build the page, and copy it to where the wheel is put together; see `setuptools.command.build.SubCommand`."""
+    """Build the page, and copy it into the wheel; see `setuptools.command.build.SubCommand`."""
 
     description = "build the page with npm"
     user_options: ClassVar[list[tuple[str, str | None, str]]] = []

@@ -1,4 +1,4 @@
-"""Compare the files of a wheel with those of the package in git, its metadata, and the page that setup.py builds."""
+"""Compare the files of a wheel with those of the package in git, with its metadata and the built page."""
 
 import re
 import subprocess

@@ -1,7 +1,7 @@
 """One gateway, put together: what `portofcall.service` runs, and what applications embed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -28,6 +28,8 @@ from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
+from portofcall.web.shown_targets import Suggestion
+from portofcall.web.static_files import FOLDER, read_files
 from portofcall.web.upgrade import TunnelResource
 from portofcall.websocket.end import WebSocketFactory
 from portofcall.websocket.turns import Turns
@@ -60,6 +62,7 @@ class Gateway:
             no client can make the gateway dial itself.
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
             the process is known, and only `drain` refuses clients that come all the same.
+        suggestions: what the page suggests to connect to.
     """
 
     _log = Logger()
@@ -81,6 +84,7 @@ class Gateway:
     ) -> None:
         self.accepting = True
         self.loop_guard = LoopGuard()
+        self.suggestions: Sequence[Suggestion] = ()
         self._reactor = reactor
         self._limits = limits or Limits()
         self._ready_when_full = ready_when_full
@@ -143,8 +147,14 @@ class Gateway:
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
         return cast(IResource, TunnelResource(self._gatekeeper, self._sessions, factory))
 
-    def resource(self) -> Resource:
-        """Make the whole tree: ``/``, ``/api/``, ``/healthz`` and ``/readyz``."""
+    def resource(self, *, page: bool = True) -> Resource:
+        """Make the whole tree, for any place in a resource tree.
+
+        It has ``/``, ``/ping/``, ``/ssh/``, ``/api/``, ``/healthz`` and ``/readyz``.
+
+        Args:
+            page: whether browsers get the page at ``/``, with its files below ``/static/``.
+        """
         return make_root(
             self.tunnel_resource(),
             gatekeeper=self._gatekeeper,
@@ -152,6 +162,8 @@ class Gateway:
             limits=self._limits,
             clock=self._reactor,
             not_ready=self._not_ready,
+            suggestions=lambda: self.suggestions,
+            page_files=read_files(FOLDER) if page else None,
         )
 
     def _not_ready(self) -> str:
@@ -161,10 +173,14 @@ class Gateway:
         most = self._limits.max_tunnels
         return "full" if most and self.admission.used >= most and not self._ready_when_full else ""
 
-    def site(self) -> GatewaySite:
-        """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``."""
+    def site(self, *, page: bool = True) -> GatewaySite:
+        """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``.
+
+        Args:
+            page: as for `resource`.
+        """
         return GatewaySite(
-            self.resource(),
+            self.resource(page=page),
             limits=self._limits,
             reactor=self._reactor,
             turns=self._turns,

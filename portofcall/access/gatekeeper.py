@@ -144,7 +144,12 @@ class Gatekeeper:
             raise
 
     async def admit(
-        self, request: Request, target: Requested | None, *, tickets: Sequence[bytes] = ()
+        self,
+        request: Request,
+        target: Requested | None,
+        *,
+        tickets: Sequence[bytes] = (),
+        judge_host_always: bool = False,
     ) -> Admitted:
         """Admit a request.
 
@@ -153,6 +158,7 @@ class Gatekeeper:
             target: the requested target, for tickets that are good for one target only; None if the request
                 has no valid one.
             tickets: the tickets in its query.
+            judge_host_always: judge Host without an Origin too, as in a GET request that a page may read.
 
         Raises:
             Draining: the gateway is shutting down.
@@ -168,7 +174,7 @@ class Gatekeeper:
         origins, hosts = headers.getRawHeaders(b"origin", []), headers.getRawHeaders(b"host", [])
         scheme = "https" if request.isSecure() else None
         judge_origin(origins, hosts, scheme=scheme, allowed=self._rules.origins)
-        if origins:
+        if origins or judge_host_always:
             local = request.getHost()
             judge_host(
                 hosts,

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from portofcall.egress.policy import Policy
 from portofcall.gateway import Gateway
 from portofcall.service.listener import Listener
+from portofcall.web.shown_targets import Suggestion
 
 LOOPBACK = "127.0.0.1"
 
@@ -41,6 +42,14 @@ class Echo(TwistedEcho):
         """Do nothing: `readConnectionLost` closes both directions at once."""
 
 
+#: The servers, each with what it is good for.
+_DEMOS = (
+    (Echo, "sends back what you send"),
+    (Discard, "reads everything and sends nothing"),
+    (Chargen, "sends lines of text without end, as fast as you read them"),
+)
+
+
 class DemoBackends(Service):
     """Serves echo, discard and chargen on free ports of 127.0.0.1, and allows the gateway nothing else.
 
@@ -61,13 +70,17 @@ class DemoBackends(Service):
     def startService(self) -> None:
         """Listen, allow these three, and log what to try."""
         super().startService()
-        for protocol in (Echo, Discard, Chargen):
+        for protocol, _ in _DEMOS:
             factory = Factory.forProtocol(protocol)
             factory.noisy = False
             name = protocol.__name__.lower()
             self._ports[name] = self._reactor.listenTCP(0, factory, interface=LOOPBACK)
         numbers = {name: cast(IPv4Address, port.getHost()).port for name, port in self._ports.items()}
         self._gateway.policy = Policy.parse(allow=[f"{LOOPBACK}/32:{number}" for number in numbers.values()])
+        self._gateway.suggestions = [
+            Suggestion(name, LOOPBACK, number, description)
+            for (name, number), (_, description) in zip(numbers.items(), _DEMOS, strict=True)
+        ]
         url = self._listener.url
         base = url.replace("http", "ws", 1) if url.startswith("http") else "ws://GATEWAY"
         for name, number in numbers.items():

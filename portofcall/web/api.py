@@ -20,6 +20,7 @@ from portofcall.web.responses import APIResource, json_response
 MIN_TIMEOUT_MS: Final = 1000
 MAX_TIMEOUT_MS: Final = 30000
 DEFAULT_TIMEOUT_MS: Final = 10000
+SSH_PORT: Final = 22
 
 
 class Ping(APIResource):
@@ -36,19 +37,21 @@ class Ping(APIResource):
     async def respond_POST(self, request: Request) -> bytes:
         """Ping the target that the body names."""
         fields = read_body(request, self._limits)
-        target, seconds = _target(fields), _timeout_seconds(fields)
+        return json_response(request, await self.measure(request, _target(fields), _timeout_seconds(fields)))
+
+    async def measure(self, request: Request, target: Requested, seconds: float) -> Mapping[str, Any]:
+        """Admit a request, and ping the target within so many seconds; return the fields of the response."""
         tickets = parse_query(request.uri).get(b"ticket", ())
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
             found = await ping(self._dialer, target, client=admitted.client, timeout_seconds=seconds)
         rtt = round(found, 2)
-        payload = {
+        return {
             "success": True,
             **_shown(target),
             "rtt": rtt,
             "message": f"TCP Ping Success: {rtt}ms",
         }
-        return json_response(request, payload)
 
 
 class SSHBanner(APIResource):
@@ -66,14 +69,18 @@ class SSHBanner(APIResource):
     async def respond_POST(self, request: Request) -> bytes:
         """Read the banner of the target that the body names."""
         fields = read_body(request, self._limits)
-        target, seconds = _target(fields, default_port=22), _timeout_seconds(fields)
+        target, seconds = _target(fields, default_port=SSH_PORT), _timeout_seconds(fields)
+        return json_response(request, await self.measure(request, target, seconds))
+
+    async def measure(self, request: Request, target: Requested, seconds: float) -> Mapping[str, Any]:
+        """Admit a request, and read the banner within so many seconds; return the fields of the response."""
         tickets = parse_query(request.uri).get(b"ticket", ())
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
             banner = await read_banner(
                 self._dialer, target, client=admitted.client, clock=self._clock, timeout_seconds=seconds
             )
-        payload = {
+        return {
             "success": True,
             "message": "SSH server reachable",
             **_shown(target),
@@ -83,7 +90,6 @@ class SSHBanner(APIResource):
             "comments": banner.comments,
             "rtt": round(banner.rtt_ms, 2),
         }
-        return json_response(request, payload)
 
 
 def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
@@ -146,4 +152,9 @@ def _timeout_seconds(fields: Mapping[str, Any]) -> float:
     milliseconds = fields.get("timeout", DEFAULT_TIMEOUT_MS)
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         raise InvalidField("timeout must be a number of milliseconds")
+    return clamp_timeout(milliseconds)
+
+
+def clamp_timeout(milliseconds: float) -> float:
+    """Return the timeout that a request asks for, within the range, in seconds."""
     return min(max(milliseconds, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) / 1000

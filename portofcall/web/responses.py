@@ -1,7 +1,7 @@
 """HTTP responses: JSON, short texts and errors, each with the headers that all responses have."""
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -61,7 +61,7 @@ def error_payload(error: GatewayError) -> dict[str, Any]:
 
 def error_response(request: Request, error: GatewayError, *, headers: Headers = NO_HEADERS) -> bytes:
     """Respond with ``error`` as JSON, with its status and the headers that this requires."""
-    headers = {**_error_headers(error), **headers}
+    headers = {**status_headers(error), **headers}
     return json_response(request, error_payload(error), status=error.http_status, headers=headers)
 
 
@@ -70,6 +70,21 @@ def text_response(request: Request, text: str, *, status: int = 200, headers: He
     return _respond(
         request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers}
     )
+
+
+def bytes_response(
+    request: Request, body: bytes, *, kind: str | None, status: int = 200, headers: Headers = NO_HEADERS
+) -> bytes:
+    """Respond with ``body`` and `SECURITY_HEADERS`.
+
+    Args:
+        request: gets the status and the headers.
+        body: the content.
+        kind: the media type; None for a response without content.
+        status: the HTTP status.
+        headers: further headers.
+    """
+    return _respond(request, kind, body, status, {**SECURITY_HEADERS, **headers})
 
 
 def raw_response(error: GatewayError, *, secure: bool, with_body: bool = True) -> bytes:
@@ -84,25 +99,27 @@ def raw_response(error: GatewayError, *, secure: bool, with_body: bool = True) -
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
-    headers = {**API_HEADERS, **_error_headers(error)}
+    headers = {**API_HEADERS, **status_headers(error)}
     if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + (body if with_body else b"")
 
 
-def _error_headers(error: GatewayError) -> Headers:
+def status_headers(error: GatewayError) -> Headers:
+    """Return the headers that the status of ``error`` requires."""
     headers = {**_STATUS_HEADERS.get(error.http_status, NO_HEADERS), **error.headers}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     return headers
 
 
-def _respond(request: Request, kind: str, body: bytes, status: int, headers: Headers) -> bytes:
+def _respond(request: Request, kind: str | None, body: bytes, status: int, headers: Headers) -> bytes:
     # twisted.web knows no reason phrase for some statuses, 426 among them.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode())
-    request.setHeader("Content-Type", kind)
-    request.setHeader("Content-Length", str(len(body)))
+    if kind is not None:
+        request.setHeader("Content-Type", kind)
+        request.setHeader("Content-Length", str(len(body)))
     for name, value in headers.items():
         request.setHeader(name, value)
     if request.isSecure():
@@ -126,7 +143,7 @@ class APIResource(Resource):
 
     def render(self, request: Request) -> bytes | int:
         """Respond to ``request``, now or later; cancel the work if the client disconnects first."""
-        if request.postpath:
+        if not self.takes(request.postpath or ()):
             return error_response(request, NotFound("there is nothing here"))
         method = request.method.decode("ascii", "backslashreplace")
         if method not in self.allowed:
@@ -140,6 +157,14 @@ class APIResource(Resource):
         response.addErrback(self._give_up, request)
         return NOT_DONE_YET
 
+    def takes(self, path: Sequence[bytes]) -> bool:
+        """Whether there is something at a path below this one, given in segments."""
+        return not path
+
+    def respond_error(self, request: Request, error: GatewayError) -> bytes:
+        """Respond with an error."""
+        return error_response(request, error)
+
     def _give_up(self, failure: Failure, request: Request) -> None:
         """Abort the connection of a request if even the error response failed."""
         if not failure.check(CancelledError):
@@ -152,7 +177,7 @@ class APIResource(Resource):
         if failure.check(CancelledError):
             return failure
         if failure.check(GatewayError):
-            return error_response(request, cast(GatewayError, failure.value))
+            return self.respond_error(request, cast(GatewayError, failure.value))
         self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
         payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
         return json_response(request, payload, status=500)

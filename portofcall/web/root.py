@@ -1,6 +1,6 @@
-"""The resource tree: ``/``, the API below ``/api/``, health checks, and a 404 for the rest."""
+"""The resource tree: the page, the probes for curl, the API, health checks, and a 404 for the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -10,26 +10,43 @@ from twisted.web.server import Request
 from portofcall import __version__
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
-from portofcall.errors import NotFound
+from portofcall.errors import InvalidField, NotFound
 from portofcall.limits.values import Limits
-from portofcall.web.api import Ping, SSHBanner
+from portofcall.web.api import SSH_PORT, Ping, SSHBanner
 from portofcall.web.health import put_health
+from portofcall.web.page_html import Form, Page, wanted_form
+from portofcall.web.probe_by_path import ProbeByPath
 from portofcall.web.responses import error_response, text_response
+from portofcall.web.shown_targets import ShownTargets, Suggestion
+from portofcall.web.static_files import StaticFile, StaticFiles
 
 _FRONT = f"""\
 Port of Call {__version__}: a gateway from WebSocket to TCP.
 
+  GET  /ping/HOST:PORT          is the port open, and what is the round trip
+  GET  /ssh/HOST[:PORT]         how the SSH server identifies itself
+       both with ?format=json or Accept: application/json, and ?timeout=MILLISECONDS
+
   GET  /api/connect?host=HOST&port=PORT   a byte tunnel, by WebSocket upgrade
   GET  /api/connect?target=NAME           the same, to a target that the operator has named
-  POST /api/ping         {{"host": HOST, "port": PORT}}   is the port open, and what is the round trip
-  POST /api/ssh/connect  {{"host": HOST}}                 how the SSH server identifies itself
+  GET  /api/targets                       their names
+  POST /api/ping         {{"host": HOST, "port": PORT}}   the probes as JSON
+  POST /api/ssh/connect  {{"host": HOST}}
 
 Documentation: docs/ in the source.
 """
 
 
 class FrontPage(Resource):
-    """``/``: describes the service. Paths without a resource are a short 404 in plain text."""
+    """``/``: the page for browsers, a text for curl. Paths without a resource are a short 404 in plain text.
+
+    Args:
+        page: for browsers; None means that they get the text, too.
+    """
+
+    def __init__(self, page: Page | None) -> None:
+        super().__init__()
+        self._page = page
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return ``/`` itself, and a 404 for everything else."""
@@ -41,7 +58,21 @@ class FrontPage(Resource):
             return text_response(
                 request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"}
             )
-        return text_response(request, _FRONT)
+        if self._page is None or not _is_for_a_browser(request):
+            return text_response(request, _FRONT, headers={"Vary": "Accept"})
+        path, question_mark, query = request.uri.partition(b"?")
+        if not path.endswith(b"/"):
+            # Mounted at /gateway: the page's links are relative to /gateway/.
+            where = b"./" + path.rpartition(b"/")[2] + b"/" + question_mark + query
+            return text_response(request, "", status=308, headers={"Location": where.decode("latin-1")})
+        return self._page.respond(request, depth=0, instead=_FRONT)
+
+
+def _is_for_a_browser(request: Request) -> bool:
+    try:
+        return wanted_form(request) is Form.PAGE
+    except InvalidField:
+        return False
 
 
 class _Nothing(Resource):
@@ -71,6 +102,8 @@ def make_root(
     limits: Limits,
     clock: IReactorTime,
     not_ready: Callable[[], str],
+    suggestions: Callable[[], Sequence[Suggestion]],
+    page_files: Mapping[str, StaticFile] | None,
 ) -> Resource:
     """Build the resource tree.
 
@@ -81,17 +114,27 @@ def make_root(
         limits: the limit on bodies.
         clock: for the time limits.
         not_ready: see `portofcall.web.health.put_health`.
+        suggestions: returns what the page suggests to connect to.
+        page_files: the built page, see `portofcall.web.static_files`; empty if it is not built, None for no
+            page at all.
 
     Returns:
         The root, for a `Site` or for a place in another resource tree.
     """
-    root = FrontPage()
+    page = None if page_files is None else Page(page_files)
+    ping, banner = Ping(gatekeeper, dialer, limits), SSHBanner(gatekeeper, dialer, limits, clock)
+    root = FrontPage(page)
+    if page_files:
+        root.putChild(b"static", StaticFiles(page_files))
+    root.putChild(b"ping", ProbeByPath(ping.measure, page))
+    root.putChild(b"ssh", ProbeByPath(banner.measure, page, default_port=SSH_PORT))
     api = _APIBranch()
     ssh = _APIBranch()
     put_health(root, not_ready=not_ready)
     root.putChild(b"api", api)
     api.putChild(b"connect", tunnel)
-    api.putChild(b"ping", Ping(gatekeeper, dialer, limits))
+    api.putChild(b"targets", ShownTargets(gatekeeper, dialer, suggestions))
+    api.putChild(b"ping", ping)
     api.putChild(b"ssh", ssh)
-    ssh.putChild(b"connect", SSHBanner(gatekeeper, dialer, limits, clock))
+    ssh.putChild(b"connect", banner)
     return root
