@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import datetime
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+
+from tests.watchdog import pytest_timeout_cancel_timer, pytest_timeout_set_timer
+
+# Hooks of pytest-timeout.
+__all__ = ["pytest_timeout_cancel_timer", "pytest_timeout_set_timer"]
 
 # No deadlines: a busy machine is not a failure, and time is measured in benchmarks.
 settings.register_profile("quick", deadline=None, max_examples=15)
@@ -29,6 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_SECONDS))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests, which live until the end."""
+    gc.freeze()
 
 
 @pytest.fixture
