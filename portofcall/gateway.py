@@ -24,7 +24,7 @@ from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
 from portofcall.relay.direct_read import Readiness
-from portofcall.sessions import Sessions
+from portofcall.sessions import Sessions, Totals
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
@@ -168,7 +168,7 @@ class Gateway:
 
     def _not_ready(self) -> str:
         """Return why clients should be sent elsewhere; empty if they need not be."""
-        if self._gatekeeper.draining:
+        if not self.accepting:
             return "draining"
         most = self._limits.max_tunnels
         return "full" if most and self.admission.used >= most and not self._ready_when_full else ""
@@ -203,6 +203,20 @@ class Gateway:
     def draining(self) -> bool:
         """Whether new requests are refused with 503, because the gateway is shutting down."""
         return self._gatekeeper.draining
+
+    @property
+    def tunnels(self) -> int:
+        """The number of tunnels that have not ended, also those that are being opened or closed."""
+        return len(self._sessions)
+
+    @property
+    def totals(self) -> Totals:
+        """What became of the tunnels that have ended."""
+        return self._sessions.totals
+
+    def when_idle(self) -> Deferred[None]:
+        """Return a Deferred that fires when no tunnel is left."""
+        return self._sessions.when_none()
 
     def drain(self) -> None:
         """Refuse new requests with 503 from now on. Open tunnels stay open."""

@@ -1,5 +1,7 @@
 """The live tunnels: opening them, logging them, and shutting all of them down."""
 
+from typing import NamedTuple
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -19,6 +21,25 @@ from portofcall.target import Requested
 _ROUNDS, _LOOKS_PER_ROUND = 6, 30
 
 
+class Totals(NamedTuple):
+    """What became of all tunnels that have ended.
+
+    Attributes:
+        ended: their number.
+        incomplete: the number of those with something undelivered.
+        undelivered_bytes: what was not delivered, see `portofcall.relay.tunnel.Tunnel.undelivered_bytes`.
+    """
+
+    ended: int = 0
+    incomplete: int = 0
+    undelivered_bytes: int = 0
+
+    def after(self, tunnel: Tunnel) -> "Totals":
+        """Return the totals with one more tunnel, which has ended."""
+        lost = tunnel.undelivered_bytes
+        return Totals(self.ended + 1, self.incomplete + bool(lost), self.undelivered_bytes + lost)
+
+
 class Sessions:
     """Opens tunnels, and keeps those that are not closed yet.
 
@@ -27,11 +48,15 @@ class Sessions:
         limits: the high-water mark, and the time limits of closing.
         clock: for those time limits.
         readiness: watches sockets in the dialer's reactor.
+
+    Attributes:
+        totals: of the tunnels that have ended.
     """
 
     _log = Logger()
 
     def __init__(self, dialer: Dialer, *, limits: Limits, clock: IReactorTime, readiness: Readiness) -> None:
+        self.totals = Totals()
         self._dialer = dialer
         self._limits = limits
         self._clock = clock
@@ -40,6 +65,9 @@ class Sessions:
         self._round: list[Tunnel] = []
         self._next_look: IDelayedCall | None = None
         self._waiting_for_none: list[Deferred[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def open(
         self, client: IClientEnd, target: Requested | InvalidTarget, admitted: Admitted, *, page: bool
@@ -79,6 +107,7 @@ class Sessions:
                 up_to="" if tunnel.undelivered_is_exact else "up to ",
                 lost=tunnel.undelivered_bytes,
             )
+            self.totals = self.totals.after(tunnel)
             self._forget(tunnel)
 
         tunnel = Tunnel(
@@ -101,12 +130,16 @@ class Sessions:
         Returns:
             A Deferred that fires when no tunnel is left.
         """
-        over: Deferred[None] = Deferred()
-        self._waiting_for_none.append(over)
         for tunnel in list(self._open):
             tunnel.shut_down()
+        return self.when_none()
+
+    def when_none(self) -> Deferred[None]:
+        """Return a Deferred that fires when no tunnel is left."""
+        none: Deferred[None] = Deferred()
+        self._waiting_for_none.append(none)
         self._report_if_none()
-        return over
+        return none
 
     def abort(self) -> None:
         """Reset the connections of every tunnel."""

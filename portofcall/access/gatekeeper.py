@@ -167,8 +167,7 @@ class Gatekeeper:
             TooManyRequests: this client, or all clients together, are at their limit.
             Unauthorized: the client is not authenticated.
         """
-        if self.draining:
-            raise Draining("the gateway is shutting down", retry_after_seconds=_RETRY_AFTER_DRAINING)
+        self._demand_service()
         headers = request.requestHeaders
         demand_plain_headers(request)
         origins, hosts = headers.getRawHeaders(b"origin", []), headers.getRawHeaders(b"host", [])
@@ -192,6 +191,8 @@ class Gatekeeper:
                 client=client.key,
                 target=target,
             )
+            # A checker may have taken its time.
+            self._demand_service()
         except BaseException as problem:
             lease.release()
             if isinstance(problem, Unauthorized):
@@ -200,6 +201,10 @@ class Gatekeeper:
         name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
         peer = f"{name}@{client.peer}" if name else client.peer
         return Admitted(client.key, peer, lease, session_seconds)
+
+    def _demand_service(self) -> None:
+        if self.draining:
+            raise Draining("the gateway is shutting down", retry_after_seconds=_RETRY_AFTER_DRAINING)
 
     def _identify(self, request: Request) -> "_Client":
         peer = request.getClientAddress()

@@ -1,70 +1,109 @@
-"""Shutting down: tunnels are drained, and a second signal ends them at once."""
+"""Stopping in order: load balancers first, then the listeners, then the tunnels."""
 
-import signal
-import threading
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 
 from portofcall.gateway import Gateway
 
 
-class Drain(Service):
-    """Drains the tunnels when the service stops, and resets them at the next SIGINT or SIGTERM.
+class Drain(MultiService):
+    """Runs the listeners, which are its children, and stops them and the gateway in order.
 
-    The reactor's own handlers call `reactor.stop` at every signal, which is an error from the second one on.
+    The gateway is not ready from the moment when it is stopped. After ``delay_seconds`` the listeners close
+    and new requests are refused; tunnels may then end by themselves for ``drain_seconds``; those that are
+    left are closed once what is queued in them has been delivered.
 
     Args:
-        reactor: installs its signal handlers when it starts, after its services.
+        reactor: keeps the time.
         gateway: is shut down.
+        delay_seconds: how long clients are admitted although the gateway is not ready.
+        drain_seconds: how long tunnels live on without new ones.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, gateway: Gateway) -> None:
+    def __init__(
+        self, reactor: Any, gateway: Gateway, *, delay_seconds: float = 0, drain_seconds: float = 0
+    ) -> None:
+        super().__init__()
         self._reactor = reactor
         self._gateway = gateway
-        self._signalled = False
-        self._before: dict[int, Any] = {}
-
-    def startService(self) -> None:
-        """Put handlers before those of the reactor, once they are installed."""
-        super().startService()
-        self._reactor.callWhenRunning(self._install)
+        self._delay_seconds = delay_seconds
+        self._drain_seconds = drain_seconds
+        self._pause: Deferred[None] | None = None
+        self._reset_tunnels: int | None = None
 
     def stopService(self) -> Deferred[None]:
-        """Stop admitting clients, and close the tunnels.
+        """Stop in order.
 
         Returns:
-            A Deferred that fires when the last one is closed.
+            A Deferred that fires when the last tunnel is closed.
         """
-        super().stopService()
-        return self._gateway.shut_down().addCallback(self._restore)
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
 
-    def _install(self) -> None:
-        """Python can do that in the main thread only. Signals that somebody ignores stay ignored."""
-        if not self.running or threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.getsignal(number)
-            if callable(before):
-                self._before[number] = before
-                signal.signal(number, self._signal)
+    def skip(self) -> None:
+        """Wait neither for load balancers nor for tunnels to end by themselves."""
+        self._delay_seconds = self._drain_seconds = 0
+        self._go_on()
 
-    def _restore(self, _: None) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        self._before.clear()
-
-    def _signal(self, number: int, frame: object) -> None:
-        if self.running and not self._signalled:
-            self._signalled = True
-            self._before[number](number, frame)
-        else:
-            self._reactor.callFromThread(self._end, signal.Signals(number).name)
-
-    def _end(self, name: str) -> None:
-        self._log.warn("received {name} again: resetting all tunnels", name=name)
+    def end(self) -> None:
+        """Reset all tunnels, so that stopping is over at once."""
+        if self._reset_tunnels is None:
+            self._reset_tunnels = self._gateway.tunnels
+        self._gateway.drain()
         self._gateway.abort()
+        self.skip()
+
+    async def _stop(self) -> None:
+        gateway, began = self._gateway, self._reactor.seconds()
+        before = gateway.totals
+        gateway.accepting = False
+        if gateway.tunnels and (self._delay_seconds or self._drain_seconds):
+            self._log.info(
+                "stopping: listeners close in {delay:g} s, {tunnels} open tunnels have {drain:g} s more",
+                delay=self._delay_seconds,
+                drain=self._drain_seconds,
+                tunnels=gateway.tunnels,
+            )
+        await self._wait(self._delay_seconds)
+        closing = [maybeDeferred(listener.stopService) for listener in reversed(list(self))]
+        gateway.drain()
+        await DeferredList(closing)
+        idle = gateway.when_idle().addCallback(lambda _: self._go_on())
+        await self._wait(0 if idle.called else self._drain_seconds)
+        by_themselves = gateway.totals.ended - before.ended
+        over = gateway.shut_down()
+        if self._reset_tunnels is not None:
+            gateway.abort()
+        await over
+        after = gateway.totals
+        self._log.info(
+            "stopped after {seconds:.1f} s: {tunnels} tunnels in flight, {by_themselves} ended by "
+            "themselves, {reset} reset; {lost} bytes undelivered in {incomplete} tunnels, "
+            "{requests} requests dropped",
+            seconds=self._reactor.seconds() - began,
+            tunnels=after.ended - before.ended,
+            by_themselves=by_themselves,
+            reset=self._reset_tunnels or 0,
+            lost=after.undelivered_bytes - before.undelivered_bytes,
+            incomplete=after.incomplete - before.incomplete,
+            requests=gateway.admission.used,
+        )
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for so long, unless something makes it go on earlier."""
+        if seconds > 0:
+            self._pause = Deferred()
+            timer = self._reactor.callLater(seconds, self._go_on)
+            await self._pause
+            if timer.active():
+                timer.cancel()
+
+    def _go_on(self) -> None:
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.callback(None)

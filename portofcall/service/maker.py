@@ -1,31 +1,26 @@
 """The service of ``twistd portofcall``, made from its options. Wiring, nothing else."""
 
 import dataclasses
-import datetime
 import resource
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.logger import Logger
 
 from portofcall.access.gatekeeper import AccessRules
-from portofcall.egress.named_target import Targets
-from portofcall.egress.policy import Policy
-from portofcall.egress.policy_file import PolicyFileError
-from portofcall.errors import printable
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
 from portofcall.service.drain import Drain
 from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.listener import Listener, NotListening
-from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
-from portofcall.service.reload import Reload, Reloadable
-from portofcall.service.tls import Contexts, ServerTLS, TLSFactory
+from portofcall.service.reload import Reload
+from portofcall.service.reloadables import reloadables
+from portofcall.service.root import Root
+from portofcall.service.tls import ServerTLS, TLSFactory
 
 __all__ = ["Options", "makeService"]
 
@@ -62,24 +57,21 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         credentials=options.credentials,
         ready_when_full=options["ready-when-full"] is not False,
     )
-    service = _Root(reactor, options)
-    Drain(reactor, gateway).setServiceParent(service)
+    drain = Drain(
+        reactor,
+        gateway,
+        delay_seconds=options["drain-delay"] or 0,
+        drain_seconds=options["drain"] or 0,
+    )
     tls = None if options.tls is None else ServerTLS(options.tls, monotonic=time.monotonic)
+    reload = Reload(list(reloadables(options, gateway, tls)))
+    service = Root(reactor, options, drain=drain, reload=reload, reopen=None)
     listeners = [
         _listener(text, options, gateway=gateway, tls=tls, reactor=reactor, failed=service.give_up)
         for text in options["listen"]
     ]
     for listener in listeners:
-        listener.setServiceParent(service)
-    reloadables: list[Reloadable[Any]] = []
-    if options["policy"] is not None:
-        reloadables.append(_reloadable_policy(options, gateway))
-    if options.targets is not None:
-        reloadables.append(_reloadable_targets(options, gateway))
-    if tls is not None:
-        reloadables.append(_reloadable_tls(options, tls))
-    if reloadables:
-        Reload(reactor, reloadables).setServiceParent(service)
+        listener.setServiceParent(drain)
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)
@@ -122,76 +114,3 @@ def _listener(
         trusted=tuple(options["trust-forwarded"]),
         failed=failed,
     )
-
-
-def _reloadable_tls(options: Options, tls: ServerTLS) -> Reloadable[Contexts]:
-    def use(contexts: Contexts) -> str:
-        tls.use(contexts)
-        warnings = contexts.material.warnings(datetime.datetime.now(datetime.UTC))
-        return "; ".join([contexts.material.summary, *warnings])
-
-    return Reloadable(name="TLS configuration", read=options.read_tls, use=use)
-
-
-def _reloadable_policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:
-    def read() -> Policy:
-        try:
-            return options.read_policy()
-        except PolicyFileError as problem:
-            raise PolicyFileError(f"{printable(str(options['policy']))}: {problem}") from None
-
-    def use(policy: Policy) -> str:
-        gateway.policy = policy
-        return f"{_count(policy.allow, 'allow rule')}, {_count(policy.deny, 'deny rule')}"
-
-    return Reloadable(name="policy", read=read, use=use)
-
-
-def _reloadable_targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
-    def use(targets: Targets) -> str:
-        gateway.targets = targets
-        return _count(targets.by_name, "target")
-
-    return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-class _Root(MultiService):
-    """The services together. Under twistd, one that can't listen ends the process with one line.
-
-    Args:
-        reactor: is stopped when that is known later only.
-        options: parsed; their ``parent`` is twistd's, or None where some other process runs the service.
-    """
-
-    _log = Logger()
-
-    def __init__(self, reactor: Any, options: Options) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self._options = options
-        self._given_up = False
-
-    def privilegedStartService(self) -> None:
-        for line in option_warnings(self._options):
-            self._log.warn("{line}", line=line)
-        try:
-            super().privilegedStartService()
-        except NotListening as problem:
-            if self._options.parent is None:
-                raise
-            if self._options.parent.get("nodaemon"):
-                raise SystemExit(f"twistd portofcall: {problem}") from None
-            # In the background, twistd shows the first 100 bytes of an exception, and nothing of an exit.
-            self._log.critical("{problem}", problem=problem)
-            raise
-
-    def give_up(self, problem: NotListening) -> None:
-        """Log the problem and stop the process, if it is twistd's."""
-        self._log.critical("{problem}", problem=problem)
-        if self._options.parent is not None and not self._given_up:
-            self._given_up = True
-            self._reactor.callWhenRunning(self._reactor.stop)

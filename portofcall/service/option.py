@@ -21,6 +21,7 @@ class Group(StrEnum):
     ACCESS = "Access"
     EGRESS = "Egress policy"
     LIMITS = "Limits"
+    STOPPING = "Stopping"
     MONITORING = "Monitoring"
     PERFORMANCE = "Performance"
     DEMO = "Demo"

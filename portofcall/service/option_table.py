@@ -15,6 +15,7 @@ from portofcall.service.option_values import (
     parse_allow,
     parse_deny,
     parse_endpoint,
+    parse_grace,
     parse_path,
     parse_target,
     parse_yes_no,
@@ -162,6 +163,23 @@ OPTIONS: Final = (
         default="none",
     ),
     *LIMIT_OPTIONS,
+    Option(
+        name="drain-delay",
+        group=Group.STOPPING,
+        metavar="SECONDS",
+        parser=parse_grace,
+        help="time from SIGTERM until listeners close, for load balancers to notice that the gateway is not "
+        "ready",
+        default="0",
+    ),
+    Option(
+        name="drain",
+        group=Group.STOPPING,
+        metavar="SECONDS",
+        parser=parse_grace,
+        help="time that tunnels then live on, without new ones, before they are closed",
+        default="0",
+    ),
     Option(
         name="ready-when-full",
         group=Group.MONITORING,

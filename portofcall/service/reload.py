@@ -1,12 +1,9 @@
-"""Reloading files on SIGHUP: the policy, and what else the operator may change while the service runs."""
+"""Reloading files while the service runs: the policy, and what else the operator may change."""
 
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from twisted.application.service import Service
 from twisted.logger import Logger
 
 _T = TypeVar("_T")
@@ -27,39 +24,25 @@ class Reloadable(Generic[_T]):
     use: Callable[[_T], str]
 
 
-class Reload(Service):
-    """Reloads files when the process gets SIGHUP, while the service runs.
+class Reload:
+    """Reads files again when it is called.
 
     If one of them can't be read, its previous state stays in force, the log has the reason, and the others
     are reloaded all the same.
 
     Args:
-        reactor: reads the files in its own thread, not in the signal handler.
         reloadables: what is reloaded, in this order.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, reloadables: Sequence[Reloadable[Any]]) -> None:
-        self._reactor = reactor
+    def __init__(self, reloadables: Sequence[Reloadable[Any]]) -> None:
         self._reloadables = reloadables
-        self._before: Any = None
 
-    def startService(self) -> None:
-        """Install the signal handler. Python can do that in the main thread only."""
-        super().startService()
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGHUP, self._hang_up)
-
-    def stopService(self) -> None:
-        """Restore the previous signal handler."""
-        super().stopService()
-        before, self._before = self._before, None
-        if before is not None:
-            signal.signal(signal.SIGHUP, before)
-
-    def reload(self) -> None:
+    def __call__(self) -> None:
         """Read everything now."""
+        if not self._reloadables:
+            self._log.info("nothing to reload: no option names a file")
         for reloadable in self._reloadables:
             try:
                 state = reloadable.read()
@@ -71,6 +54,3 @@ class Reload(Service):
                 )
                 continue
             self._log.info("{name} reloaded: {summary}", name=reloadable.name, summary=reloadable.use(state))
-
-    def _hang_up(self, _number: int, _frame: object) -> None:
-        self._reactor.callFromThread(self.reload)

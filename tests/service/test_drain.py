@@ -1,62 +1,45 @@
-"""A first signal drains the tunnels, a second one resets them."""
+"""Load balancers learn of the end first; then listeners close, then tunnels, and one line sums it up."""
 
-import signal
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.testing import MemoryReactorClock
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 
+from portofcall.access.authenticator import Credentials
 from portofcall.service.drain import Drain
-from portofcall.testing import WebSocketClient, World
+from portofcall.testing import Response, WebSocketClient, World, request, upgrade_request
+from tests.support import SlowChecker, basic
 
 
-class FakeReactor(MemoryReactorClock):
-    """A reactor with handlers of its own, which it installs when it starts, after its services."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stops: list[int] = []
-        self.later: list[Any] = []
-
-    def start(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: self.stops.append(number))
-        for call in self.whenRunningHooks:
-            call[0](*call[1], **call[2])
-
-    def callFromThread(self, call: Any, *args: Any, **kwargs: Any) -> None:
-        self.later.append((call, args))
+class FakeListener(Service):
+    """A listener that stops at once."""
 
 
 class Rig:
-    """A drained service around a gateway in memory."""
+    """A drained service around a gateway in memory, with one listener."""
 
-    def __init__(self) -> None:
-        self.reactor = FakeReactor()
-        self.world = World()
-        self.drain = Drain(self.reactor, self.world.gateway)
+    def __init__(self, *, delay: float = 0, drain: float = 0, credentials: Credentials | None = None) -> None:
+        self.world = World(credentials=credentials)
+        self.gateway = self.world.gateway
+        self.listener = FakeListener()
+        self.drain = Drain(self.world.reactor, self.gateway, delay_seconds=delay, drain_seconds=drain)
+        self.listener.setServiceParent(self.drain)
+        self.drain.startService()
         self.over: list[None] = []
 
     def stop(self) -> None:
-        self.drain.stopService().addCallback(self.over.append)
+        stopping: Deferred[None] = self.drain.stopService()
+        stopping.addCallback(self.over.append)
 
-    def turn(self) -> None:
-        """Do what was put off until the reactor's next turn."""
-        later, self.reactor.later = self.reactor.later, []
-        for call, args in later:
-            call(*args)
+    def wait(self, seconds: float) -> None:
+        self.world.reactor.advance(seconds)
 
+    def client(self) -> Any:
+        return WebSocketClient(self.world)
 
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    """A rig, with the test's own signal handlers restored afterwards."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    rig = Rig()
-    yield rig
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    def readiness(self) -> int:
+        return request(self.world, "GET", "/readyz").status
 
 
 def close(*clients: WebSocketClient) -> None:
@@ -66,67 +49,145 @@ def close(*clients: WebSocketClient) -> None:
         client.backend.lose()
 
 
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_second_signal_resets_every_tunnel(
-    rig: Rig, first: signal.Signals, second: signal.Signals, logged: list[str]
-) -> None:
-    """The first one is the reactor's, which stops; the second must not reach it."""
-    rig.drain.startService()
-    rig.reactor.start()
-    client = WebSocketClient(rig.world)
-    signal.raise_signal(first)
-    assert rig.reactor.stops == [first]
+def summary(logged: list[str]) -> str:
+    """Return the last line of the log, which is the only one of its kind."""
+    (line,) = [line for line in logged if line.startswith("stopped after ")]
+    assert line == logged[-1]
+    return line
+
+
+def test_without_options_listeners_close_and_tunnels_are_closed_at_once() -> None:
+    """With 1001, once what is queued has been delivered."""
+    rig = Rig()
+    client = rig.client()
+    client.backend.protocol.dataReceived(b"the last")
     rig.stop()
-    assert client.close_frame()[0] == 1001
-    assert client.backend.log[-1] != "reset"
-    signal.raise_signal(second)
-    assert client.backend.log[-1] != "reset", "a signal handler does nothing itself"
-    rig.turn()
-    assert client.transport.log[-1] == "reset"
-    assert client.backend.log[-1] == "reset"
+    assert not rig.listener.running
+    assert [frame[0] for frame in client.received()] == [2, 8]
+    assert rig.over == []
     close(client)
     assert rig.over == [None]
-    assert rig.reactor.stops == [first]
-    assert f"received {second.name} again: resetting all tunnels" in logged
 
 
-def test_signal_after_a_stop_by_other_means_resets_them_as_well(rig: Rig) -> None:
-    """The service is stopping, whatever stopped it."""
-    rig.drain.startService()
-    rig.reactor.start()
-    client = WebSocketClient(rig.world)
+def test_during_the_delay_clients_are_admitted_to_a_gateway_that_is_not_ready() -> None:
+    """Those that a load balancer sends before it has looked."""
+    rig = Rig(delay=5)
     rig.stop()
-    signal.raise_signal(signal.SIGTERM)
-    rig.turn()
-    assert client.transport.log[-1] == "reset"
-
-
-def test_handlers_are_restored_when_the_last_tunnel_is_closed(rig: Rig) -> None:
-    """They have nothing left to do."""
-    rig.drain.startService()
-    rig.reactor.start()
-    client = WebSocketClient(rig.world)
-    rig.stop()
+    assert (rig.gateway.accepting, rig.gateway.draining) == (False, False)
+    rig.wait(4.9)
+    assert rig.listener.running
+    client = rig.client()
+    assert client.response.status == 101
+    rig.wait(0.2)
+    assert not rig.listener.running
+    assert rig.client().response.status == 503
+    assert client.close_frame()[0] == 1001
     close(client)
-    signal.raise_signal(signal.SIGTERM)
-    assert rig.reactor.stops == [signal.SIGTERM]
+    assert rig.over == [None]
 
 
-def test_ignored_signal_stays_ignored(rig: Rig) -> None:
-    """As of a process that nohup started."""
-    rig.drain.startService()
-    rig.reactor.start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    rig.drain._install()
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+def test_readiness_ends_at_the_beginning_of_the_delay() -> None:
+    """Load balancers ask for nothing else."""
+    rig = Rig(delay=5)
+    assert rig.readiness() == 200
+    rig.stop()
+    assert rig.readiness() == 503
 
 
-def test_signals_are_left_alone_outside_the_main_thread(rig: Rig) -> None:
-    """Python has no signals there."""
-    before = signal.getsignal(signal.SIGTERM)
-    rig.drain.startService()
-    thread = threading.Thread(target=rig.drain._install)
-    thread.start()
-    thread.join(10)
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_tunnels_live_on_for_the_drain_and_are_closed_then() -> None:
+    """Both directions go on, without new ones; no byte is lost."""
+    rig = Rig(drain=10)
+    client = rig.client()
+    rig.stop()
+    assert not rig.listener.running
+    assert rig.client().response.headers["retry-after"] == "5"
+    rig.wait(9.9)
+    client.backend.protocol.dataReceived(b"still here")
+    assert client.received() == [(2, b"still here")]
+    rig.wait(0.2)
+    assert client.close_frame()[0] == 1001
+    close(client)
+    assert rig.over == [None]
+
+
+def test_drain_ends_with_the_last_tunnel() -> None:
+    """Nothing is waited for, and no timer is left."""
+    rig = Rig(drain=1000)
+    client = rig.client()
+    rig.stop()
+    assert rig.over == []
+    client.backend.protocol.readConnectionLost()
+    close(client)
+    assert rig.over == [None]
+    assert rig.world.reactor.getDelayedCalls() == []
+
+
+def test_gateway_without_tunnels_does_not_wait_for_their_end() -> None:
+    """The delay is waited for all the same: a load balancer may still send clients."""
+    rig = Rig(delay=5, drain=1000)
+    rig.stop()
+    assert rig.over == []
+    rig.wait(5)
+    assert rig.over == [None]
+
+
+@pytest.mark.parametrize("at", [1, 6, 16])
+def test_second_signal_resets_everything(logged: list[str], at: float) -> None:
+    """During the delay, the drain and the close."""
+    rig = Rig(delay=5, drain=10)
+    client = rig.client()
+    rig.stop()
+    rig.wait(at)
+    rig.drain.end()
+    assert client.transport.log[-1] == "reset"
+    assert client.backend.log[-1] == "reset"
+    assert not rig.listener.running
+    close(client)
+    assert rig.over == [None]
+    assert "1 tunnels in flight, 0 ended by themselves, 1 reset" in summary(logged)
+
+
+def test_request_whose_authentication_outlasts_the_end_opens_no_tunnel() -> None:
+    """It would hold up the end, or be cut by it."""
+    checker = SlowChecker()
+    rig = Rig(credentials=Credentials(checkers=[checker]))
+    client = rig.world.connect()
+    client.send(upgrade_request(Authorization=basic("ada", "lovelace")[0].decode()))
+    rig.stop()
+    assert rig.over == [None]
+    checker.decision.callback(b"ada")
+    assert Response(client.take()).json["code"] == "draining"
+    assert rig.gateway.admission.used == 0
+
+
+def test_one_line_says_what_was_in_flight_and_what_was_dropped(logged: list[str]) -> None:
+    """A tunnel that ended by itself, one that was closed, and one whose client is gone with bytes for it."""
+    rig = Rig(drain=10)
+    before = rig.client()
+    close(before)
+    first, second, third = (rig.client() for _ in range(3))
+    rig.stop()
+    assert logged[-1] == "stopping: listeners close in 0 s, 3 open tunnels have 10 s more"
+    rig.wait(2)
+    first.backend.protocol.readConnectionLost()
+    close(first)
+    for sent in (bytes(70_000), b"in the chain"):
+        third.backend.protocol.dataReceived(sent)
+    rig.wait(9)
+    close(second, third)
+    assert rig.over == [None]
+    assert summary(logged) == (
+        "stopped after 11.0 s: 3 tunnels in flight, 1 ended by themselves, 0 reset; "
+        "12 bytes undelivered in 1 tunnels, 0 requests dropped"
+    )
+
+
+def test_late_failure_of_a_listener_waits_for_nobody() -> None:
+    """The gateway never ran."""
+    rig = Rig(delay=5, drain=1000)
+    client = rig.client()
+    rig.drain.skip()
+    rig.stop()
+    assert client.close_frame()[0] == 1001
+    close(client)
+    assert rig.over == [None]

@@ -1,6 +1,9 @@
 """``twistd portofcall`` becomes a service that listens, drains, and ends with one line when it can't."""
 
+import atexit
+import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -151,8 +154,10 @@ def test_under_twistd_a_failed_start_is_one_line() -> None:
 def test_listener_that_fails_later_stops_twistd(
     monkeypatch: pytest.MonkeyPatch, logged: list[str], twistd: dict[str, bool] | None, stops: int
 ) -> None:
-    """With one line a listener, and one stop; the process of somebody else is left running."""
+    """With one line a listener, one stop and status 1; the process of somebody else is left running."""
     attempts: list[Deferred[Any]] = []
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
 
     def listen(_endpoint: TCP4ServerEndpoint, _factory: object) -> Deferred[Any]:
         attempts.append(Deferred())
@@ -170,6 +175,11 @@ def test_listener_that_fails_later_stops_twistd(
     for when_running, arguments, more in memory.whenRunningHooks:
         when_running(*arguments, **more)
     assert memory.stops == stops
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    for call in at_exit:
+        call()
+    assert statuses == [1] * stops
 
 
 def test_policy_file_is_reloaded_into_the_gateway(
@@ -190,8 +200,8 @@ def test_policy_file_is_reloaded_into_the_gateway(
     (gateway,) = gateways
     assert [rule.text for rule in gateway.policy.allow] == ["10.0.0.0/8"]
     path.write_text("allow public\n")
-    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
-    reload.reload()
+    reload = cast(Any, service).reload
+    reload()
     assert [rule.text for rule in gateway.policy.allow] == ["public"]
     assert "policy reloaded: 1 allow rule, 1 deny rule" in logged
 
@@ -201,11 +211,11 @@ def test_broken_policy_file_changes_nothing(tmp_path: Path, logged: list[str]) -
     path = tmp_path / "policy"
     path.write_text("allow 10.0.0.0/8\n")
     service = makeService(parse("--policy", str(path)), MemoryReactorClock())
-    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    reload = cast(Any, service).reload
     path.write_text("allow public\nnonsense\n")
-    reload.reload()
+    reload()
     path.unlink()
-    reload.reload()
+    reload()
     start = f"policy not reloaded, the previous one stays in force: {path}: "
     assert [line.startswith(start) for line in logged] == [True, True]
     assert "line 2: " in logged[0]
@@ -228,11 +238,11 @@ def test_targets_are_reloaded_into_the_gateway(
     path.write_text("db: 10.0.0.5:5432\n")
     service = makeService(parse("--target-file", str(path), "--target=a=unix:/run/a"), MemoryReactorClock())
     (gateway,) = gateways
-    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    reload = cast(Any, service).reload
     path.write_text("db: 10.0.0.6:5432\nmail: tls:mail.example.com:993\n")
-    reload.reload()
+    reload()
     path.write_text("db: 10.0.0.7:5432\nnonsense\n")
-    reload.reload()
+    reload()
     assert sorted(map(str, gateway.targets.by_name.values())) == [
         "a (unix:/run/a)",
         "db (10.0.0.6:5432)",
@@ -252,7 +262,7 @@ def test_certificates_are_reloaded_into_every_listener(tmp_path: Path, logged: l
     service = makeService(parse(*options), world.reactor)
     service.privilegedStartService()
     service.startService()
-    reload = next(child for child in cast(Any, service) if hasattr(child, "reload"))
+    reload = cast(Any, service).reload
     plain, behind_proxy = (server[1] for server in world.reactor.tcpServers)
     logged.clear()
 
@@ -267,10 +277,10 @@ def test_certificates_are_reloaded_into_every_listener(tmp_path: Path, logged: l
     assert served() == [GATEWAY.chain[0]] * 2
     renewed = MIDDLE.issue("gateway.example", ends=7.5 * DAY)
     (tmp_path / "server.pem").write_bytes(renewed.pem)
-    reload.reload()
+    reload()
     assert served() == [GATEWAY.chain[0]] * 2
     renewed.write(tmp_path)
-    reload.reload()
+    reload()
     assert served() == [renewed.chain[0]] * 2
     broken, valid = (line for line in logged if line.startswith("TLS configuration"))
     assert broken.startswith(

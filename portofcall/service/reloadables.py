@@ -1,0 +1,66 @@
+"""The files of the command line that SIGHUP reads again."""
+
+import datetime
+from collections.abc import Iterator, Sized
+from typing import Any
+
+from portofcall.egress.named_target import Targets
+from portofcall.egress.policy import Policy
+from portofcall.egress.policy_file import PolicyFileError
+from portofcall.errors import printable
+from portofcall.gateway import Gateway
+from portofcall.service.options import Options
+from portofcall.service.reload import Reloadable
+from portofcall.service.tls import Contexts, ServerTLS
+
+
+def reloadables(options: Options, gateway: Gateway, tls: ServerTLS | None) -> Iterator[Reloadable[Any]]:
+    """Yield what the options read from files.
+
+    Args:
+        options: parsed.
+        gateway: uses what was read.
+        tls: uses certificates; None without a tls+ endpoint.
+    """
+    if options["policy"] is not None:
+        yield _policy(options, gateway)
+    if options.targets is not None:
+        yield _targets(options, gateway)
+    if tls is not None:
+        yield _tls(options, tls)
+
+
+def _policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:
+    def read() -> Policy:
+        try:
+            return options.read_policy()
+        except PolicyFileError as problem:
+            raise PolicyFileError(f"{printable(str(options['policy']))}: {problem}") from None
+
+    def use(policy: Policy) -> str:
+        gateway.policy = policy
+        return f"{count(policy.allow, 'allow rule')}, {count(policy.deny, 'deny rule')}"
+
+    return Reloadable(name="policy", read=read, use=use)
+
+
+def _targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
+    def use(targets: Targets) -> str:
+        gateway.targets = targets
+        return count(targets.by_name, "target")
+
+    return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
+
+
+def _tls(options: Options, tls: ServerTLS) -> Reloadable[Contexts]:
+    def use(contexts: Contexts) -> str:
+        tls.use(contexts)
+        warnings = contexts.material.warnings(datetime.datetime.now(datetime.UTC))
+        return "; ".join([contexts.material.summary, *warnings])
+
+    return Reloadable(name="TLS configuration", read=options.read_tls, use=use)
+
+
+def count(things: Sized, noun: str) -> str:
+    """Write how many things there are: ``1 rule``, ``2 rules``."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

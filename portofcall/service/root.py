@@ -1,0 +1,102 @@
+"""The whole service: its start, which may fail, its signals, and its end."""
+
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from portofcall.service.drain import Drain
+from portofcall.service.listener import NotListening
+from portofcall.service.option_warnings import option_warnings
+from portofcall.service.options import Options
+from portofcall.service.reload import Reload
+from portofcall.service.signals import Signals
+
+
+class Root(MultiService):
+    """Runs the listeners and what else there is. Under twistd, a failed start ends the process with status 1.
+
+    Args:
+        reactor: is stopped when a failure is known later only.
+        options: parsed; their ``parent`` is twistd's, or None where some other process runs the service.
+        drain: the listeners.
+        reload: what SIGHUP reads again.
+        reopen: what SIGUSR1 does; None leaves it alone.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Options,
+        *,
+        drain: Drain,
+        reload: Reload,
+        reopen: Callable[[], None] | None,
+    ) -> None:
+        super().__init__()
+        self.reload = reload
+        self._reactor = reactor
+        self._options = options
+        self._drain = drain
+        self._given_up = False
+        self._signals = Signals(
+            reactor,
+            is_running=lambda: bool(self.running),
+            end=drain.end,
+            reload=reload,
+            reopen=reopen,
+        )
+        drain.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Listen.
+
+        Raises:
+            NotListening: the process is not twistd's, or is in the background: there, twistd shows the first
+                100 bytes of an exception, and nothing of an exit.
+            SystemExit: twistd is in the foreground. The message is one line.
+        """
+        for line in option_warnings(self._options):
+            self._log.warn("{line}", line=line)
+        try:
+            super().privilegedStartService()
+        except NotListening as problem:
+            if self._options.parent is None:
+                raise
+            if self._options.parent.get("nodaemon"):
+                raise SystemExit(f"twistd portofcall: {problem}") from None
+            self._log.critical("{problem}", problem=problem)
+            raise
+
+    def startService(self) -> None:
+        """Handle signals from now on."""
+        super().startService()
+        self._signals.install()
+
+    def stopService(self) -> Deferred[None]:
+        """Drain, and handle signals until that is over."""
+        stopping: Deferred[Any] = super().stopService()
+        return stopping.addCallback(lambda _: self._signals.restore())
+
+    def give_up(self, problem: NotListening) -> None:
+        """Log the problem and stop the process, if it is twistd's."""
+        self._log.critical("{problem}", problem=problem)
+        if self._options.parent is not None and not self._given_up:
+            self._given_up = True
+            atexit.register(_fail)
+            self._drain.skip()
+            self._reactor.callWhenRunning(self._reactor.stop)
+
+
+def _fail() -> None:
+    """Exit with status 1. Whatever stopped its reactor, twistd itself exits with 0."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
