@@ -1,8 +1,8 @@
 """What happens in a gateway, as values for its observers: the log, the metrics, and those of applications.
 
-`portofcall.gateway.Gateway.observe` adds an observer. It is called with each event, in the reactor's thread, and
-must return at once. ``str(event)`` is the event's line in the log: one line of ASCII of bounded length, because all
-text from outside is escaped before it is put into an event. No event has a secret.
+`portofcall.gateway.Gateway.observe` adds an observer. It is called with each event, in the reactor's thread,
+and must return at once. ``str(event)`` is the event's line in the log: one line of ASCII of bounded length,
+because all text from outside is escaped before it is put into an event. No event has a secret.
 """
 
 from collections.abc import Callable
@@ -186,8 +186,8 @@ class Refused(NamedTuple):
         slug: the error's slug; one of a closed set.
         sentence: what was refused, for people.
         status: the HTTP status; 0 if none was sent.
-        attempted: how the client tried to authenticate, if that is what was refused: ``password``, ``ticket``,
-            or ``none`` for a request without credentials; empty otherwise.
+        attempted: how the client tried to authenticate, if that is what was refused: ``password``,
+            ``ticket``, or ``none`` for a request without credentials; empty otherwise.
         user: the user that a refused password was for; empty otherwise.
     """
 
