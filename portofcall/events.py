@@ -1,8 +1,8 @@
 """What happens in a gateway, as values for its observers: the log, the metrics, and those of applications.
 
 `portofcall.gateway.Gateway.observe` adds an observer. It is called with each event, in the reactor's thread,
-and must return at once. ``str(event)`` is the event's line in the log: one line of ASCII of bounded length,
-because all text from outside is escaped before it is put into an event. No event has a secret.
+and must return at once. All text in events is ASCII of bounded length: what comes from outside is escaped
+before it is put into one. No event has a secret.
 """
 
 from collections.abc import Callable
@@ -33,6 +33,7 @@ class Caller(NamedTuple):
 
     Attributes:
         request_id: the request's id, which is its tunnel's as well.
+        received_at: when its head was complete, by the gateway's monotonic clock, in seconds.
         key: the key under which the client is counted: an address, or an IPv6 network.
         address: the client's address; ``local`` for a UNIX socket. Behind trusted proxies, the real one.
         port: its port; None where that is not known.
@@ -42,6 +43,7 @@ class Caller(NamedTuple):
     """
 
     request_id: str
+    received_at: float
     key: str
     address: str
     port: int | None = None
@@ -76,6 +78,30 @@ class Route(NamedTuple):
     dial_seconds: float | None = None
 
 
+class Traffic(NamedTuple):
+    """What a tunnel carried.
+
+    Attributes:
+        up_bytes: what the backend has acknowledged of the client's payload.
+        down_bytes: what the client has acknowledged of the backend's, at least.
+        undelivered_bytes: what was received of either, but not acknowledged by the other.
+        undelivered_is_exact: False if that counts what frames and TLS add, too.
+        up_pauses: how often the client was not read because the backend was slow.
+        down_pauses: how often the backend was not read because the client was slow.
+        up_paused_seconds: for how long the client was not read.
+        down_paused_seconds: for how long the backend was not read.
+    """
+
+    up_bytes: int
+    down_bytes: int
+    undelivered_bytes: int
+    undelivered_is_exact: bool
+    up_pauses: int
+    down_pauses: int
+    up_paused_seconds: float
+    down_paused_seconds: float
+
+
 class TunnelOpened(NamedTuple):
     """A tunnel's backend was reached.
 
@@ -86,10 +112,6 @@ class TunnelOpened(NamedTuple):
 
     caller: Caller
     route: Route
-
-    def __str__(self) -> str:
-        """The line in the log."""
-        return f"tunnel {self.caller} -> {self.route.target} opened"
 
 
 class TunnelEnded(NamedTuple):
@@ -104,15 +126,9 @@ class TunnelEnded(NamedTuple):
         stage: in which stage that was.
         close_code: the code of the Close frame that the client got; 1005 for one without a code, 1006 if it
             got none (RFC 6455 §7.1.5).
-        up_bytes: what the backend has acknowledged of the client's payload.
-        down_bytes: what the client has acknowledged of the backend's, at least.
-        undelivered_bytes: what was received of either, but not acknowledged by the other.
-        undelivered_is_exact: False if that counts what frames and TLS add, too.
-        up_pauses: how often the client was not read because the backend was slow.
-        down_pauses: how often the backend was not read because the client was slow.
-        up_paused_seconds: for how long the client was not read.
-        down_paused_seconds: for how long the backend was not read.
-        handshake_seconds: from the complete request to the 101 response: origin, limits and authentication.
+        traffic: what it carried.
+        handshake_seconds: from the complete head of the request to the 101 response: origin, limits and
+            authentication.
         seconds: from the 101 response to the end.
     """
 
@@ -123,24 +139,9 @@ class TunnelEnded(NamedTuple):
     side: Side
     stage: Stage
     close_code: int
-    up_bytes: int
-    down_bytes: int
-    undelivered_bytes: int
-    undelivered_is_exact: bool
-    up_pauses: int
-    down_pauses: int
-    up_paused_seconds: float
-    down_paused_seconds: float
+    traffic: Traffic
     handshake_seconds: float
     seconds: float
-
-    def __str__(self) -> str:
-        """The line in the log."""
-        up_to = "" if self.undelivered_is_exact else "up to "
-        return (
-            f"tunnel {self.caller} -> {self.route.target} closed: {self.outcome} ({self.up_bytes} bytes up, "
-            f"{self.down_bytes} bytes down, {up_to}{self.undelivered_bytes} bytes undelivered)"
-        )
 
 
 class Probe(StrEnum):
@@ -161,7 +162,7 @@ class ProbeEnded(NamedTuple):
         outcome: the same, for people.
         stage: in which stage it ended; OPEN if it was reached.
         rtt_ms: how long the TCP handshake took, in milliseconds; None if it failed.
-        seconds: how long it took in all, from the admission of the request.
+        seconds: how long it took in all, from the complete head of the request.
     """
 
     caller: Caller
@@ -172,10 +173,6 @@ class ProbeEnded(NamedTuple):
     stage: Stage
     rtt_ms: float | None
     seconds: float
-
-    def __str__(self) -> str:
-        """The line in the log."""
-        return f"{self.probe} {self.caller} -> {self.route.target}: {self.outcome}"
 
 
 class Refused(NamedTuple):
@@ -198,11 +195,6 @@ class Refused(NamedTuple):
     attempted: str = ""
     user: str = ""
 
-    def __str__(self) -> str:
-        """The line in the log."""
-        user = f" (user {self.user})" if self.user else ""
-        return f"{self.caller} refused: {self.slug}: {self.sentence}{user}"
-
 
 class RequestServed(NamedTuple):
     """Any other request got its response.
@@ -221,10 +213,6 @@ class RequestServed(NamedTuple):
     status: int
     size: int
 
-    def __str__(self) -> str:
-        """The line in the log."""
-        return f'{self.caller} "{self.method} {self.path}" {self.status} {self.size}'
-
 
 class LimitReached(NamedTuple):
     """A limit has refused something; what was refused is an event of its own.
@@ -236,10 +224,6 @@ class LimitReached(NamedTuple):
 
     limit: str
     key: str
-
-    def __str__(self) -> str:
-        """The line in the log, where the log has one."""
-        return f"limit reached: --{self.limit.replace('_', '-')}{f' for {self.key}' if self.key else ''}"
 
 
 Event = TunnelOpened | TunnelEnded | ProbeEnded | Refused | RequestServed | LimitReached

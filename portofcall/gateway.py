@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 
 from portofcall.access.authenticator import Authenticator, Credentials
+from portofcall.access.callers import Callers
 from portofcall.access.gatekeeper import AccessRules, Gatekeeper
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.interfaces import Interfaces
@@ -96,7 +97,9 @@ class Gateway:
         authenticator = Authenticator(
             credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
         )
-        self._gatekeeper = Gatekeeper(rules or AccessRules(), authenticator, self.admission)
+        rules = rules or AccessRules()
+        self._callers = Callers(rules.trusted, monotonic=monotonic)
+        self._gatekeeper = Gatekeeper(rules, authenticator, self.admission, self._callers)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
@@ -113,7 +116,14 @@ class Gateway:
             self._limits.max_waiting, evicted=lambda client: self._limit_reached("max_waiting", client)
         )
         self._readiness = Readiness(reactor)
-        self._sessions = Sessions(self._dialer, limits=self._limits, clock=reactor, readiness=self._readiness)
+        self._sessions = Sessions(
+            self._dialer,
+            limits=self._limits,
+            clock=reactor,
+            readiness=self._readiness,
+            monotonic=monotonic,
+            report=self._report,
+        )
 
     @property
     def policy(self) -> Policy:

@@ -1,24 +1,95 @@
 """The live tunnels: opening them, logging them, and shutting all of them down."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from portofcall.access.gatekeeper import Admitted
+from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.dialer import Dialer
 from portofcall.errors import InvalidTarget
+from portofcall.events import Observer, Route, Stage, Traffic, TunnelEnded, TunnelOpened
 from portofcall.limits.admission import Lease
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
+from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Requested
 
 #: While a peer may be silent, each tunnel is looked at so often, in so many portions of all tunnels.
 _ROUNDS, _LOOKS_PER_ROUND = 6, 30
+_STAGES: Final = {Phase.OPEN: Stage.OPEN, Phase.CLOSING: Stage.DRAIN, Phase.CLOSED: Stage.DRAIN}
+
+
+class Session:
+    """A tunnel with its request and its dial.
+
+    Args:
+        admitted: the request; its lease is released with the session's.
+        described: the target as the log shows it.
+        began_at: now, by the gateway's monotonic clock, in seconds.
+
+    Attributes:
+        caller: the request.
+        began_at: as given.
+        described: as given.
+        trace: notes of the dial.
+        place: the place of the target that the tunnel takes; None before it is reached.
+        tunnel: the tunnel.
+    """
+
+    __slots__ = ("_admitted", "_route", "began_at", "caller", "described", "place", "trace", "tunnel")
+    tunnel: Tunnel
+
+    def __init__(self, admitted: Admitted, described: str, *, began_at: float) -> None:
+        self.caller = admitted.caller
+        self.began_at = began_at
+        self.described = described
+        self.trace = DialTrace()
+        self.place: Lease | None = None
+        self._admitted = admitted
+        self._route: Route | None = None
+
+    @property
+    def route(self) -> Route:
+        """The dial, as far as it has come."""
+        if self._route is not None:
+            return self._route
+        route = self.trace.route(self.described)
+        if self.place is not None:
+            self._route = route
+        return route
+
+    def release(self) -> None:
+        """Release the places of the client and of the target."""
+        self._admitted.lease.release()
+        if self.place is not None:
+            self.place.release()
+
+    def ended(self, client: IClientEnd, *, now: float) -> TunnelEnded:
+        """Return what the log and the metrics have of a tunnel that is over.
+
+        Args:
+            client: the client's end.
+            now: by the gateway's monotonic clock, in seconds.
+        """
+        ending, received_at = self.tunnel.ending, self.caller.received_at
+        return TunnelEnded(
+            self.caller,
+            self.route,
+            ending.slug,
+            ending.outcome,
+            ending.side,
+            self.trace.stage if ending.phase is Phase.DIALING else _STAGES[ending.phase],
+            client.close_code,
+            self.tunnel.traffic,
+            handshake_seconds=self.began_at - received_at,
+            seconds=now - self.began_at,
+        )
 
 
 class Totals(NamedTuple):
@@ -27,16 +98,16 @@ class Totals(NamedTuple):
     Attributes:
         ended: their number.
         incomplete: the number of those with something undelivered.
-        undelivered_bytes: what was not delivered, see `portofcall.relay.tunnel.Tunnel.undelivered_bytes`.
+        undelivered_bytes: what was not delivered, see `portofcall.events.Traffic`.
     """
 
     ended: int = 0
     incomplete: int = 0
     undelivered_bytes: int = 0
 
-    def after(self, tunnel: Tunnel) -> "Totals":
+    def after(self, traffic: Traffic) -> "Totals":
         """Return the totals with one more tunnel, which has ended."""
-        lost = tunnel.undelivered_bytes
+        lost = traffic.undelivered_bytes
         return Totals(self.ended + 1, self.incomplete + bool(lost), self.undelivered_bytes + lost)
 
 
@@ -48,19 +119,30 @@ class Sessions:
         limits: the high-water mark, and the time limits of closing.
         clock: for those time limits.
         readiness: watches sockets in the dialer's reactor.
+        monotonic: a clock in seconds that never jumps.
+        report: is called with what happens.
 
     Attributes:
         totals: of the tunnels that have ended.
     """
 
-    _log = Logger()
-
-    def __init__(self, dialer: Dialer, *, limits: Limits, clock: IReactorTime, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        *,
+        limits: Limits,
+        clock: IReactorTime,
+        readiness: Readiness,
+        monotonic: Callable[[], float],
+        report: Observer,
+    ) -> None:
         self.totals = Totals()
         self._dialer = dialer
         self._limits = limits
         self._clock = clock
         self._readiness = readiness
+        self._monotonic = monotonic
+        self._report = report
         self._open: set[Tunnel] = set()
         self._round: list[Tunnel] = []
         self._next_look: IDelayedCall | None = None
@@ -80,43 +162,34 @@ class Sessions:
             admitted: the admitted request; its lease is released when the tunnel is closed.
             page: whether the client is a page; see `Tunnel`.
         """
-        where = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
-        place: Lease | None = None
+        described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
+        session = Session(admitted, described, began_at=self._monotonic())
 
         async def dial() -> BackendEnd:
-            nonlocal place
             if isinstance(target, InvalidTarget):
                 raise target
-            dialed = await self._dialer.dial(target, self._backend_end, client=admitted.client)
-            place = dialed.lease
-            self._log.info("tunnel {peer} -> {target} opened", peer=admitted.peer, target=where)
+            dialed = await self._dialer.dial(
+                target, self._backend_end, client=admitted.caller.key, trace=session.trace
+            )
+            session.place = dialed.lease
+            self._report(TunnelOpened(admitted.caller, session.route))
             return dialed.protocol
 
         def closed(tunnel: Tunnel) -> None:
-            admitted.lease.release()
-            if place is not None:
-                place.release()
-            self._log.info(
-                "tunnel {peer} -> {target} closed: {outcome} "
-                "({up} bytes up, {down} bytes down, {up_to}{lost} bytes undelivered)",
-                peer=admitted.peer,
-                target=where,
-                outcome=tunnel.outcome,
-                up=tunnel.delivered_up_bytes,
-                down=tunnel.delivered_down_bytes,
-                up_to="" if tunnel.undelivered_is_exact else "up to ",
-                lost=tunnel.undelivered_bytes,
-            )
-            self.totals = self.totals.after(tunnel)
+            session.release()
+            ended = session.ended(client, now=self._monotonic())
+            self.totals = self.totals.after(ended.traffic)
+            self._report(ended)
             self._forget(tunnel)
 
-        tunnel = Tunnel(
+        tunnel = session.tunnel = Tunnel(
             client,
             page=page,
             limits=self._limits,
             clock=self._clock,
             on_closed=closed,
             session_seconds=admitted.session_seconds,
+            monotonic=self._monotonic,
         )
         self._open.add(tunnel)
         if self._next_look is None:

@@ -93,6 +93,7 @@ class FakeClient(FakeSink):
     reads_bulk = True
     answers_pings = True
     control_frames = answered_mark = 0
+    close_code = 1006
 
     def __init__(self, *, buffer_size: int = 64 * KiB) -> None:
         super().__init__(buffer_size=buffer_size)
@@ -128,6 +129,7 @@ class FakeClient(FakeSink):
         super().write(bytes(data))
 
     def close(self, code: int, reason: str) -> None:
+        self.close_code = code
         self.log.append(f"{code} {reason}".strip())
 
     def drop(self) -> None:

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from ipaddress import ip_address
+from typing import TypeVar
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
-from portofcall.access.client_address import client_address, client_key, is_trusted, parse_network
+from portofcall.access.callers import Callers, host_of
+from portofcall.access.client_address import client_address, is_trusted, parse_network
 from portofcall.access.client_certificate import certificate_subject
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
+from portofcall.events import Caller
 from portofcall.limits.admission import Admission, Lease
-from portofcall.target import Address, Network, Requested, Target
+from portofcall.target import Network, Requested
 
 _T = TypeVar("_T")
 
@@ -68,14 +70,12 @@ class Admitted:
     """A request that was admitted.
 
     Attributes:
-        client: the key under which its client is counted.
-        peer: the client's address, and its authenticated subject, for the log.
+        caller: the request and its client, with the authenticated subject.
         lease: the client's place. Release it when the request, or its tunnel, is over.
         session_seconds: how long from now its tunnel may live, by its ticket; None means no limit.
     """
 
-    client: str
-    peer: str
+    caller: Caller
     lease: Lease
     session_seconds: float | None = None
 
@@ -90,6 +90,7 @@ class Gatekeeper:
         rules: about origins and proxies.
         authenticator: authenticates clients.
         admission: counts clients.
+        callers: identifies them.
 
     Attributes:
         draining: set while the gateway shuts down; no request is admitted any more.
@@ -97,12 +98,15 @@ class Gatekeeper:
 
     _log = Logger()
 
-    def __init__(self, rules: AccessRules, authenticator: Authenticator, admission: Admission) -> None:
+    def __init__(
+        self, rules: AccessRules, authenticator: Authenticator, admission: Admission, callers: Callers
+    ) -> None:
         self.draining = False
         self._warned = False
         self._rules = rules
         self._authenticator = authenticator
         self._admission = admission
+        self._callers = callers
 
     def count(self, request: Request) -> None:
         """Count a request of any kind, whether it is going to be admitted or not.
@@ -113,7 +117,7 @@ class Gatekeeper:
         Raises:
             TooManyRequests: the client sends requests too fast.
         """
-        self._count(self._identify(request))
+        self._count(self._callers.identify(request))
 
     def count_handshake(self, peer: IAddress) -> None:
         """Count a TLS handshake as a request, before it begins: it takes more time than most of them.
@@ -126,20 +130,19 @@ class Gatekeeper:
         Raises:
             TooManyRequests: the client sends requests, or opens TLS connections, too fast.
         """
-        address = client_address(_host(peer), (), ())
-        if not is_trusted(address, self._rules.trusted):
-            self._count(_Client(address))
+        if not is_trusted(client_address(host_of(peer), (), ()), self._rules.trusted):
+            self._count(self._callers.of_connection(peer))
 
-    def _count(self, client: "_Client") -> None:
+    def _count(self, caller: Caller) -> None:
         try:
-            self._admission.count_request(client.key)
+            self._admission.count_request(caller.key)
         except TooManyRequests:
-            if not self._warned and client.is_on_this_host:
+            if not self._warned and _is_on_this_host(caller):
                 self._warned = True
                 self._log.warn(
                     "{peer} sends too many requests; if it is a proxy on this host, name it with "
                     "--trust-forwarded, so that each of its clients is counted by itself",
-                    peer=client.peer,
+                    peer=str(caller),
                 )
             raise
 
@@ -182,13 +185,13 @@ class Gatekeeper:
                 secure=request.isSecure(),
                 allowed=self._rules.origins,
             )
-        client = self._identify(request)
-        lease = self._admission.enter_client(client.key)
+        caller = self._callers.identify(request)
+        lease = self._admission.enter_client(caller.key)
         try:
             subject, session_seconds = await self._authenticator.check(
                 authorization=headers.getRawHeaders(b"authorization", []),
                 tickets=tickets,
-                client=client.key,
+                client=caller.key,
                 target=target,
             )
             # A checker may have taken its time.
@@ -199,47 +202,15 @@ class Gatekeeper:
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
         name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
-        peer = f"{name}@{client.peer}" if name else client.peer
-        return Admitted(client.key, peer, lease, session_seconds)
+        return Admitted(caller._replace(subject=name) if name else caller, lease, session_seconds)
 
     def _demand_service(self) -> None:
         if self.draining:
             raise Draining("the gateway is shutting down", retry_after_seconds=_RETRY_AFTER_DRAINING)
 
-    def _identify(self, request: Request) -> "_Client":
-        peer = request.getClientAddress()
-        forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
-        direct = client_address(_host(peer), (), ())
-        address = client_address(_host(peer), forwarded, self._rules.trusted) if forwarded else direct
-        return _Client(address, peer if address == direct else None)
 
-
-def _host(peer: IAddress | None) -> str | None:
-    return peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
-
-
-class _Client(NamedTuple):
-    """A client: its address, None for a unix socket; and the other end of the connection, if that is it."""
-
-    address: Address | None
-    connection: IAddress | None = None
-
-    @property
-    def peer(self) -> str:
-        """The address for the log, with the port if that is known."""
-        if self.address is None:
-            return "local"
-        if isinstance(self.connection, IPv4Address | IPv6Address):
-            return str(Target(str(self.address), self.connection.port))
-        return str(self.address)
-
-    @property
-    def key(self) -> str:
-        return client_key(self.address)
-
-    @property
-    def is_on_this_host(self) -> bool:
-        return self.address is None or self.address.is_loopback
+def _is_on_this_host(caller: Caller) -> bool:
+    return caller.address == "local" or ip_address(caller.address).is_loopback
 
 
 def demand_plain_headers(request: Request) -> None:

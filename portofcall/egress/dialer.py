@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Endpoint, Race
+from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import NamedTarget, Targets, TLSTrust
@@ -98,6 +99,7 @@ class Dialer:
         *,
         client: str,
         timeout_seconds: float | None = None,
+        trace: DialTrace | None = None,
     ) -> Dialed[P]:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
@@ -106,6 +108,7 @@ class Dialer:
             build: makes the protocol, once a connection is open, for a TLS target once the handshake is done.
             client: the client's key, as counted.
             timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
+            trace: notes how far the dial came, also if it fails.
 
         Returns:
             The open connection.
@@ -123,7 +126,8 @@ class Dialer:
         """
         named = self._targets.find(target) if isinstance(target, TargetName) else None
         place = named.place if named else cast(Target, target)
-        endpoints = await self._endpoints(place, named, client, timeout_seconds)
+        trace = trace or DialTrace()
+        endpoints = await self._endpoints(place, named, client, timeout_seconds, trace)
         seconds = timeout_seconds or self._limits.connect_timeout_seconds
         port = place.port if isinstance(place, Target) else 0
         shown = str(target) if named else None
@@ -141,8 +145,11 @@ class Dialer:
 
         async def connect() -> Dialed[P]:
             dialed = await race.run(endpoints[:MAX_ATTEMPTS])
+            trace.dials(dialed.address, port)
             return await self._start_tls(named, trust, dialed, build) if named and trust else dialed
 
+        trace.dials(endpoints[0], port)
+        started = self._monotonic()
         try:
             return await Deferred.fromCoroutine(connect()).addTimeout(seconds, self._reactor)
         except error.ConnectionRefusedError:
@@ -158,6 +165,8 @@ class Dialer:
         except OSError as problem:
             # Twisted raises this for a UNIX socket if there are no descriptors left.
             raise Unreachable(f"{target} can't be reached ({problem.strerror})") from None
+        finally:
+            trace.dial_seconds = self._monotonic() - started
 
     async def _start_tls(
         self, named: NamedTarget, trust: TLSTrust, dialed: Dialed[Any], build: Callable[[], P]
@@ -183,6 +192,7 @@ class Dialer:
         named: NamedTarget | None,
         client: str,
         timeout_seconds: float | None,
+        trace: DialTrace,
     ) -> Sequence[Endpoint]:
         """Return what may be dialled for a target: all of it, or nothing."""
         itself = Blocked(f"{named.name if named else place} is this gateway itself")
@@ -195,8 +205,13 @@ class Dialer:
         addresses: Sequence[Address] = () if place.address is None else (place.address,)
         if isinstance(verdict, Undecided):
             shown = named.name.name if named else place.host
-            addresses = await self._resolve(place.host, client, timeout_seconds, shown)
+            started = self._monotonic()
+            try:
+                addresses = await self._resolve(place.host, client, timeout_seconds, shown)
+            finally:
+                trace.look_up_seconds = self._monotonic() - started
             verdict = verdict.resolved_to(addresses)
+        trace.rule = verdict.reason
         if not verdict.allowed:
             if named is None:
                 raise Blocked(verdict.reason)

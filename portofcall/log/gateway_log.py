@@ -1,16 +1,32 @@
 """The observer that writes a gateway's events to the log."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
 from portofcall.events import Event, LimitReached
 from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
+from portofcall.log.lines import line
+
+
+class Record(NamedTuple):
+    """An event in the log: ``record`` of a log event. Its text is made when something asks for it.
+
+    Attributes:
+        event: what happened.
+    """
+
+    event: Event
+
+    def __str__(self) -> str:
+        """Return the event as one line."""
+        return line(self.event)
 
 
 class GatewayLog:
-    """Writes events to Twisted's log, each as ``record`` of a log event, whose text is the event's own.
+    """Writes events to Twisted's log, each as a `Record`.
 
     Args:
         limits: the values that warnings about limits show.
@@ -27,4 +43,4 @@ class GatewayLog:
         if type(event) is LimitReached:
             self._warnings.reached(*event)
         else:
-            self._log.info("{record}", record=event)
+            self._log.info("{record}", record=Record(event))

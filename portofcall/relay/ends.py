@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
+from portofcall.events import Traffic
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.delivery import Progress
 from portofcall.relay.interfaces import IClientEnd
@@ -34,6 +35,7 @@ class Ends:
     Args:
         client: the client's end, open.
         high_water_bytes: of both chains.
+        monotonic: a clock in seconds that never jumps, for both chains.
 
     Attributes:
         client: the client's end.
@@ -47,7 +49,7 @@ class Ends:
         cut: the same, if the backend was not heard to the end, or a time limit of the tunnel ended it.
     """
 
-    def __init__(self, client: IClientEnd, *, high_water_bytes: int) -> None:
+    def __init__(self, client: IClientEnd, *, high_water_bytes: int, monotonic: Callable[[], float]) -> None:
         self.client = client
         self.client_state = End.OPEN
         self.backend: BackendEnd | None = None
@@ -55,10 +57,12 @@ class Ends:
         self.dialing: Deferred[BackendEnd] | None = None
         self.last_word: LastWord | None = None
         self.cut = BACKEND_RESET
-        self.to_backend = WriteChain(high_water_bytes=high_water_bytes)
+        self.to_backend = WriteChain(high_water_bytes=high_water_bytes, monotonic=monotonic)
         self.to_backend.registerProducer(client, True)
         # A backend that is resumed when nothing more goes to the client would be read in vain.
-        self.to_client = WriteChain(high_water_bytes=high_water_bytes, leaves_paused=True)
+        self.to_client = WriteChain(
+            high_water_bytes=high_water_bytes, monotonic=monotonic, leaves_paused=True
+        )
         self.to_client.open(client)
 
     def carry_out(self, do: Do) -> None:
@@ -88,6 +92,24 @@ class Ends:
     def backend_progress(self) -> Progress:
         """What the backend has done so far."""
         return self._dialed.progress if self._connected else Progress()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What was carried so far."""
+        up, down, backend = self.to_backend, self.to_client, self.backend
+        lost_up = 0 if backend is None else min(backend.unacknowledged_bytes, up.passed_bytes)
+        lost_down = min(self.client.unacknowledged_bytes, down.passed_bytes)
+        return Traffic(
+            up_bytes=up.passed_bytes - lost_up,
+            down_bytes=down.passed_bytes - lost_down,
+            undelivered_bytes=up.dropped_bytes + down.dropped_bytes + lost_up + lost_down,
+            undelivered_is_exact=not lost_down
+            and (not lost_up or (backend is not None and backend.is_exact)),
+            up_pauses=up.pauses,
+            down_pauses=down.pauses,
+            up_paused_seconds=up.paused_seconds,
+            down_paused_seconds=down.paused_seconds,
+        )
 
     @property
     def _connected(self) -> bool:

@@ -74,12 +74,14 @@ class IClientEnd(ISource, ISink):
         progress: what the client has done so far.
         control_frames: how many pings and pongs have come from it.
         answered_mark: the mark of the last ping that it has answered; 0 at first.
+        close_code: the code of the Close frame that it was sent; 1005 for one without, 1006 if none was sent.
     """
 
     unacknowledged_bytes: int
     progress: "Progress"
     control_frames: int
     answered_mark: int
+    close_code: int
 
     def ping(mark: int) -> None:  # noqa: N805
         """Send a ping with this mark, below 2**64, unless the client does not read."""

@@ -1,5 +1,6 @@
 """A tunnel between one WebSocket client and one TCP backend."""
 
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -8,11 +9,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from portofcall.errors import TargetError
+from portofcall.errors import TargetError, printable
+from portofcall.events import Side, Traffic
 from portofcall.limits.values import Limits
+from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.causes import Cause, Ending
 from portofcall.relay.closing import Closing
-from portofcall.relay.ends import SHUTTING_DOWN, CloseCode, Ends, LastWord
+from portofcall.relay.ends import CloseCode, Ends, LastWord
 from portofcall.relay.expiry import Expiry
 from portofcall.relay.heartbeat import Heartbeat
 from portofcall.relay.interfaces import Buffer, IClientEnd
@@ -33,13 +37,14 @@ class Tunnel:
         clock: for those time limits.
         on_closed: called once, with this tunnel, when both ends are gone.
         session_seconds: how long it may live, in addition to the limits; None means no limit.
+        monotonic: a clock in seconds that never jumps, for the time that reading is paused.
 
     Attributes:
         client_sent: the client's end reports what the client sent.
         backend_sent: the backend's end reports what the backend sent.
         to_backend: the chain of writes from client to backend.
         to_client: the chain of writes from backend to client.
-        outcome: why the tunnel ended, in a few words.
+        ending: why it ended.
     """
 
     _log = Logger()
@@ -53,12 +58,13 @@ class Tunnel:
         clock: IReactorTime,
         on_closed: Callable[["Tunnel"], None],
         session_seconds: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.outcome = ""
+        self.ending = Ending()
         self._grace_seconds = 0 if page else limits.close_grace_seconds
         self._limits = limits
         self._on_closed = on_closed
-        self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes)
+        self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes, monotonic=monotonic)
         self.to_backend, self.to_client = ends.to_backend, ends.to_client
         ends.to_backend.done.addCallback(lambda _: self._happens(Event.BACKEND_HAS_ALL))
         ends.to_client.done.addCallback(lambda _: self._happens(Event.CLIENT_HAS_ALL))
@@ -92,11 +98,11 @@ class Tunnel:
 
         A tunnel that is closing already goes on closing.
         """
-        self._happens(Event.SHUT_DOWN, SHUTTING_DOWN[1])
+        self._happens(Event.SHUT_DOWN, causes.SHUT_DOWN)
 
     def abort(self) -> None:
         """Reset both connections now."""
-        self.outcome = f"{self.outcome}; reset" if self.outcome else "reset"
+        self.ending.fail(causes.ABORTED, self.phase, link="; ")
         self._happens(Event.ABORTED)
 
     def look_for_gone_peers(self) -> None:
@@ -106,35 +112,41 @@ class Tunnel:
         """
         ends, seconds = self._ends, self._limits.gone_seconds
         if ends.client_pending and ends.client_progress.silent_seconds >= seconds:
-            self._happens(Event.CLIENT_STUCK, f"client is gone: no acknowledgement for {seconds:g} seconds")
+            sentence = f"client is gone: no acknowledgement for {seconds:g} seconds"
+            self._happens(Event.CLIENT_STUCK, Cause("client-gone", sentence, Side.CLIENT))
         if ends.backend_pending and ends.backend_progress.silent_seconds >= seconds:
             sentence = f"no acknowledgement from the backend for {seconds:g} seconds"
             ends.cut = (CloseCode.INTERNAL_ERROR, f"backend-gone: {sentence}")
-            self._happens(Event.BACKEND_STUCK, f"backend is gone: {sentence}")
+            cause = Cause("backend-gone", f"backend is gone: {sentence}", Side.BACKEND)
+            self._happens(Event.BACKEND_STUCK, cause)
 
     # What the client's end reports
 
     def client_closed(self) -> None:
         """The client sent a Close frame. Its end sends no reply before it is asked to."""
-        self._happens(Event.PROGRAM_CLOSED if self._grace_seconds else Event.PAGE_CLOSED, "the client closed")
+        self._happens(
+            Event.PROGRAM_CLOSED if self._grace_seconds else Event.PAGE_CLOSED, causes.CLIENT_CLOSED
+        )
 
     def client_failed(self, what: str) -> None:
         """The client broke the protocol. Its end has sent the Close frame, and sends FIN by itself."""
-        self._happens(Event.CLIENT_FAILED, f"the client broke the protocol: {what}")
+        sentence = f"the client broke the protocol: {what}"
+        self._happens(Event.CLIENT_FAILED, Cause("protocol-error", sentence, Side.CLIENT))
 
     def client_lost(self) -> None:
         """The client's connection is gone. Reported once, last."""
-        self._happens(Event.CLIENT_LOST, "client disconnected without a Close frame")
+        self._happens(Event.CLIENT_LOST, causes.CLIENT_LOST)
 
     # What the backend's end reports
 
     def backend_ended(self) -> None:
         """The backend will send no more. It may still read."""
-        self._happens(Event.BACKEND_ENDED, "the backend closed")
+        self._happens(Event.BACKEND_ENDED, causes.BACKEND_CLOSED)
 
     def backend_lost(self, reason: Failure) -> None:
         """The backend's connection is gone. Reported once, last."""
-        self._happens(Event.BACKEND_LOST, f"the backend was lost: {reason.getErrorMessage()}")
+        sentence = f"the backend was lost: {printable(reason.getErrorMessage(), 200)}"
+        self._happens(Event.BACKEND_LOST, Cause("backend-reset", sentence, Side.BACKEND))
 
     # What the dial and the chains report
 
@@ -149,67 +161,41 @@ class Tunnel:
             return
         if failure.check(TargetError):
             error = cast(TargetError, failure.value)
-            last_word, outcome = (error.close_code, error.close_reason), f"{error.slug}: {error.sentence}"
-            if self.outcome:
-                self.outcome += f", but {error.sentence}"
+            last_word, cause = (error.close_code, error.close_reason), causes.dial_failed(error)
+            if self.ending.slug:
+                self.ending.fail(cause._replace(sentence=error.sentence), Phase.DIALING, link=", but ")
         else:
             self._log.failure("could not dial", failure)
             last_word = (CloseCode.INTERNAL_ERROR, "internal-error: see the gateway's log")
-            outcome = last_word[1]
+            cause = Cause("internal-error", last_word[1], Side.GATEWAY)
         self._ends.last_word = last_word
-        self._happens(Event.DIAL_FAILED, outcome)
+        self._happens(Event.DIAL_FAILED, cause)
 
     def _chain_broke(self, failure: Failure) -> None:
         """End the tunnel if a chain was not abandoned on purpose: its sink failed unexpectedly."""
         if failure.check(CancelledError) is None:
             self._log.failure("a tunnel could not write", failure)
-            self._happens(Event.BROKEN, "a write failed")
-
-    # What was delivered
+            self._happens(Event.BROKEN, causes.WRITE_FAILED)
 
     @property
-    def delivered_up_bytes(self) -> int:
-        """How much of the client's payload the backend has acknowledged."""
-        return self.to_backend.passed_bytes - self._lost_up
-
-    @property
-    def delivered_down_bytes(self) -> int:
-        """How much of the backend's payload the client has acknowledged, at least."""
-        return self.to_client.passed_bytes - self._lost_down
-
-    @property
-    def undelivered_bytes(self) -> int:
-        """How much was received of either, but not acknowledged by the other; see `undelivered_is_exact`."""
-        return self.to_backend.dropped_bytes + self.to_client.dropped_bytes + self._lost_up + self._lost_down
-
-    @property
-    def undelivered_is_exact(self) -> bool:
-        """Whether `undelivered_bytes` is exact. Otherwise it counts what frames and TLS add, too."""
-        backend = self._ends.backend
-        return not self._lost_down and (not self._lost_up or (backend is not None and backend.is_exact))
-
-    @property
-    def _lost_up(self) -> int:
-        backend = self._ends.backend
-        return 0 if backend is None else min(backend.unacknowledged_bytes, self.to_backend.passed_bytes)
-
-    @property
-    def _lost_down(self) -> int:
-        return min(self._ends.client.unacknowledged_bytes, self.to_client.passed_bytes)
+    def traffic(self) -> Traffic:
+        """What was carried so far, for the log and the metrics."""
+        return self._ends.traffic
 
     # The table, and the time limits
 
-    def _happens(self, event: Event, outcome: str = "") -> None:
+    def _happens(self, event: Event, cause: Cause | None = None) -> None:
         """Do what the table says, then wait for what follows, or report that the tunnel is over.
 
         Args:
             event: what happens.
-            outcome: why the tunnel ends, if this is what ends it.
+            cause: why the tunnel ends, if this is what ends it.
         """
         ends, was = self._ends, self.phase
         ends.client_state, ends.backend_state, does = step(event, ends.client_state, ends.backend_state)
         now = self.phase
-        self.outcome = self.outcome or outcome
+        if cause is not None:
+            self.ending.begin(cause, was)
         if was in (Phase.DIALING, Phase.OPEN) and now not in (Phase.DIALING, Phase.OPEN):
             self._heartbeat.stop()
             self._expiry.stop()
@@ -223,9 +209,9 @@ class Tunnel:
 
     def _timed_out(self, event: Event) -> None:
         if event is Event.CLIENT_SILENT and self._ends.client_state is End.FINISHED:
-            self.outcome += "; timed out: client did not answer the Close frame"
+            self.ending.outcome += "; timed out: client did not answer the Close frame"
         elif event is Event.CLIENT_STUCK:
-            self.outcome += "; timed out: client stopped reading"
+            self.ending.fail(causes.CLIENT_STUCK, Phase.CLOSING)
         elif event is Event.BACKEND_STUCK:
             self._cut("backend-stuck", "the backend stopped reading")
         elif event is Event.GRACE_OVER:
@@ -237,16 +223,19 @@ class Tunnel:
 
     def _missed(self, event: Event) -> None:
         if event is Event.PING_TIMEOUT:
+            slug = "ping-timeout"
             sentence = f"the client answered no ping for {self._limits.ping_timeout_seconds:g} seconds"
-            self._ends.cut = (CloseCode.INTERNAL_ERROR, f"ping-timeout: {sentence}")
+            self._ends.cut = (CloseCode.INTERNAL_ERROR, f"{slug}: {sentence}")
         else:
+            slug = "stall-timeout"
             sentence = f"the client read nothing for {self._limits.client_stall_seconds:g} seconds"
-        self._happens(event, f"timed out: {sentence}")
+        self._happens(event, Cause(slug, f"timed out: {sentence}", Side.CLIENT))
 
     def _expired(self, last_word: LastWord) -> None:
         self._ends.cut = last_word
-        self._happens(Event.EXPIRED, last_word[1])
+        reason = last_word[1]
+        self._happens(Event.EXPIRED, Cause(reason.partition(":")[0], reason, Side.GATEWAY))
 
     def _cut(self, slug: str, sentence: str) -> None:
-        self.outcome += f"; timed out: {sentence}"
+        self.ending.fail(Cause(slug, sentence, Side.BACKEND), Phase.CLOSING)
         self._ends.cut = (CloseCode.INTERNAL_ERROR, f"{slug}: {sentence}")

@@ -1,5 +1,6 @@
 """One direction of a tunnel: writes to one transport, in order and bounded."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -34,6 +35,7 @@ class WriteChain:
 
     Args:
         high_water_bytes: see `portofcall.limits.values.Limits`.
+        monotonic: a clock in seconds that never jumps, for `paused_seconds`.
         leaves_paused: whether a paused source stays so when the chain is done. Otherwise it is resumed, so
             that its end is noticed.
 
@@ -44,13 +46,23 @@ class WriteChain:
         waiting_bytes: how many bytes wait here.
         passed_bytes: how many have been handed to the sink.
         dropped_bytes: how many were written here and will never reach the sink.
+        pauses: how often the source was paused because too much waited.
     """
 
-    def __init__(self, *, high_water_bytes: int, leaves_paused: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        high_water_bytes: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        leaves_paused: bool = False,
+    ) -> None:
         self.done: Deferred[None] = Deferred()
         self.waiting_bytes = 0
         self.passed_bytes = 0
         self.dropped_bytes = 0
+        self.pauses = 0
+        self._monotonic = monotonic
+        self._paused_at = self._paused_seconds = 0.0
         self._high_water_bytes = high_water_bytes
         self._leaves_paused = leaves_paused
         self._waiting: deque[bytes | bytearray] = deque()
@@ -70,6 +82,11 @@ class WriteChain:
         return self._source_paused
 
     @property
+    def paused_seconds(self) -> float:
+        """For how long the source was paused because too much waited."""
+        return self._paused_seconds + (self._monotonic() - self._paused_at if self._source_paused else 0.0)
+
+    @property
     def draining(self) -> bool:
         """Whether nothing more will be written, but something still has to be handed over."""
         return self._finishing and not self.done.called
@@ -87,9 +104,10 @@ class WriteChain:
     def unregisterProducer(self) -> None:
         """Release the source, and resume it unless it is to stay paused (`IConsumer`)."""
         source, self._source = self._source, None
-        if source is not None and self._source_paused and not self._leaves_paused:
-            self._source_paused = False
-            source.resumeProducing()
+        if source is not None and self._source_paused:
+            self._count_pause()
+            if not self._leaves_paused:
+                source.resumeProducing()
 
     def open(self, sink: ISink) -> None:
         """Set the sink, and hand over what waits."""
@@ -188,13 +206,20 @@ class WriteChain:
             return
         if not self.waiting_bytes:
             if self._source_paused:
-                self._source_paused = False
+                self._count_pause()
                 self._source.resumeProducing()
         elif not self._source_paused:
             queued_bytes = self._sink.queued_bytes if self._sink is not None else 0
             if self.waiting_bytes + queued_bytes > self._high_water_bytes:
                 self._source_paused = True
+                self.pauses += 1
+                self._paused_at = self._monotonic()
                 self._source.pauseProducing()
+
+    def _count_pause(self) -> None:
+        """Note that the source is not paused any more."""
+        self._paused_seconds = self.paused_seconds
+        self._source_paused = False
 
     def _settle(self) -> None:
         if self._finishing and self._gate is None and not self.done.called:

@@ -44,7 +44,7 @@ class Ping(APIResource):
         tickets = parse_query(request.uri).get(b"ticket", ())
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
-            found = await ping(self._dialer, target, client=admitted.client, timeout_seconds=seconds)
+            found = await ping(self._dialer, target, client=admitted.caller.key, timeout_seconds=seconds)
         rtt = round(found, 2)
         return {
             "success": True,
@@ -78,7 +78,7 @@ class SSHBanner(APIResource):
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
         with admitted.lease:
             banner = await read_banner(
-                self._dialer, target, client=admitted.client, clock=self._clock, timeout_seconds=seconds
+                self._dialer, target, client=admitted.caller.key, clock=self._clock, timeout_seconds=seconds
             )
         return {
             "success": True,

@@ -52,6 +52,10 @@ _PLAIN = bytes([FIN_BINARY])
 _NVX = ("nvx_xormask_new", "nvx_xormask_process", "nvx_xormask_free")
 
 
+#: What `AutobahnConnection.close_code` is without a code, and without a Close frame.
+_NO_CODE, _NO_CLOSE_FRAME = 1005, 1006
+
+
 def check(protocol: type[Any] = WebSocketServerProtocol) -> None:
     """Check that Autobahn has all that is used here.
 
@@ -109,9 +113,11 @@ class AutobahnConnection(WebSocketServerProtocol):
 
     Attributes:
         close_frame_bytes: the size of the Close frame that was sent; 0 before that.
+        close_code: its code: 1005 if it has none, 1006 before that (RFC 6455 §7.1.5).
     """
 
     close_frame_bytes = 0
+    close_code = _NO_CLOSE_FRAME
     _withheld: tuple[int | None, bytes | None] | None = None
 
     def complete_handshake(self, key: str, protocol: str | None) -> None:
@@ -204,6 +210,7 @@ class AutobahnConnection(WebSocketServerProtocol):
             code, reason = self._withheld
             payload = b"" if code is None else code.to_bytes(2, "big") + (reason or b"")
             self.close_frame_bytes = 2 + len(payload)
+            self.close_code = code or _NO_CODE
             self.sendFrame(opcode=8, payload=payload)
 
     def sendCloseFrame(
@@ -214,7 +221,9 @@ class AutobahnConnection(WebSocketServerProtocol):
             self._withheld = (code, reasonUtf8)
         else:
             super().sendCloseFrame(code, reasonUtf8, isReply)
-            self.close_frame_bytes = self.close_frame_bytes or 4 + len(reasonUtf8 or b"")
+            if not self.close_frame_bytes:
+                self.close_frame_bytes = 4 + len(reasonUtf8 or b"")
+                self.close_code = code or _NO_CODE
 
     def on_failed(self, reason: str) -> None:
         """The client broke the protocol, and the Close frame for that was sent."""

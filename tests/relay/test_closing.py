@@ -33,7 +33,7 @@ def test_client_that_acknowledges_slowly_is_waited_for() -> None:
     rig.tunnel.client_closed()
     assert rig.client.log == ["1000", "close"]
     rig.tunnel.client_lost()
-    assert rig.tunnel.undelivered_bytes == 0
+    assert rig.tunnel.traffic.undelivered_bytes == 0
 
 
 def test_queue_that_is_refilled_is_progress() -> None:
@@ -75,7 +75,7 @@ def test_client_that_acknowledges_nothing_is_reset_after_30_seconds() -> None:
     rig.wait(2.5)
     assert rig.client.log == ["1000", "reset"]
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.outcome == "the backend closed; timed out: client stopped reading"
+    assert rig.tunnel.ending.outcome == "the backend closed; timed out: client stopped reading"
 
 
 def test_what_a_reset_client_has_not_acknowledged_is_undelivered() -> None:
@@ -88,9 +88,9 @@ def test_what_a_reset_client_has_not_acknowledged_is_undelivered() -> None:
     rig.tunnel.client_lost()
     rig.backend.connectionLost(DONE)
     assert rig.tunnel.phase is Phase.CLOSED
-    assert rig.tunnel.delivered_down_bytes == 5000 + 61 * KiB - 1000
-    assert rig.tunnel.undelivered_bytes == 1000 + len(b"in the chain")
-    assert not rig.tunnel.undelivered_is_exact
+    assert rig.tunnel.traffic.down_bytes == 5000 + 61 * KiB - 1000
+    assert rig.tunnel.traffic.undelivered_bytes == 1000 + len(b"in the chain")
+    assert not rig.tunnel.traffic.undelivered_is_exact
 
 
 def test_what_a_lost_backend_has_not_acknowledged_is_undelivered_exactly() -> None:
@@ -100,9 +100,9 @@ def test_what_a_lost_backend_has_not_acknowledged_is_undelivered_exactly() -> No
     rig.delivery.sent(700)
     rig.backend.connectionLost(DONE)
     rig.client_leaves()
-    assert rig.tunnel.delivered_up_bytes == 4300
-    assert rig.tunnel.undelivered_bytes == 700
-    assert rig.tunnel.undelivered_is_exact
+    assert rig.tunnel.traffic.up_bytes == 4300
+    assert rig.tunnel.traffic.undelivered_bytes == 700
+    assert rig.tunnel.traffic.undelivered_is_exact
 
 
 def test_mute_client_gets_fin_5_seconds_after_it_has_everything() -> None:
@@ -119,7 +119,7 @@ def test_mute_client_gets_fin_5_seconds_after_it_has_everything() -> None:
     rig.tunnel.client_lost()
     rig.backend.connectionLost(DONE)
     rig.assert_closed()
-    assert rig.tunnel.outcome == "the backend closed; timed out: client did not answer the Close frame"
+    assert rig.tunnel.ending.outcome == "the backend closed; timed out: client did not answer the Close frame"
 
 
 def test_mute_client_does_not_hold_up_a_shutdown() -> None:
@@ -287,7 +287,7 @@ def test_backend_that_never_stops_is_cut_when_the_grace_is_over() -> None:
     sentence = "the backend was still sending 20 seconds after it got FIN"
     assert rig.client.log == [f"1011 grace-over: {sentence}", "fin"]
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.outcome == f"the client closed; timed out: {sentence}"
+    assert rig.tunnel.ending.outcome == f"the client closed; timed out: {sentence}"
 
 
 def test_program_that_reads_nothing_is_given_up_but_what_it_sent_is_delivered() -> None:
@@ -374,7 +374,7 @@ def test_live_client_whose_machine_is_gone_is_cut() -> None:
     rig.tunnel.look_for_gone_peers()
     assert rig.client.log == ["reset"]
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.outcome == "client is gone: no acknowledgement for 180 seconds"
+    assert rig.tunnel.ending.outcome == "client is gone: no acknowledgement for 180 seconds"
 
 
 def test_client_of_a_backend_that_is_gone_gets_what_had_arrived() -> None:

@@ -33,7 +33,7 @@ def test_idle_tunnel_is_closed_with_4408() -> None:
     assert rig.client.log == []
     rig.wait(2)
     assert rig.client.log == [TOO_IDLE]
-    assert rig.tunnel.outcome == "idle-timeout: the tunnel carried nothing for 100 seconds"
+    assert rig.tunnel.ending.outcome == "idle-timeout: the tunnel carried nothing for 100 seconds"
     rig.client_leaves()
     assert [what for what in rig.transport.log if "=" not in what] == ["fin", "close"]
     rig.tunnel.backend_lost(Failure(ConnectionDone()))
@@ -113,7 +113,7 @@ def test_busy_tunnel_is_closed_with_4409_when_its_lifetime_is_over() -> None:
         rig.backend.dataReceived(b"x")
         rig.wait(10.1)
     assert rig.client.log == [TOO_OLD]
-    assert rig.tunnel.outcome == "lifetime-over: the tunnel has reached its lifetime of 100 seconds"
+    assert rig.tunnel.ending.outcome == "lifetime-over: the tunnel has reached its lifetime of 100 seconds"
 
 
 def test_lifetime_counts_from_the_upgrade() -> None:

@@ -65,7 +65,7 @@ def test_client_that_answers_no_ping_is_ended_and_the_backend_gets_fin() -> None
     assert rig.client.log[0] == TIMED_OUT
     assert rig.transport.take() == b"sent before"
     assert [what for what in rig.transport.log if "=" not in what] == ["fin", "close"]
-    assert rig.tunnel.outcome == "timed out: the client answered no ping for 10 seconds"
+    assert rig.tunnel.ending.outcome == "timed out: the client answered no ping for 10 seconds"
     rig.wait(6)
     rig.tunnel.client_lost()
     rig.backend.readConnectionLost()
@@ -177,7 +177,7 @@ def test_stalled_client_is_reset_after_the_stall_timeout() -> None:
         rig.wait(65)
         assert done(rig) == after
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.outcome == "timed out: the client read nothing for 60 seconds"
+    assert rig.tunnel.ending.outcome == "timed out: the client read nothing for 60 seconds"
 
 
 def test_client_that_acknowledges_slowly_does_not_stall() -> None:

@@ -108,7 +108,7 @@ def test_client_that_closes_leaves_everything_it_sent() -> None:
     assert rig.transport.log[-1] == "close"
     rig.backend.connectionLost(DONE)
     rig.assert_closed()
-    assert rig.tunnel.outcome == "the client closed"
+    assert rig.tunnel.ending.outcome == "the client closed"
 
 
 def test_what_a_backend_sends_to_a_closed_client_is_read_and_dropped() -> None:
@@ -158,7 +158,7 @@ def test_backend_that_closes_leaves_everything_it_sent() -> None:
     assert rig.transport.log[-1] == "close"
     rig.backend.connectionLost(DONE)
     rig.assert_closed()
-    assert rig.tunnel.outcome == "the backend closed"
+    assert rig.tunnel.ending.outcome == "the backend closed"
 
 
 def test_client_may_go_on_sending_to_a_backend_that_has_only_half_closed() -> None:
@@ -192,7 +192,7 @@ def test_client_that_disconnects_without_a_close_frame_resets_the_backend() -> N
     assert rig.transport.log[-1] == "reset"
     rig.backend.connectionLost(DONE)
     rig.assert_closed()
-    assert rig.tunnel.outcome == "client disconnected without a Close frame"
+    assert rig.tunnel.ending.outcome == "client disconnected without a Close frame"
 
 
 def test_client_that_breaks_the_protocol_resets_the_backend() -> None:
@@ -208,7 +208,7 @@ def test_client_that_breaks_the_protocol_resets_the_backend() -> None:
     rig.backend.connectionLost(DONE)
     rig.tunnel.client_lost()
     rig.assert_closed()
-    assert "unmasked frame" in rig.tunnel.outcome
+    assert "unmasked frame" in rig.tunnel.ending.outcome
 
 
 def test_failed_dial_closes_with_its_code_and_reason() -> None:

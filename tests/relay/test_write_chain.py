@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
@@ -66,6 +67,27 @@ def test_what_comes_before_the_sink_is_open_is_kept_in_order() -> None:
     chain.open(sink)
     chain.write(b"three")
     assert sink.buffer == b"one two three"
+
+
+def test_time_in_which_the_source_is_paused_is_counted() -> None:
+    """Also while it is paused, and up to the end of a chain that leaves it so."""
+    clock = Clock()
+    chain = WriteChain(high_water_bytes=1, monotonic=clock.seconds, leaves_paused=True)
+    chain.registerProducer(FakeSource(), True)
+    chain.write(b"more")
+    clock.advance(1.5)
+    assert (chain.pauses, chain.paused_seconds) == (1, 1.5)
+    sink: Any = FakeSink()
+    chain.open(sink)
+    clock.advance(10)
+    assert (chain.pauses, chain.paused_seconds) == (1, 1.5)
+    chain.pauseProducing()
+    chain.write(b"more")
+    clock.advance(0.25)
+    chain.done.addErrback(lambda _: None)
+    chain.abandon()
+    clock.advance(10)
+    assert (chain.pauses, chain.paused_seconds) == (2, 1.75)
 
 
 def test_source_is_paused_past_the_high_water_mark_and_not_before() -> None:

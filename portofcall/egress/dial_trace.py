@@ -1,0 +1,45 @@
+"""How far a dial came, and how long each part of it took."""
+
+from pathlib import PurePosixPath
+
+from portofcall.events import Route, Stage
+from portofcall.target import Address, Target
+
+
+class DialTrace:
+    """Notes of one dial, which `portofcall.egress.dialer.Dialer.dial` takes: also of one that fails.
+
+    Attributes:
+        rule: the reason of the policy's verdict; empty if it was not asked.
+        look_up_seconds: how long the look-up of the host name took; None without one.
+        dial_seconds: how long it took to connect, or to fail at that; None if nothing was dialled yet.
+    """
+
+    __slots__ = ("_endpoint", "_port", "dial_seconds", "look_up_seconds", "rule")
+
+    def __init__(self) -> None:
+        self.rule = ""
+        self.look_up_seconds: float | None = None
+        self.dial_seconds: float | None = None
+        self._endpoint: Address | PurePosixPath | None = None
+        self._port = 0
+
+    @property
+    def stage(self) -> Stage:
+        """DIAL once something was dialled, DNS before."""
+        return Stage.DNS if self._endpoint is None else Stage.DIAL
+
+    def dials(self, endpoint: Address | PurePosixPath, port: int) -> None:
+        """Note what is dialled: first the first of all addresses, then the one that was reached."""
+        self._endpoint, self._port = endpoint, port
+
+    def route(self, target: str) -> Route:
+        """Return the notes as a value, with the target as the log shows it."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            address = ""
+        elif isinstance(endpoint, PurePosixPath):
+            address = f"unix:{endpoint}"
+        else:
+            address = str(Target(str(endpoint), self._port))
+        return Route(target, address, self.rule, self.look_up_seconds, self.dial_seconds)
