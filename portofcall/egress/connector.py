@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import TimeoutError
 from twisted.internet.interfaces import IAddress, IConnector, IProtocol
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
@@ -84,25 +85,31 @@ class Race(Generic[P]):
         self._dialed: Dialed[P] | None = None
         self._news: Deferred[None] = Deferred()
 
-    async def run(self, addresses: Sequence[Endpoint]) -> Dialed[P]:
+    async def run(self, addresses: Sequence[Endpoint], *, timeout_seconds: float) -> Dialed[P]:
         """Connect. Cancelling gives all attempts up.
 
         Args:
             addresses: the addresses to try, in this order; at least one.
+            timeout_seconds: for all of it.
 
         Raises:
             TargetBusy: all of them are busy.
             ConnectError: (`twisted.internet.error`) all failed; the error of the last one that was dialled.
+            TimeoutError: (`twisted.internet.error`) the time was up before any was open.
         """
         left = deque(addresses)
+        ends_at = self._reactor.seconds() + timeout_seconds
         try:
             while left or self._running:
                 if left:
                     self._start(left.popleft())
-                if self._running:
-                    await self._wait(ATTEMPT_DELAY_SECONDS if left else None)
+                if self._running and self._dialed is None:
+                    seconds = ends_at - self._reactor.seconds()
+                    await self._wait(min(seconds, ATTEMPT_DELAY_SECONDS) if left else seconds)
                 if self._dialed is not None:
                     return self._dialed
+                if self._reactor.seconds() >= ends_at:
+                    raise TimeoutError
             assert self._problem is not None
             raise self._problem
         finally:
@@ -140,12 +147,15 @@ class Race(Generic[P]):
         else:
             self._reactor.connectTCP(str(address), self._port, attempt, timeout=None)
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Wait until an attempt ends, and at most so many seconds."""
         self._news = Deferred()
-        if seconds is not None:
-            self._news.addTimeout(seconds, self._reactor, lambda _result, _seconds: None)
-        await self._news
+        over = self._reactor.callLater(seconds, self._wake)
+        try:
+            await self._news
+        finally:
+            if over.active():
+                over.cancel()
 
     def _wake(self) -> None:
         if not self._news.called:

@@ -143,15 +143,15 @@ class Dialer:
             monotonic=self._monotonic,
         )
 
-        async def connect() -> Dialed[P]:
-            dialed = await race.run(endpoints[:MAX_ATTEMPTS])
-            trace.dials(dialed.address, port)
-            return await self._start_tls(named, trust, dialed, build) if named and trust else dialed
-
         trace.dials(endpoints[0], port)
-        started = self._monotonic()
+        started, ends_at = self._monotonic(), self._reactor.seconds() + seconds
         try:
-            return await Deferred.fromCoroutine(connect()).addTimeout(seconds, self._reactor)
+            dialed = await race.run(endpoints[:MAX_ATTEMPTS], timeout_seconds=seconds)
+            trace.dials(dialed.address, port)
+            if named is None or trust is None:
+                return dialed
+            starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build))
+            return await starting.addTimeout(ends_at - self._reactor.seconds(), self._reactor)
         except error.ConnectionRefusedError:
             raise Refused(f"{target} refused the connection") from None
         except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):

@@ -28,11 +28,14 @@ What is done may cause further events at once, before the rest of a row is done;
 
 from collections.abc import Collection
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 
 class End(Enum):
     """What one end of a tunnel is in the middle of."""
+
+    __hash__ = object.__hash__  # in C; Enum's own is in Python
 
     DIALING = "dialing"
     OPEN = "open"
@@ -51,6 +54,8 @@ class End(Enum):
 
 class Event(Enum):
     """What can happen to a tunnel; the values are those of docs/protocol.md."""
+
+    __hash__ = object.__hash__  # in C; Enum's own is in Python
 
     DIALED = "the dial succeeds"
     DIAL_FAILED = "the dial fails"
@@ -79,6 +84,8 @@ class Event(Enum):
 
 class Do(Enum):
     """What is done about it; the values are those of docs/protocol.md."""
+
+    __hash__ = object.__hash__  # in C; Enum's own is in Python
 
     CONNECT = "bytes go both ways"
     REPLY = "it is answered at once"
@@ -211,6 +218,7 @@ def find(event: Event, client: End, backend: End) -> Row | None:
     return None
 
 
+@cache
 def step(event: Event, client: End, backend: End) -> tuple[End, End, tuple[Do, ...]]:
     """Return the states that follow on an event, of the client's and the backend's end, and what is done."""
     row = find(event, client, backend)
@@ -235,6 +243,7 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+@cache
 def phase(client: End, backend: End) -> Phase:
     """Return how far a tunnel is whose ends are in these states."""
     if client is End.OPEN and backend in (End.DIALING, End.OPEN):

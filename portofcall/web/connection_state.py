@@ -37,7 +37,7 @@ class State(Enum):
     GONE = auto()
 
 
-_COUNTED: Final = {State.WAITING, State.DROPPING, State.CLOSING}
+_COUNTED: Final = (State.WAITING, State.DROPPING, State.CLOSING)
 
 
 class ConnectionState:

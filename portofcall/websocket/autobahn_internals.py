@@ -10,11 +10,13 @@ from typing import Any
 from autobahn import version
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket import USES_NVX
+from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from portofcall.errors import printable
 from portofcall.limits.values import KiB
+from portofcall.relay.interfaces import IEndTransport
 from portofcall.websocket.frames import FIN_BINARY, InPlaceMasker
 
 _METHODS = (
@@ -26,6 +28,7 @@ _METHODS = (
     "succeedHandshake",
     "dropConnection",
     "sendCloseFrame",
+    "sendData",
     "sendFrame",
 )
 _CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSED")
@@ -116,6 +119,7 @@ class AutobahnConnection(WebSocketServerProtocol):
         close_code: its code: 1005 if it has none, 1006 before that (RFC 6455 §7.1.5).
     """
 
+    transport: IEndTransport
     close_frame_bytes = 0
     close_code = _NO_CLOSE_FRAME
     _withheld: tuple[int | None, bytes | None] | None = None
@@ -229,13 +233,17 @@ class AutobahnConnection(WebSocketServerProtocol):
         """The client broke the protocol, and the Close frame for that was sent."""
         raise NotImplementedError
 
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Write at once: nothing here is chopped or synchronized."""
+        self.transport.write(data)
+
     def connectionMade(self) -> None:
-        """Begin."""
-        self._connectionMade()
+        """Begin, without what a server of Autobahn's adds: a count and a line."""
+        WebSocketProtocol._connectionMade(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """End."""
-        self._connectionLost(str(reason.value))
+        """End, likewise."""
+        WebSocketProtocol._connectionLost(self, str(reason.value))
 
     def _onOpen(self) -> None:
         self.onOpen()

@@ -65,7 +65,6 @@ class WebSocketProtocol(AutobahnConnection):
     """
 
     factory: "WebSocketProtocolFactory"
-    transport: IEndTransport
     events: ClientEvents | None = None
     masker: InPlaceMasker | None = MASKER
     _frames: PlainFrames

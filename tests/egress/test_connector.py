@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost, ConnectionRefusedError, NoRouteError
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -49,7 +49,9 @@ class Dial:
             build=Protocol,
             monotonic=self.world.reactor.seconds,
         )
-        self.deferred = Deferred.fromCoroutine(race.run([ip_address(address) for address in addresses]))
+        self.deferred = Deferred.fromCoroutine(
+            race.run([ip_address(address) for address in addresses], timeout_seconds=10)
+        )
         self.results: list[Any] = []
         self.deferred.addBoth(self.results.append)
 
@@ -95,7 +97,8 @@ def test_next_attempt_starts_after_250_ms() -> None:
     dial.world.reactor.advance(0.25)
     assert dial.dialled == [FIRST, SECOND, THIRD]
     assert dial.given_up == []
-    assert dial.world.reactor.getDelayedCalls() == []
+    (limit,) = dial.world.reactor.getDelayedCalls()
+    assert limit.getTime() == 10
 
 
 def test_next_attempt_starts_as_soon_as_one_fails() -> None:
@@ -216,3 +219,15 @@ def test_end_of_the_connection_is_no_news() -> None:
     dial.world.reactor.tcpClients[0][2].clientConnectionLost(None, Failure(ConnectionLost()))
     assert dial.winner == FIRST
     assert +dial.leases == Counter([FIRST])
+
+
+def test_time_limit_is_one_for_all_attempts_together() -> None:
+    """However many there are, and however late the last one starts."""
+    dial = Dial(FIRST, SECOND)
+    dial.world.reactor.pump([ATTEMPT_DELAY_SECONDS, 9.7])
+    assert dial.results == []
+    dial.world.reactor.advance(0.05)
+    assert isinstance(dial.error, TimeoutError)
+    assert dial.given_up == [FIRST, SECOND]
+    assert +dial.leases == Counter()
+    assert dial.world.reactor.getDelayedCalls() == []
