@@ -8,9 +8,19 @@ import pytest
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """A gateway that goes to every port of 127.0.0.1 and [::1], shared by the tests of a module."""
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """The process of `gateway`."""
     folder: Path = tmp_path_factory.mktemp("gateway")
     with gateway_process(folder, *LOOPBACK, "--allow", "::1", "--connect-timeout", "1") as process:
         yield process
+        # One signal would wait for tunnels that tests have left behind.
+        process.process.terminate()
+        process.wait_for_log("Received SIGTERM")
+
+
+@pytest.fixture
+def gateway(shared_gateway: GatewayProcess) -> Iterator[GatewayProcess]:
+    """A gateway that goes to every port of 127.0.0.1 and [::1], shared by all tests that need no other."""
+    yield shared_gateway
+    shared_gateway.assert_log_is_clean()

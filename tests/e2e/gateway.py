@@ -57,6 +57,11 @@ class GatewayProcess:
         """All that it has logged."""
         return self._log.read_text()
 
+    def assert_log_is_clean(self) -> None:
+        """Nothing unforeseen has happened in it."""
+        assert "Traceback" not in self.log, self.log
+        assert "Unhandled" not in self.log, self.log
+
     def wait_for_log(self, pattern: str) -> re.Match[str]:
         """Wait until a line of the log matches."""
         deadline = time.monotonic() + DEADLINE
@@ -101,8 +106,7 @@ def gateway_process(
         yield gateway
     finally:
         gateway.stop()
-    assert "Traceback" not in gateway.log, gateway.log
-    assert "Unhandled" not in gateway.log, gateway.log
+    gateway.assert_log_is_clean()
 
 
 def need(program: str | Path) -> str:

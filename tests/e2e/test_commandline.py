@@ -32,10 +32,10 @@ def test_help_shows_every_option(tmp_path: Path) -> None:
     "arguments",
     [
         ("--high-water", "banana"),
-        ("--connect-timeout", "-1"),
-        ("--allow", "10.0.0.1/8:x"),
-        ("--listen", "nonsense:1"),
-        ("--demo", "--allow=public"),
+        pytest.param(("--connect-timeout", "-1"), marks=pytest.mark.slow),
+        pytest.param(("--allow", "10.0.0.1/8:x"), marks=pytest.mark.slow),
+        pytest.param(("--listen", "nonsense:1"), marks=pytest.mark.slow),
+        pytest.param(("--demo", "--allow=public"), marks=pytest.mark.slow),
     ],
 )
 def test_invalid_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -48,6 +48,7 @@ def test_invalid_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_start_without_nvx_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody expects a gateway that is about 100 times slower."""
     monkeypatch.setenv("AUTOBAHN_USE_NVX", "0")
@@ -63,6 +64,7 @@ def test_start_without_nvx_needs_an_option(tmp_path: Path, monkeypatch: pytest.M
             client.receive()
 
 
+@pytest.mark.slow
 def test_exposed_endpoint_that_listens_later_stops_the_gateway(tmp_path: Path) -> None:
     """A plugin's endpoint reports its port when the reactor runs; by then the start has succeeded."""
     plugins = tmp_path / "twisted" / "plugins"

@@ -99,6 +99,7 @@ def test_reset_is_reported_within_a_second(gateway: GatewayProcess) -> None:
         assert close.reason.startswith("backend-reset: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client_writes", [False, True], ids=["seen when read", "seen when written"])
 def test_reset_while_the_client_is_stuck_leaves_a_prefix(tmp_path: Path, client_writes: bool) -> None:
     """All that waited in the gateway is delivered when the client reads on, then Close 1011."""
@@ -122,6 +123,7 @@ def test_reset_while_the_client_is_stuck_leaves_a_prefix(tmp_path: Path, client_
     assert is_prefix(data)
 
 
+@pytest.mark.slow
 def test_client_that_leaves_a_long_echo_unread_has_sent_everything(tmp_path: Path) -> None:
     """A page: what comes back after its Close frame, more than all buffers can hold, is discarded."""
     size = 2 * HIGH_WATER
@@ -151,6 +153,7 @@ def _terminate(gateway: GatewayProcess) -> None:
     gateway.wait_for_log("Received SIGTERM")
 
 
+@pytest.mark.slow
 def test_sigterm_delivers_what_waits_for_a_slow_client(tmp_path: Path) -> None:
     """All that it had queued, in order, then Close 1001, and the process ends."""
 
@@ -165,6 +168,7 @@ def test_sigterm_delivers_what_waits_for_a_slow_client(tmp_path: Path) -> None:
         assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_sigterm_delivers_what_waits_for_a_slow_backend(tmp_path: Path) -> None:
     """All that the client sent before it answered the Close frame, then FIN."""
     with gateway_process(tmp_path, *LOOPBACK) as gateway:
@@ -182,6 +186,7 @@ def test_sigterm_delivers_what_waits_for_a_slow_backend(tmp_path: Path) -> None:
     assert (server.received, server.sha.hexdigest()) == (3 * len(BLOCK), digest(3 * len(BLOCK)))
 
 
+@pytest.mark.slow
 def test_sigterm_during_a_dial_does_not_wait_for_it(tmp_path: Path) -> None:
     """The client gets Close 1001, long before the connection would time out."""
     with gateway_process(tmp_path, *LOOPBACK, "--connect-timeout", "30") as gateway:
@@ -228,6 +233,7 @@ def test_sigterm_does_not_wait_endlessly(
         assert took < 65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) -> None:
     """Although a client that never reads could hold up the first for half a minute."""
@@ -323,6 +329,7 @@ def test_program_is_answered_when_the_grace_is_over(tmp_path: Path) -> None:
         gateway.wait_for_log("timed out: the backend was still sending 1 seconds after it got FIN")
 
 
+@pytest.mark.slow
 def test_echo_of_the_demo_is_complete_after_a_close_frame(tmp_path: Path) -> None:
     """1 MB through websocat, as in the README."""
     data = os.urandom(1_000_000)

@@ -90,6 +90,7 @@ def test_text_may_be_cut_inside_a_character(gateway: GatewayProcess) -> None:
         assert client.receive().opcode == CLOSE
 
 
+@pytest.mark.slow
 def test_one_frame_of_256_mib_costs_no_memory(gateway: GatewayProcess) -> None:
     """A frame is relayed while it arrives."""
     pieces = 256
@@ -155,12 +156,13 @@ def test_bytes_after_an_invalid_frame_are_discarded(gateway: GatewayProcess) -> 
 @pytest.mark.parametrize(
     ("unit", "frames"),
     [
-        pytest.param(pack(TEXT, b"x"), 1, id="text messages"),
+        pytest.param(pack(TEXT, b"x"), 1, id="text messages", marks=pytest.mark.slow),
         pytest.param(pack(BINARY, b"x"), 1, id="plain messages"),
         pytest.param(
             pack(BINARY, b"x", fin=False) + pack(CONTINUATION, b"x", fin=False) * 99 + pack(CONTINUATION),
             100,
             id="fragments",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -112,6 +112,7 @@ def test_echo_of_a_client_that_stops_reading(tmp_path: Path, record_property: Re
         assert peak < 6 * 1024
 
 
+@pytest.mark.slow
 def test_pings_of_a_stuck_client_are_answered_when_it_reads_on(gateway: GatewayProcess) -> None:
     """The latest 32 of them, in order, amid all the bytes that waited."""
     size, pings = 64 * MiB, 500
@@ -177,28 +178,3 @@ def test_stuck_tunnels_cost_what_the_documentation_says(
             with backend(send_and_close(64 * MiB)) as fast:
                 with WebSocketClient(gateway.port, fast.query) as client:
                     assert receive_all(client) == (64 * MiB, digest(64 * MiB))
-
-
-def test_many_clients_at_once(gateway: GatewayProcess) -> None:
-    """Fifty tunnels echo at the same time, each its own bytes, and all of them end."""
-    problems: list[BaseException] = []
-
-    def converse(number: int) -> None:
-        try:
-            with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
-                for start in range(number, number + 200_000, 50_000):
-                    data = BLOCK[start : start + 50_000]
-                    client.send(data)
-                    assert client.read(len(data)) == data
-                client.close()
-                assert client.receive().opcode == CLOSE
-        except BaseException as problem:  # noqa: BLE001 - it is raised again where the test sees it
-            problems.append(problem)
-
-    threads = [threading.Thread(target=converse, args=(number * 1000,)) for number in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
-    if problems:
-        raise problems[0]

@@ -138,6 +138,7 @@ def test_websocat_listens_for_local_programs(gateway: GatewayProcess, tmp_path: 
             assert server.wait_for_end() == "eof"
 
 
+@pytest.mark.slow
 def test_websocat_talks_to_the_demo(tmp_path: Path) -> None:
     """As the README shows it; other loopback ports stay closed."""
     from tests.e2e.gateway import gateway_process

@@ -154,6 +154,7 @@ def test_server_without_ssh_is_502(gateway: GatewayProcess, pieces: list[bytes],
     assert (status, json.loads(body)["code"]) == (502, code)
 
 
+@pytest.mark.slow
 def test_help_shows_default_and_unit_of_every_option(tmp_path: Path) -> None:
     """The same as the docs."""
     shown = " ".join(twistd(tmp_path, "portofcall", "--help").stdout.split())
@@ -167,6 +168,7 @@ def test_help_shows_default_and_unit_of_every_option(tmp_path: Path) -> None:
         ), option
 
 
+@pytest.mark.slow
 def test_unix_socket_serves_as_well(tmp_path: Path) -> None:
     """Two endpoints, one gateway."""
     path = tmp_path / "socket"

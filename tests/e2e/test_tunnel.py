@@ -60,36 +60,42 @@ def test_everything_that_the_client_sends_arrives(gateway: GatewayProcess, size:
     assert (server.received, server.sha.hexdigest()) == (size, digest(size))
 
 
-@pytest.mark.parametrize("max_message", ["1M", "16K"])
-def test_frames_of_all_sizes_come_back(tmp_path: Path, max_message: str) -> None:
+def test_frames_of_all_sizes_come_back(gateway: GatewayProcess) -> None:
     """Whole, in fragments, with pings in between: the bytes are the same, the messages bounded."""
-    limit = {"1M": MiB, "16K": 16 * 1024}[max_message]
-    with (
-        gateway_process(tmp_path, *LOOPBACK, "--max-message", max_message) as gateway,
-        backend(echo) as server,
-    ):
-        with WebSocketClient(gateway.port, server.query) as client:
-            for size in SIZES:
-                data = BLOCK[:size] + BLOCK[: max(size - len(BLOCK), 0)] * 5
-                data = data[:size]
-                for pieces in ([data], [data[: size // 3], b"", data[size // 3 :]]):
-                    sender = threading.Thread(target=send_in_frames, args=(client, pieces))
-                    sender.start()
-                    back, pongs = b"", 0
-                    while len(back) < size or pongs < len(pieces):
-                        frame = client.receive()
-                        if frame.opcode == PONG:
-                            assert frame.payload == b"between"
-                            pongs += 1
-                        else:
-                            assert (frame.opcode, frame.fin) == (BINARY, True)
-                            assert len(frame.payload) <= limit
-                            back += frame.payload
-                    assert back == data
-                    sender.join(DEADLINE)
-                    assert not sender.is_alive()
-            client.close()
-            assert client.receive().opcode == CLOSE
+    exchange_frames_of_all_sizes(gateway, limit=MiB)
+
+
+@pytest.mark.slow
+def test_frames_of_all_sizes_come_back_in_short_messages(tmp_path: Path) -> None:
+    """Of 16 KiB at most."""
+    with gateway_process(tmp_path, *LOOPBACK, "--max-message", "16K") as gateway:
+        exchange_frames_of_all_sizes(gateway, limit=16 * 1024)
+
+
+def exchange_frames_of_all_sizes(gateway: GatewayProcess, *, limit: int) -> None:
+    """Have frames echoed, and expect the bytes back in messages of at most ``limit`` bytes."""
+    with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
+        for size in SIZES:
+            data = BLOCK[:size] + BLOCK[: max(size - len(BLOCK), 0)] * 5
+            data = data[:size]
+            for pieces in ([data], [data[: size // 3], b"", data[size // 3 :]]):
+                sender = threading.Thread(target=send_in_frames, args=(client, pieces))
+                sender.start()
+                back, pongs = b"", 0
+                while len(back) < size or pongs < len(pieces):
+                    frame = client.receive()
+                    if frame.opcode == PONG:
+                        assert frame.payload == b"between"
+                        pongs += 1
+                    else:
+                        assert (frame.opcode, frame.fin) == (BINARY, True)
+                        assert len(frame.payload) <= limit
+                        back += frame.payload
+                assert back == data
+                sender.join(DEADLINE)
+                assert not sender.is_alive()
+        client.close()
+        assert client.receive().opcode == CLOSE
 
 
 def send_in_frames(client: WebSocketClient, pieces: list[bytes]) -> None:
@@ -163,6 +169,31 @@ def test_backend_that_stops_reading_costs_little_and_loses_nothing(
                 sender.join(DEADLINE)
                 assert server.wait_for_end() == "eof"
         assert (server.received, server.sha.hexdigest()) == (GiB, digest(GiB))
+
+
+def test_many_clients_at_once(gateway: GatewayProcess) -> None:
+    """Fifty tunnels echo at the same time, each its own bytes, and all of them end."""
+    problems: list[BaseException] = []
+
+    def converse(number: int) -> None:
+        try:
+            with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
+                for start in range(number, number + 200_000, 50_000):
+                    data = BLOCK[start : start + 50_000]
+                    client.send(data)
+                    assert client.read(len(data)) == data
+                client.close()
+                assert client.receive().opcode == CLOSE
+        except BaseException as problem:  # noqa: BLE001 - it is raised again where the test sees it
+            problems.append(problem)
+
+    threads = [threading.Thread(target=converse, args=(number * 1000,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    if problems:
+        raise problems[0]
 
 
 def test_client_that_sends_and_closes_at_once_has_sent_all(gateway: GatewayProcess) -> None:
@@ -240,22 +271,30 @@ def test_client_that_vanishes_ends_the_backends_connection(gateway: GatewayProce
 
 
 def test_errors_about_the_target_are_close_codes(gateway: GatewayProcess) -> None:
-    """Refused, silent, blocked and senseless targets, each with its code and a reason for people."""
-    with silent_port() as silent:
-        for query, code, start in [
-            (f"host=127.0.0.1&port={closed_port()}", 4502, "refused: 127.0.0.1:"),
-            (f"host=127.0.0.1&port={silent}", 4504, "connect-timeout: 127.0.0.1:"),
-            ("host=127.0.0.2&port=80", 4403, "blocked: 127.0.0.2 is loopback"),
-            ("host=127.1&port=80", 4400, "invalid-target: host"),
-            ("host=127.0.0.1", 4400, "invalid-target: port"),
-            ("host=127.0.0.1&port=70000", 4400, "invalid-target: port"),
-            ("host=127.0.0.1&port=80&port=81", 4400, "invalid-target: port"),
-        ]:
-            with WebSocketClient(gateway.port, query) as client:
-                close = client.expect_close()
-                assert close.code == code
-                assert close.reason.startswith(start)
-                assert len(close.reason.encode()) <= 123
+    """Refused, blocked and senseless targets, each with its code and a reason for people."""
+    for query, code, start in [
+        (f"host=127.0.0.1&port={closed_port()}", 4502, "refused: 127.0.0.1:"),
+        ("host=127.0.0.2&port=80", 4403, "blocked: 127.0.0.2 is loopback"),
+        ("host=127.1&port=80", 4400, "invalid-target: host"),
+        ("host=127.0.0.1", 4400, "invalid-target: port"),
+        ("host=127.0.0.1&port=70000", 4400, "invalid-target: port"),
+        ("host=127.0.0.1&port=80&port=81", 4400, "invalid-target: port"),
+    ]:
+        with WebSocketClient(gateway.port, query) as client:
+            close = client.expect_close()
+            assert close.code == code
+            assert close.reason.startswith(start)
+            assert len(close.reason.encode()) <= 123
+
+
+@pytest.mark.slow
+def test_target_that_does_not_accept_is_a_close_code(gateway: GatewayProcess) -> None:
+    """When the time for it is over, with a reason for people."""
+    with silent_port() as silent, WebSocketClient(gateway.port, f"host=127.0.0.1&port={silent}") as client:
+        close = client.expect_close()
+        assert close.code == 4504
+        assert close.reason.startswith("connect-timeout: 127.0.0.1:")
+        assert len(close.reason.encode()) <= 123
 
 
 @pytest.mark.parametrize(
