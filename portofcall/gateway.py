@@ -25,7 +25,7 @@ from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
 from portofcall.relay.direct_read import Readiness
-from portofcall.sessions import Sessions, Totals
+from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
@@ -59,6 +59,7 @@ class Gateway:
 
     Attributes:
         admission: counts what is in use: ``admission.used`` tunnels and probes.
+        sessions: the tunnels that have not ended, also those that are being opened or closed.
         loop_guard: where the gateway listens. Call ``loop_guard.add(host, port)`` for each listener, so that
             no client can make the gateway dial itself.
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
@@ -94,12 +95,12 @@ class Gateway:
         )
         self._observers: list[Observer] = [GatewayLog(self._limits, now=monotonic)]
         self.admission = Admission(self._limits, now=monotonic, reached=self._limit_reached)
-        authenticator = Authenticator(
+        self._authenticator = Authenticator(
             credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
         )
         rules = rules or AccessRules()
         self._callers = Callers(rules.trusted, monotonic=monotonic)
-        self._gatekeeper = Gatekeeper(rules, authenticator, self.admission, self._callers)
+        self._gatekeeper = Gatekeeper(rules, self._authenticator, self.admission, self._callers)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
@@ -116,7 +117,7 @@ class Gateway:
             self._limits.max_waiting, evicted=lambda client: self._limit_reached("max_waiting", client)
         )
         self._readiness = Readiness(reactor)
-        self._sessions = Sessions(
+        self.sessions = Sessions(
             self._dialer,
             limits=self._limits,
             clock=reactor,
@@ -152,10 +153,19 @@ class Gateway:
         """
         self._observers.append(observer)
 
+    @property
+    def credentials(self) -> Credentials:
+        """What authenticates clients. May be replaced at any time; open tunnels stay open."""
+        return self._authenticator.credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials) -> None:
+        self._authenticator.credentials = credentials
+
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
-        return cast(IResource, TunnelResource(self._gatekeeper, self._sessions, factory))
+        return cast(IResource, TunnelResource(self._gatekeeper, self.sessions, factory))
 
     def resource(self, *, page: bool = True) -> Resource:
         """Make the whole tree, for any place in a resource tree.
@@ -214,20 +224,6 @@ class Gateway:
         """Whether new requests are refused with 503, because the gateway is shutting down."""
         return self._gatekeeper.draining
 
-    @property
-    def tunnels(self) -> int:
-        """The number of tunnels that have not ended, also those that are being opened or closed."""
-        return len(self._sessions)
-
-    @property
-    def totals(self) -> Totals:
-        """What became of the tunnels that have ended."""
-        return self._sessions.totals
-
-    def when_idle(self) -> Deferred[None]:
-        """Return a Deferred that fires when no tunnel is left."""
-        return self._sessions.when_none()
-
     def drain(self) -> None:
         """Refuse new requests with 503 from now on. Open tunnels stay open."""
         self.accepting = False
@@ -243,11 +239,11 @@ class Gateway:
         self.drain()
         if self._own_resolver is not None:
             self._own_resolver.stop()
-        return self._sessions.shut_down()
+        return self.sessions.shut_down()
 
     def abort(self) -> None:
         """Reset the connections of all tunnels, so that `shut_down` is over at once."""
-        self._sessions.abort()
+        self.sessions.abort()
 
     def _report(self, event: Event) -> None:
         for observer in self._observers:

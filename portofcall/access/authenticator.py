@@ -91,6 +91,9 @@ class Authenticator:
         credentials: what is accepted.
         wall_clock: returns the time for tickets, in seconds since 1970.
         monotonic: returns the time for failures, in seconds.
+
+    Attributes:
+        credentials: as given. May be replaced at any time.
     """
 
     _log = Logger()
@@ -98,10 +101,7 @@ class Authenticator:
     def __init__(
         self, credentials: Credentials, *, wall_clock: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
-        self._checkers = tuple(credentials.checkers)
-        self._ticket_key = credentials.ticket_key
-        self._required = credentials.required
-        self._end_at_exp = credentials.end_at_exp
+        self.credentials = credentials
         self._wall_clock = wall_clock
         self._spent = SingleUse()
         self._failures = FailureBackoff(monotonic=monotonic)
@@ -110,7 +110,7 @@ class Authenticator:
     @property
     def challenge(self) -> str:
         """The WWW-Authenticate header of a 401 (RFC 9110 §11.6.1)."""
-        return BASIC_CHALLENGE if self._checkers else TICKET_CHALLENGE
+        return BASIC_CHALLENGE if self.credentials.checkers else TICKET_CHALLENGE
 
     def check(
         self,
@@ -139,9 +139,10 @@ class Authenticator:
     async def _check(
         self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Requested | None
     ) -> Identity:
-        if self._ticket_key and tickets:
-            return self._by_ticket(self._ticket_key, tickets, client, target)
-        if self._checkers and authorization:
+        accepted = self.credentials
+        if accepted.ticket_key and tickets:
+            return self._by_ticket(accepted.ticket_key, tickets, client, target)
+        if accepted.checkers and authorization:
             turns = self._turns.setdefault(client, DeferredSemaphore(_MOST_AT_ONCE))
             try:
                 async with turns:
@@ -149,8 +150,8 @@ class Authenticator:
             finally:
                 if turns.tokens == turns.limit:
                     self._turns.pop(client, None)
-        if self._required:
-            wanted = {"a user and a password": self._checkers, "a ticket": self._ticket_key}
+        if accepted.required:
+            wanted = {"a user and a password": accepted.checkers, "a ticket": accepted.ticket_key}
             raise Unauthorized(
                 f"this gateway requires {' or '.join(name for name, on in wanted.items() if on)}"
             )
@@ -174,7 +175,7 @@ class Authenticator:
             raise
         self._failures.forget(client)
         ends = [ticket.session_ends_at] if ticket.session_ends_at is not None else []
-        if self._end_at_exp:
+        if self.credentials.end_at_exp:
             ends.append(ticket.expires_at)
         subject = printable(ticket.subject or "ticket", _MAX_SUBJECT)
         return Identity(subject, min(ends) - now if ends else None)
@@ -196,7 +197,7 @@ class Authenticator:
 
     async def _ask(self, login: Login) -> str:
         """Try one checker after the other."""
-        for checker in self._checkers:
+        for checker in self.credentials.checkers:
             try:
                 avatar = await maybeDeferred(checker.requestAvatarId, login)
                 return _subject(avatar)

@@ -41,20 +41,21 @@ class TicketKey:
     ignored, never followed. Used tickets are remembered by `portofcall.limits.single_use`.
 
     Attributes:
+        algorithm: HS256 or EdDSA.
         can_issue: whether it can issue tickets; a public key can only verify them.
     """
 
-    __slots__ = ("_algorithm", "_jws", "_signing", "_verifying", "can_issue")
+    __slots__ = ("_jws", "_signing", "_verifying", "algorithm", "can_issue")
 
     def __init__(self, key: bytes | Ed25519PrivateKey | Ed25519PublicKey) -> None:
-        self._algorithm = "HS256" if isinstance(key, bytes) else "EdDSA"
-        self._jws = PyJWS(algorithms=[self._algorithm])
+        self.algorithm = "HS256" if isinstance(key, bytes) else "EdDSA"
+        self._jws = PyJWS(algorithms=[self.algorithm])
         self._signing = None if isinstance(key, Ed25519PublicKey) else key
         self._verifying = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
         self.can_issue = self._signing is not None
 
     def __repr__(self) -> str:
-        return f"<TicketKey {self._algorithm}>"
+        return f"<TicketKey {self.algorithm}>"
 
     @classmethod
     def read(cls, path: Path) -> "TicketKey":
@@ -153,7 +154,7 @@ class TicketKey:
         if ticket.host is not None:
             claims["host"] = ticket.host
         payload = json.dumps(claims, separators=(",", ":")).encode("ascii")
-        return self._jws.encode(payload, self._signing, algorithm=self._algorithm)
+        return self._jws.encode(payload, self._signing, algorithm=self.algorithm)
 
     def verify(self, token: str, now: float) -> Ticket:
         """Verify a token.
@@ -185,7 +186,7 @@ class TicketKey:
         if len(token) > MAX_TOKEN_CHARACTERS or not _COMPACT.fullmatch(token):
             raise Unauthorized("the ticket is not a signed token")
         try:
-            signed = self._jws.decode_complete(token, self._verifying, algorithms=[self._algorithm])
+            signed = self._jws.decode_complete(token, self._verifying, algorithms=[self.algorithm])
             claims = json.loads(signed["payload"])
         except (PyJWTError, ValueError, RecursionError):
             raise Unauthorized("the ticket is not signed with this gateway's key") from None

@@ -53,34 +53,34 @@ class Drain(MultiService):
     def end(self) -> None:
         """Reset all tunnels, so that stopping is over at once."""
         if self._reset_tunnels is None:
-            self._reset_tunnels = self._gateway.tunnels
+            self._reset_tunnels = len(self._gateway.sessions)
         self._gateway.drain()
         self._gateway.abort()
         self.skip()
 
     async def _stop(self) -> None:
         gateway, began = self._gateway, self._reactor.seconds()
-        before = gateway.totals
+        before = gateway.sessions.totals
         gateway.accepting = False
-        if gateway.tunnels and (self._delay_seconds or self._drain_seconds):
+        if len(gateway.sessions) and (self._delay_seconds or self._drain_seconds):
             self._log.info(
                 "stopping: listeners close in {delay:g} s, {tunnels} open tunnels have {drain:g} s more",
                 delay=self._delay_seconds,
                 drain=self._drain_seconds,
-                tunnels=gateway.tunnels,
+                tunnels=len(gateway.sessions),
             )
         await self._wait(self._delay_seconds)
         closing = [maybeDeferred(listener.stopService) for listener in reversed(list(self))]
         gateway.drain()
         await DeferredList(closing)
-        idle = gateway.when_idle().addCallback(lambda _: self._go_on())
+        idle = gateway.sessions.when_none().addCallback(lambda _: self._go_on())
         await self._wait(0 if idle.called else self._drain_seconds)
-        by_themselves = gateway.totals.ended - before.ended
+        by_themselves = gateway.sessions.totals.ended - before.ended
         over = gateway.shut_down()
         if self._reset_tunnels is not None:
             gateway.abort()
         await over
-        after = gateway.totals
+        after = gateway.sessions.totals
         self._log.info(
             "stopped after {seconds:.1f} s: {tunnels} tunnels in flight, {by_themselves} ended by "
             "themselves, {reset} reset; {lost} bytes undelivered in {incomplete} tunnels, "

@@ -65,7 +65,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     )
     tls = None if options.tls is None else ServerTLS(options.tls, monotonic=time.monotonic)
     reload = Reload(list(reloadables(options, gateway, tls)))
-    service = Root(reactor, options, drain=drain, reload=reload, reopen=None)
+    service = Root(reactor, options, drain=drain, reload=reload)
     listeners = [
         _listener(text, options, gateway=gateway, tls=tls, reactor=reactor, failed=service.give_up)
         for text in options["listen"]

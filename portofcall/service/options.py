@@ -5,26 +5,31 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn
 
-from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.checkers import (
+    FilePasswordDB,
+    ICredentialsChecker,
+    InMemoryUsernamePasswordDatabaseDontUse,
+)
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
 
 from portofcall import __version__
 from portofcall.access.authenticator import Credentials
-from portofcall.access.ticket_key import TicketKey
-from portofcall.egress.named_target import Targets, TargetsError, read_targets
-from portofcall.egress.policy import DEFAULT_ALLOW, Policy, RuleError
-from portofcall.egress.policy_file import PolicyFileError, read_policy
+from portofcall.egress.named_target import Targets, TargetsError
+from portofcall.egress.policy import Policy, RuleError
+from portofcall.egress.policy_file import PolicyFileError
 from portofcall.errors import printable
 from portofcall.limits.values import Limits
 from portofcall.service.option import Group, Option
+from portofcall.service.option_files import OptionFiles
 from portofcall.service.option_table import OPTIONS
 from portofcall.service.option_values import DEFAULT_LISTEN
 from portofcall.service.tls import Contexts
-from portofcall.service.tls_files import TLSFileError, TLSFiles
+from portofcall.service.tls_files import TLSFileError
 from portofcall.service.tls_options import find_tls_files
 from portofcall.websocket.protocol import UNMASKS_FAST
 
@@ -34,7 +39,7 @@ _INDENT: Final = " " * 8
 _LIMITS: Final = {option.name: option.field for option in OPTIONS if option.field is not None}
 
 
-class Options(usage.Options, AuthOptionMixin):
+class Options(OptionFiles, AuthOptionMixin):
     """The command line of ``twistd portofcall``, as `portofcall.service.option_table` describes it.
 
     An invalid value raises `usage.UsageError` with one line that names the option. Under twistd that line is
@@ -50,7 +55,6 @@ class Options(usage.Options, AuthOptionMixin):
         credentials: what authenticates clients: the checkers and the key of the command line.
         tls: the certificates of the command line, as read by `read_tls` when the command line was parsed;
             None without a tls+ endpoint.
-        tls_files: where they are.
     """
 
     supportedInterfaces = (IUsernamePassword,)
@@ -63,7 +67,6 @@ class Options(usage.Options, AuthOptionMixin):
     targets: Targets | None
     credentials: Credentials
     tls: Contexts | None
-    tls_files: TLSFiles | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,6 +107,9 @@ class Options(usage.Options, AuthOptionMixin):
         if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
             # Twisted's own plugin fills it with text, but credentials are bytes and would never match.
             checker.users = {_bytes(user): _bytes(password) for user, password in checker.users.items()}
+        if isinstance(checker, FilePasswordDB):
+            # twistd may change its directory later (--rundir).
+            checker.filename = str(Path(checker.filename).absolute())
         super().addChecker(checker)
 
     def opt_version(self) -> NoReturn:
@@ -128,15 +134,16 @@ class Options(usage.Options, AuthOptionMixin):
             raise usage.UsageError(f"--demo: allows only its own servers; leave out {others}")
         if self["no-auth"] and (self["credCheckers"] or self["ticket-key"]):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
-        try:
-            key = self["ticket-key"] and TicketKey.read(self["ticket-key"])
-        except ValueError as problem:
-            raise usage.UsageError(f"--ticket-key {printable(str(self['ticket-key']))}: {problem}") from None
-        if self["end-at-exp"] and not key:
+        if self["end-at-exp"] and not self["ticket-key"]:
             raise usage.UsageError("--end-at-exp: needs --ticket-key")
-        self.credentials = Credentials(
-            checkers=self["credCheckers"], ticket_key=key, end_at_exp=bool(self["end-at-exp"])
-        )
+        try:
+            self.credentials = Credentials(
+                checkers=self.read_checkers(),
+                ticket_key=self["ticket-key"] and self.read_ticket_key(),
+                end_at_exp=bool(self["end-at-exp"]),
+            )
+        except ValueError as problem:
+            raise usage.UsageError(str(problem)) from None
         try:
             self.policy = self.read_policy()
         except PolicyFileError as problem:
@@ -151,44 +158,6 @@ class Options(usage.Options, AuthOptionMixin):
             self.tls = None if self.tls_files is None else self.read_tls()
         except TLSFileError as problem:
             raise usage.UsageError(str(problem)) from None
-
-    def read_policy(self) -> Policy:
-        """Read the rules, with those that the policy file has now. The start and SIGHUP both use it.
-
-        Raises:
-            PolicyFileError: the file can't be read, or a line of it is not a rule.
-        """
-        default = () if self["target"] or self["target-file"] else DEFAULT_ALLOW
-        return read_policy(self["policy"], allow=self["allow"], deny=self["deny"], default=default)
-
-    def read_targets(self) -> Targets | None:
-        """Read the named targets, with those that the file has now. The start and SIGHUP both use it.
-
-        Returns:
-            None without ``--target`` and ``--target-file``.
-
-        Raises:
-            TargetsError: one is not valid; the message begins with the option, and the file where it has one.
-        """
-        path = self["target-file"]
-        option = "--target"
-        try:
-            targets = Targets.parse(self["target"])
-            if path is not None:
-                option = f"--target-file {printable(str(path))}"
-                targets = read_targets(path, targets)
-        except TargetsError as problem:
-            raise TargetsError(f"{option}: {problem}") from None
-        return targets if targets.by_name else None
-
-    def read_tls(self) -> Contexts:
-        """Read the certificates and keys. The start and SIGHUP both use it; there must be `tls_files`.
-
-        Raises:
-            TLSFileError: a file can't be used.
-        """
-        assert self.tls_files is not None
-        return Contexts(self.tls_files.read())
 
     def limits(self) -> Limits:
         """Return the limits of the command line."""

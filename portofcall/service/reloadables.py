@@ -1,9 +1,14 @@
 """The files of the command line that SIGHUP reads again."""
 
 import datetime
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import replace
 from typing import Any
 
+from twisted.cred.checkers import ICredentialsChecker
+
+from portofcall.access.password_file import PasswordFile
+from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import Policy
 from portofcall.egress.policy_file import PolicyFileError
@@ -26,6 +31,10 @@ def reloadables(options: Options, gateway: Gateway, tls: ServerTLS | None) -> It
         yield _policy(options, gateway)
     if options.targets is not None:
         yield _targets(options, gateway)
+    if any(isinstance(checker, PasswordFile) for checker in options.credentials.checkers):
+        yield _passwords(options, gateway)
+    if options["ticket-key"] is not None:
+        yield _ticket_key(options, gateway)
     if tls is not None:
         yield _tls(options, tls)
 
@@ -50,6 +59,25 @@ def _targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
         return count(targets.by_name, "target")
 
     return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
+
+
+def _passwords(options: Options, gateway: Gateway) -> Reloadable[Sequence[ICredentialsChecker]]:
+    def use(checkers: Sequence[ICredentialsChecker]) -> str:
+        gateway.credentials = replace(gateway.credentials, checkers=checkers)
+        users = [
+            user for checker in checkers if isinstance(checker, PasswordFile) for user in checker.passwords
+        ]
+        return count(users, "user")
+
+    return Reloadable(name="password list", read=options.read_checkers, use=use)
+
+
+def _ticket_key(options: Options, gateway: Gateway) -> Reloadable[TicketKey]:
+    def use(key: TicketKey) -> str:
+        gateway.credentials = replace(gateway.credentials, ticket_key=key)
+        return key.algorithm
+
+    return Reloadable(name="ticket key", read=options.read_ticket_key, use=use)
 
 
 def _tls(options: Options, tls: ServerTLS) -> Reloadable[Contexts]:

@@ -3,15 +3,17 @@
 import atexit
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import IO, Any, cast
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.python.logfile import LogFile
 
+from portofcall.errors import printable
 from portofcall.service.drain import Drain
 from portofcall.service.listener import NotListening
+from portofcall.service.log_file import open_log_file, reopen
 from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.reload import Reload
@@ -26,7 +28,6 @@ class Root(MultiService):
         options: parsed; their ``parent`` is twistd's, or None where some other process runs the service.
         drain: the listeners.
         reload: what SIGHUP reads again.
-        reopen: what SIGUSR1 does; None leaves it alone.
     """
 
     _log = Logger()
@@ -38,7 +39,6 @@ class Root(MultiService):
         *,
         drain: Drain,
         reload: Reload,
-        reopen: Callable[[], None] | None,
     ) -> None:
         super().__init__()
         self.reload = reload
@@ -46,14 +46,31 @@ class Root(MultiService):
         self._options = options
         self._drain = drain
         self._given_up = False
+        self._log_file: LogFile | None = None
         self._signals = Signals(
             reactor,
             is_running=lambda: bool(self.running),
             end=drain.end,
             reload=reload,
-            reopen=reopen,
+            reopen=None if options.parent is None else lambda: reopen(self._log_file),
         )
         drain.setServiceParent(self)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become a part of twistd's application, and make its log file; twistd begins to log afterwards.
+
+        Raises:
+            SystemExit: the log file can't be opened.
+        """
+        if self._options.parent is not None:
+            try:
+                self._log_file = open_log_file(self._options.parent)
+            except OSError as problem:
+                path = printable(str(problem.filename))
+                raise SystemExit(f"twistd portofcall: --logfile {path}: {problem.strerror}") from None
+            if self._log_file is not None:
+                parent.setComponent(ILogObserver, textFileLogObserver(cast(IO[str], self._log_file)))
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Listen.

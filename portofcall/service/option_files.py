@@ -1,0 +1,99 @@
+"""The files that options name: read at the start, and again on SIGHUP."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.cred.checkers import FilePasswordDB, ICredentialsChecker
+from twisted.python import usage
+
+from portofcall.access.password_file import PasswordFile, PasswordFileError
+from portofcall.access.ticket_key import TicketKey
+from portofcall.egress.line_file import read_text
+from portofcall.egress.named_target import Targets, TargetsError, read_targets
+from portofcall.egress.policy import DEFAULT_ALLOW, Policy
+from portofcall.egress.policy_file import read_policy
+from portofcall.errors import printable
+from portofcall.service.tls import Contexts
+from portofcall.service.tls_files import TLSFiles
+
+
+class OptionFiles(usage.Options):
+    """Options that read their files, whenever they are asked to. That changes no option.
+
+    Attributes:
+        tls_files: where the certificates and keys are; None without a tls+ endpoint.
+    """
+
+    tls_files: TLSFiles | None
+
+    def read_ticket_key(self) -> TicketKey:
+        """Read the key for tickets; there must be one.
+
+        Raises:
+            ValueError: the file can't be read, or is not such a key.
+        """
+        path: Path = self["ticket-key"]
+        try:
+            if path.is_fifo():
+                raise ValueError("expected a regular file")
+            return TicketKey.read(path)
+        except ValueError as problem:
+            raise ValueError(f"--ticket-key {printable(str(path))}: {problem}") from None
+
+    def read_checkers(self) -> Sequence[ICredentialsChecker]:
+        """Return what checks passwords, with the files as they are now.
+
+        Raises:
+            PasswordFileError: a file can't be read, or a line of it is not a user and a password.
+        """
+        return [
+            _read_passwords(checker) if isinstance(checker, FilePasswordDB) else checker
+            for checker in self["credCheckers"]
+        ]
+
+    def read_policy(self) -> Policy:
+        """Read the rules, with those that the policy file has now.
+
+        Raises:
+            PolicyFileError: the file can't be read, or a line of it is not a rule.
+        """
+        default = () if self["target"] or self["target-file"] else DEFAULT_ALLOW
+        return read_policy(self["policy"], allow=self["allow"], deny=self["deny"], default=default)
+
+    def read_targets(self) -> Targets | None:
+        """Read the named targets, with those that the file has now.
+
+        Returns:
+            None without ``--target`` and ``--target-file``.
+
+        Raises:
+            TargetsError: one is not valid; the message begins with the option, and the file where it has one.
+        """
+        path = self["target-file"]
+        option = "--target"
+        try:
+            targets = Targets.parse(self["target"])
+            if path is not None:
+                option = f"--target-file {printable(str(path))}"
+                targets = read_targets(path, targets)
+        except TargetsError as problem:
+            raise TargetsError(f"{option}: {problem}") from None
+        return targets if targets.by_name else None
+
+    def read_tls(self) -> Contexts:
+        """Read the certificates and keys; there must be `tls_files`.
+
+        Raises:
+            TLSFileError: a file can't be used.
+        """
+        assert self.tls_files is not None
+        return Contexts(self.tls_files.read())
+
+
+def _read_passwords(checker: FilePasswordDB) -> PasswordFile:
+    """Read the file of one of Twisted's checkers, which would read it again at every login."""
+    path = Path(checker.filename)
+    try:
+        return PasswordFile.parse(read_text(path, PasswordFileError))
+    except PasswordFileError as problem:
+        raise PasswordFileError(f"--auth file:{printable(str(path))}: {problem}") from None

@@ -1,0 +1,79 @@
+"""SIGHUP reads what authenticates clients again; a broken file locks nobody out and lets nobody in."""
+
+from pathlib import Path
+
+from portofcall.access.authenticator import Credentials
+from portofcall.access.ticket_key import TicketKey
+from portofcall.service.reload import Reload
+from portofcall.service.reloadables import reloadables
+from portofcall.testing import WebSocketClient, World, upgrade_request
+from tests.service.support import parse
+from tests.support import basic
+
+
+class Rig:
+    """A gateway in memory with the credentials of a command line, and their reload."""
+
+    def __init__(self, *arguments: str) -> None:
+        options = parse(*arguments)
+        self.world = World(credentials=options.credentials)
+        self.reload = Reload(list(reloadables(options, self.world.gateway, None)))
+
+    def status(self, user: str = "", password: str = "", ticket: str = "") -> int:
+        """Return the status of an upgrade."""
+        query = "host=93.184.215.14&port=22" + (f"&ticket={ticket}" if ticket else "")
+        authorization = basic(user, password)[0].decode() if user else None
+        self.world.reactor.advance(100)  # past the backoff of failures
+        return WebSocketClient(
+            self.world, upgrade_request(query, Authorization=authorization)
+        ).response.status
+
+
+def test_password_files_are_read_again(tmp_path: Path, logged: list[str]) -> None:
+    """Not before; those that are not files stay. A broken one keeps what it had, and the log has the line."""
+    path = tmp_path / "passwords"
+    path.write_text("ada:lovelace\n")
+    rig = Rig(f"--auth=file:{path}", "--auth=memory:root:toor")
+    path.write_text("ada:countess\ngrace:hopper\n")
+    assert [rig.status("ada", "lovelace"), rig.status("ada", "countess")] == [101, 401]
+    logged.clear()
+    rig.reload()
+    assert logged == ["password list reloaded: 2 users"]
+    assert [rig.status("ada", "lovelace"), rig.status("ada", "countess")] == [401, 101]
+    path.write_text("ada:third\nhopper\n")
+    logged.clear()
+    rig.reload()
+    assert logged == [
+        f"password list not reloaded, the previous one stays in force: --auth file:{path}: "
+        "line 2: expected user:password"
+    ]
+    logins = [("ada", "third"), ("ada", "countess"), ("grace", "hopper"), ("root", "toor")]
+    assert [rig.status(*login) for login in logins] == [401, 101, 101, 101]
+
+
+def test_ticket_key_is_read_again(tmp_path: Path, logged: list[str]) -> None:
+    """Tickets of the old one are refused then; a file that holds no key changes nothing."""
+    path = tmp_path / "key"
+    old, new = bytes(range(128, 160)), bytes(range(160, 192))
+    path.write_bytes(old)
+    rig = Rig(f"--ticket-key={path}", "--end-at-exp")
+
+    def ticket(secret: bytes) -> str:
+        return TicketKey.load(secret).issue(now=rig.world.now, ttl_seconds=1000)
+
+    path.write_bytes(new)
+    rig.reload()
+    assert logged == ["ticket key reloaded: HS256"]
+    assert [rig.status(ticket=ticket(old)), rig.status(ticket=ticket(new))] == [401, 101]
+    path.write_bytes(b"short")
+    logged.clear()
+    rig.reload()
+    (line,) = logged
+    assert line.startswith(f"ticket key not reloaded, the previous one stays in force: --ticket-key {path}: ")
+    assert rig.status(ticket=ticket(new)) == 101
+    assert rig.world.gateway.credentials.end_at_exp
+
+
+def test_nothing_is_read_again_without_files() -> None:
+    """Passwords of the command line stay."""
+    assert list(reloadables(parse("--auth=memory:a:b"), World(credentials=Credentials()).gateway, None)) == []
