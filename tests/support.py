@@ -95,8 +95,9 @@ class FakeClient(FakeSink):
     control_frames = answered_mark = 0
     close_code = 1006
 
-    def __init__(self, *, buffer_size: int = 64 * KiB) -> None:
+    def __init__(self, *, buffer_size: int = 64 * KiB, half_closes: bool = False) -> None:
         super().__init__(buffer_size=buffer_size)
+        self.half_closes = half_closes
         self.delivery = FakeDelivery()
         self.pings: list[int] = []
 
@@ -117,6 +118,10 @@ class FakeClient(FakeSink):
     @property
     def progress(self) -> Progress:
         return self.delivery.progress
+
+    def send_eof(self) -> None:
+        assert self.half_closes
+        self.log.append("eof")
 
     def reply(self) -> None:
         self.log.append("reply")
@@ -166,11 +171,25 @@ TUNNEL_LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seco
 
 
 class TunnelRig:
-    """A tunnel between a fake client and a fake backend, with a clock that is turned by hand."""
+    """A tunnel between a fake client and a fake backend, with a clock that is turned by hand.
 
-    def __init__(self, *, dialed: bool = True, page: bool = False, limits: Limits = TUNNEL_LIMITS) -> None:
+    Args:
+        dialed: whether the backend is connected already.
+        page: whether the client is a page.
+        half_closes: whether it speaks portofcall.v1.
+        limits: of the tunnel.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialed: bool = True,
+        page: bool = False,
+        half_closes: bool = False,
+        limits: Limits = TUNNEL_LIMITS,
+    ) -> None:
         self.clock = Clock()
-        self.client = FakeClient()
+        self.client = FakeClient(half_closes=half_closes)
         self.transport = FakeTransport()
         self.backend = open_backend(self.transport)
         self.closed: list[Tunnel] = []

@@ -48,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "commands": {"access", "egress", "errors", "limits", "target"},
     "cli": {"commands"},
-    "testing": {"access", "egress", "gateway", "limits", "relay", "target"},
+    "testing": {"access", "egress", "gateway", "limits", "relay", "target", "websocket"},
 }
 #: Modules without Twisted, sockets, clocks and the environment: their results depend on their arguments.
 PURE = {

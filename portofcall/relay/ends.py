@@ -51,7 +51,7 @@ class Ends:
 
     def __init__(self, client: IClientEnd, *, high_water_bytes: int, monotonic: Callable[[], float]) -> None:
         self.client = client
-        self.client_state = End.OPEN
+        self.client_state = End.V1_OPEN if client.half_closes else End.OPEN
         self.backend: BackendEnd | None = None
         self.backend_state = End.DIALING
         self.dialing: Deferred[BackendEnd] | None = None
@@ -92,6 +92,11 @@ class Ends:
     def backend_progress(self) -> Progress:
         """What the backend has done so far."""
         return self._dialed.progress if self._connected else Progress()
+
+    def look_for_reset_backend(self) -> None:
+        """Have the end of a backend noticed that has sent FIN, so that it is not read any more."""
+        if self.backend_state is End.ENDED and self.backend_progress.reset:
+            self._dialed.abort()
 
     @property
     def traffic(self) -> Traffic:
@@ -147,6 +152,9 @@ class Ends:
         if self._connected:
             self._dialed.abort()
 
+    def _end_client_with_eof(self) -> None:
+        self.to_client.follow_with(self.client.send_eof)
+
     def _end_client(self, last_word: LastWord | None) -> None:
         self.last_word = last_word
         self.to_client.finish()
@@ -187,6 +195,7 @@ _ACTIONS: dict[Do, Callable[[Ends], None]] = {
     Do.CLOSE_BACKEND: lambda ends: ends._dialed.drop(),
     Do.RESET_BACKEND: Ends._reset_backend,
     Do.END_CLIENT: lambda ends: ends._end_client(None),
+    Do.END_CLIENT_EOF: Ends._end_client_with_eof,
     Do.END_CLIENT_1000: lambda ends: ends._end_client((CloseCode.NORMAL, "")),
     Do.END_CLIENT_1001: lambda ends: ends._end_client(SHUTTING_DOWN),
     Do.END_CLIENT_EXPIRED: lambda ends: ends._end_client(ends.cut),

@@ -72,6 +72,7 @@ class IClientEnd(ISource, ISink):
         unacknowledged_bytes: an upper bound of how much of what was written the client has not acknowledged;
             0 once that is no more than what ends the connection.
         progress: what the client has done so far.
+        half_closes: whether each direction ends by itself, with eof (the subprotocol portofcall.v1).
         control_frames: how many pings and pongs have come from it.
         answered_mark: the mark of the last ping that it has answered; 0 at first.
         close_code: the code of the Close frame that it was sent; 1005 for one without, 1006 if none was sent.
@@ -79,12 +80,16 @@ class IClientEnd(ISource, ISink):
 
     unacknowledged_bytes: int
     progress: "Progress"
+    half_closes: bool
     control_frames: int
     answered_mark: int
     close_code: int
 
     def ping(mark: int) -> None:  # noqa: N805
         """Send a ping with this mark, below 2**64, unless the client does not read."""
+
+    def send_eof() -> None:
+        """Send eof after everything that was written; only if it `half_closes`."""
 
     def close(code: int, reason: str) -> None:  # noqa: N805
         """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""
@@ -108,6 +113,9 @@ class ClientEvents(Protocol):
     @property
     def client_sent(self) -> Callable[[Buffer], None]:
         """The client sent these bytes; they may be overwritten once this returns."""
+
+    def client_ended(self) -> None:
+        """The client sent eof: it will send no more, and still receives."""
 
     def client_closed(self) -> None:
         """The client sent a Close frame, which is to be answered with `IClientEnd.reply` or ``close``."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,19 +21,21 @@ from portofcall.relay.ends import CloseCode, Ends, LastWord
 from portofcall.relay.expiry import Expiry
 from portofcall.relay.heartbeat import Heartbeat
 from portofcall.relay.interfaces import Buffer, IClientEnd
-from portofcall.relay.states import End, Event, Phase, phase, step
+from portofcall.relay.states import End, Event, Phase, phase
+from portofcall.relay.transitions import step
 
 
 class Tunnel:
     """Owns one pair of ends: the ends report events, the tunnel decides, the ends obey.
 
-    What it decides is the table of `portofcall.relay.states`. It knows neither Autobahn, nor HTTP, nor access
-    rules, nor the policy.
+    What it decides is the table of `portofcall.relay.transitions`. It knows neither Autobahn, nor HTTP, nor
+    access rules, nor the policy.
 
     Args:
         client: the client's end, open.
-        page: whether the client is a page, whose Close frame is answered at once: a browser discards all that
-            comes after it. Any other client is sent what the backend has to answer first.
+        page: whether the client is a page, whose Close frame is answered at once, like that of one that
+            `half_closes`: a browser discards all that comes after it. Any other client is first sent what the
+            backend has to answer.
         limits: the high-water mark, and the time limits of closing.
         clock: for those time limits.
         on_closed: called once, with this tunnel, when both ends are gone.
@@ -61,7 +64,7 @@ class Tunnel:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ending = Ending()
-        self._grace_seconds = 0 if page else limits.close_grace_seconds
+        self._grace_seconds = 0 if page or client.half_closes else limits.close_grace_seconds
         self._limits = limits
         self._on_closed = on_closed
         self._ends = ends = Ends(client, high_water_bytes=limits.high_water_bytes, monotonic=monotonic)
@@ -94,10 +97,7 @@ class Tunnel:
         dialing.addCallbacks(self._dialed, self._dial_failed)
 
     def shut_down(self) -> None:
-        """Deliver what is queued, then close both sides, the client's with 1001.
-
-        A tunnel that is closing already goes on closing.
-        """
+        """Deliver what is queued, then close both sides, the client's with 1001, unless that has begun."""
         self._happens(Event.SHUT_DOWN, causes.SHUT_DOWN)
 
     def abort(self) -> None:
@@ -119,8 +119,13 @@ class Tunnel:
             ends.cut = (CloseCode.INTERNAL_ERROR, f"backend-gone: {sentence}")
             cause = Cause("backend-gone", f"backend is gone: {sentence}", Side.BACKEND)
             self._happens(Event.BACKEND_STUCK, cause)
+        ends.look_for_reset_backend()
 
     # What the client's end reports
+
+    def client_ended(self) -> None:
+        """The client sent eof: it will send no more, and still receives."""
+        self._happens(Event.CLIENT_ENDED, causes.CLIENT_CLOSED)
 
     def client_closed(self) -> None:
         """The client sent a Close frame. Its end sends no reply before it is asked to."""
@@ -145,8 +150,13 @@ class Tunnel:
 
     def backend_lost(self, reason: Failure) -> None:
         """The backend's connection is gone. Reported once, last."""
+        if self._ends.client.half_closes and reason.check(ConnectionDone):
+            self._happens(Event.BACKEND_CLOSED, causes.BACKEND_CLOSED)
         sentence = f"the backend was lost: {printable(reason.getErrorMessage(), 200)}"
-        self._happens(Event.BACKEND_LOST, Cause("backend-reset", sentence, Side.BACKEND))
+        cause = Cause("backend-reset", sentence, Side.BACKEND)
+        if self._ends.client_state is End.V1_CLOSED:
+            self.ending.fail(cause, self.phase, link="; ")
+        self._happens(Event.BACKEND_LOST, cause)
 
     # What the dial and the chains report
 
@@ -194,11 +204,12 @@ class Tunnel:
         ends, was = self._ends, self.phase
         ends.client_state, ends.backend_state, does = step(event, ends.client_state, ends.backend_state)
         now = self.phase
-        if cause is not None:
-            self.ending.begin(cause, was)
-        if was in (Phase.DIALING, Phase.OPEN) and now not in (Phase.DIALING, Phase.OPEN):
-            self._heartbeat.stop()
-            self._expiry.stop()
+        if not now.is_live:
+            if cause is not None:
+                self.ending.begin(cause, was)
+            if was.is_live:
+                self._heartbeat.stop()
+                self._expiry.stop()
         for do in does:
             ends.carry_out(do)
         if now is Phase.CLOSED is not was:

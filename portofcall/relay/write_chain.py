@@ -70,6 +70,7 @@ class WriteChain:
         self._source_paused = False
         self._sink: ISink | None = None
         self._straight: Callable[[Buffer], None] | None = None
+        self._follow: Callable[[], None] | None = None
         self._finishing = False
         self._gate: Deferred[None] | None = None
         self._chain: Deferred[None] = Deferred()
@@ -129,6 +130,15 @@ class WriteChain:
         else:
             self._wait(data)
             self._balance()
+
+    def follow_with(self, follow: Callable[[], None]) -> None:
+        """Note that nothing more will be written, and call ``follow`` once everything has been handed over.
+
+        The sink stays open for what ``follow`` and others write to it, until `finish`.
+        """
+        self._follow = follow
+        self.unregisterProducer()
+        self._settle()
 
     def finish(self) -> None:
         """Note that nothing more will be written: `done` fires once everything has been handed over."""
@@ -222,6 +232,9 @@ class WriteChain:
         self._source_paused = False
 
     def _settle(self) -> None:
+        if self._follow is not None and not self._waiting and self._gate is None:
+            follow, self._follow = self._follow, None
+            follow()
         if self._finishing and self._gate is None and not self.done.called:
             self._release()
             self.done.callback(None)
@@ -236,7 +249,7 @@ class WriteChain:
         self._waiting.clear()
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
-        self._straight = None
+        self._straight = self._follow = None
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.unregisterProducer()

@@ -6,6 +6,7 @@ from typing import Any
 
 from portofcall.testing.http import Response
 from portofcall.testing.world import World
+from portofcall.websocket.half_close import EOF, SUBPROTOCOL
 
 #: An address that the policy takes for public.
 PUBLIC = "93.184.215.14"
@@ -28,7 +29,7 @@ def upgrade_request(query: str = f"host={PUBLIC}&port=22", method: str = "GET", 
         query: ``host`` and ``port``, and perhaps ``ticket``.
         method: anything but GET is refused.
         changes: headers to add or to replace. An underscore in a name stands for a hyphen; None removes a
-            header.
+            header. With ``Sec_WebSocket_Protocol="portofcall.v1"`` each direction ends by itself.
     """
     headers = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = [f"{method} /api/connect?{query} HTTP/1.1"]
@@ -113,8 +114,16 @@ class WebSocketClient:
         self.transport.send(data)
         self._reactor.advance(0)
 
+    def send_eof(self) -> None:
+        """End the client's direction, and go on receiving; the gateway has agreed to portofcall.v1."""
+        assert self.response.headers.get("sec-websocket-protocol") == SUBPROTOCOL
+        self.send(pack_frame(1, EOF))
+
     def received(self) -> list[tuple[int, bytes]]:
-        """Return the opcode and the payload of each frame that came since the last call."""
+        """Return the opcode and the payload of each frame that came since the last call.
+
+        With portofcall.v1 the gateway's eof is ``(1, b'{"type":"eof"}')``.
+        """
         early, self._early = self._early, b""
         return unpack_frames(early + self.transport.take())
 

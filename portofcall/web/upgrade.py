@@ -13,7 +13,8 @@ from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
 from portofcall.websocket.end import WebSocketFactory
-from portofcall.websocket.protocol import SUBPROTOCOL, Handshake
+from portofcall.websocket.half_close import choose_subprotocol
+from portofcall.websocket.protocol import Handshake
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -90,7 +91,7 @@ def _once(query: Mapping[bytes, Sequence[bytes]], name: str) -> str:
 def valid_handshake(request: Request) -> Handshake:
     """Check the upgrade.
 
-    Only what was checked here is passed to Autobahn: the key, and the subprotocol if it was offered. This
+    Only what was checked here is passed to Autobahn: the key, and a subprotocol that was offered. This
     leaves nothing that Autobahn could refuse, or parse differently.
 
     Args:
@@ -115,7 +116,7 @@ def valid_handshake(request: Request) -> Handshake:
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
     if request.requestHeaders.hasHeader(b"transfer-encoding") or _length(request):
         raise InvalidHeader("Content-Length must be 0 or missing: an upgrade has no body")
-    protocol = SUBPROTOCOL if SUBPROTOCOL in _tokens(request, "sec-websocket-protocol") else None
+    protocol = choose_subprotocol(_tokens(request, "sec-websocket-protocol"))
     return Handshake(keys[0].decode("ascii"), protocol)
 
 

@@ -200,6 +200,10 @@ class AutobahnConnection(WebSocketServerProtocol):
     def _fail_connection(self, code: int = 1002, reason: str = "") -> None:
         self.fail(code, reason)
 
+    def send_text(self, text: bytes) -> None:
+        """Send a text message in one frame, after everything that was written."""
+        self.sendFrame(opcode=1, payload=text)
+
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame after everything that was written (RFC 6455 §7.1.2)."""
         if self._withheld is None:

@@ -12,23 +12,20 @@ from portofcall.errors import printable
 from portofcall.limits.counters import RateLimit
 from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.relay.interfaces import Buffer, ClientEvents, IEndTransport
-from portofcall.websocket.autobahn_internals import MASKER, AutobahnConnection
+from portofcall.websocket.autobahn_internals import MASKER
 from portofcall.websocket.frames import InPlaceMasker, PlainFrames
+from portofcall.websocket.half_close import SUBPROTOCOL
 from portofcall.websocket.incoming import Incoming
+from portofcall.websocket.messages import MessageConnection
 from portofcall.websocket.ping_pong import PingPong
 from portofcall.websocket.turns import Turns
-
-#: The only subprotocol: noVNC's and websockify's name for a stream of bytes.
-SUBPROTOCOL = "binary"
 
 #: Whether frames are unmasked in C. In Python it is about 100 times slower.
 UNMASKS_FAST: bool = MASKER is not None
 
-_POLICY_VIOLATION, _MESSAGE_TOO_BIG = 1008, 1009
+_POLICY_VIOLATION = 1008
 #: The burst of control frames that is allowed, in seconds at the full rate.
 _CONTROL_BURST_SECONDS = 10
-#: Frames of a message that have at least this payload are not counted.
-_SMALL_FRAME_BYTES = 1 * KiB
 
 #: The most work at a time, in the units of `Turns`: this many plain frames.
 _MOST_UNITS = 128
@@ -52,20 +49,18 @@ class Handshake(NamedTuple):
     protocol: str | None
 
 
-class WebSocketProtocol(AutobahnConnection):
+class WebSocketProtocol(MessageConnection):
     """A client's WebSocket connection, whose messages are passed on piece by piece as they arrive.
 
     Plain binary messages are parsed by `PlainFrames`. Any other frame is Autobahn's, and so is everything
-    that follows until a message could begin. Autobahn implements the protocol: control frames, fragments,
-    UTF-8 of text messages, errors, the closing handshake. Its timers are off.
+    that follows until a message could begin, and everything after eof. Autobahn implements the protocol:
+    control frames, fragments, UTF-8 of text messages, errors, the closing handshake. Its timers are off.
 
     Attributes:
-        events: receives what the client does; None before `opened`.
         masker: unmasks plain messages; without one they are Autobahn's, too.
     """
 
     factory: "WebSocketProtocolFactory"
-    events: ClientEvents | None = None
     masker: InPlaceMasker | None = MASKER
     _frames: PlainFrames
     _incoming: Incoming
@@ -78,8 +73,6 @@ class WebSocketProtocol(AutobahnConnection):
         if self.masker is not None:
             self._frames = PlainFrames(self.masker)
         self._control_frames: RateLimit | None = None
-        self._small_frames = 0
-        self._payloads: list[bytes] = []
 
     def opened(self) -> ClientEvents:
         """Return the receiver of the client's events, now that the handshake is done."""
@@ -91,6 +84,7 @@ class WebSocketProtocol(AutobahnConnection):
 
     def shake_hands(self, handshake: Handshake) -> None:
         """Answer the opening handshake."""
+        self.half_closes = handshake.protocol == SUBPROTOCOL
         self.complete_handshake(*handshake)
         self._plain = self.masker is not None
 
@@ -132,7 +126,7 @@ class WebSocketProtocol(AutobahnConnection):
         self._pass_on()
         if self.over:
             self._incoming.drop()
-        self._plain = self.masker is not None and self.is_between_messages
+        self._plain = self.masker is not None and not self.ended and self.is_between_messages
         fast = self._plain or self.frame_left >= _SLOW_READ_BYTES
         self.transport.most_read_bytes = 0 if fast else _SLOW_READ_BYTES
         return data, units + frames * _UNITS_PER_FRAME
@@ -149,30 +143,6 @@ class WebSocketProtocol(AutobahnConnection):
         """Begin."""
         self.events = self.opened()
         self._client_sent = self.events.client_sent
-
-    def onMessageBegin(self, isBinary: bool) -> None:
-        """Start counting frames. Nothing of the message is kept: a tunnel carries bytes, not messages."""
-        self._small_frames = 0
-
-    def onMessageFrameBegin(self, length: int) -> None:
-        """Count a small frame."""
-        if length >= _SMALL_FRAME_BYTES:
-            return
-        self._small_frames += 1
-        most = self.factory.limits.max_fragments
-        if self._small_frames > most:
-            self.fail(_MESSAGE_TOO_BIG, f"a message may have at most {most} frames of less than 1 KiB")
-
-    def onMessageFrameData(self, payload: bytes) -> None:
-        """Pass on a piece of a frame."""
-        if payload:
-            self._payloads.append(payload)
-
-    def onMessageFrameEnd(self) -> None:
-        """Do nothing, as nothing was kept."""
-
-    def onMessageEnd(self) -> None:
-        """Do nothing, as nothing was kept."""
 
     def onPing(self, payload: bytes) -> None:
         """Reply, now or when the client reads again."""
@@ -209,12 +179,6 @@ class WebSocketProtocol(AutobahnConnection):
         if self._hanging_up is not None and self._hanging_up.active():
             self._hanging_up.cancel()
         self.gone()
-
-    def _pass_on(self) -> None:
-        """Pass on the payloads that Autobahn found: those of many small frames as one piece."""
-        payloads, self._payloads = self._payloads, []
-        if payloads and self.events is not None:
-            self.events.client_sent(payloads[0] if len(payloads) == 1 else b"".join(payloads))
 
     def _control_frame_is_due(self) -> bool:
         """Count a ping or pong, and fail a client that sends too many."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from portofcall.errors import Refused
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay import tunnel
-from portofcall.relay.states import ROWS, Do, End, Event, Phase, Row, find, phase, step
+from portofcall.relay.states import Do, End, Event, Phase, phase
+from portofcall.relay.transitions import ROWS, Row, find, step
 from tests.support import TUNNEL_LIMITS, TunnelRig
 
 PROTOCOL = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
@@ -120,9 +121,11 @@ STEPS: dict[str, Callable[[TunnelRig], object]] = {
     "client acknowledges": lambda rig: rig.client.delivery.acknowledge(1),
     "backend acknowledges": lambda rig: rig.delivery.acknowledge(1),
     "backend sends on": _send_on,
+    "eof": lambda rig: rig.tunnel.client_ended(),
     "violation": lambda rig: rig.tunnel.client_failed("unmasked frame"),
     "client lost": lambda rig: rig.tunnel.client_lost(),
     "FIN": lambda rig: rig.backend.readConnectionLost(),
+    "backend closes": lambda rig: rig.backend.connectionLost(Failure(ConnectionDone())),
     "backend lost": lambda rig: rig.backend.connectionLost(Failure(ConnectionLost())),
     "shut down": lambda rig: rig.tunnel.shut_down(),
     "abort": lambda rig: rig.tunnel.abort(),
@@ -139,7 +142,7 @@ class Walk(NamedTuple):
     """A way through the table.
 
     Attributes:
-        steps: what happens; the row is walked in the last step.
+        steps: what happens; the row is walked in the last step. "v1" comes first if the client speaks it.
         row: its event, and the states of client and backend before.
         after: the states after the last step.
         client: what was done to the client's connection in all.
@@ -153,7 +156,8 @@ class Walk(NamedTuple):
     backend: list[str]
 
 
-DIALING, OPEN, ENDED, FINISHED, CLOSED, LINGERING, DROPPED, GONE = End
+DIALING, V1_OPEN, V1_ENDED, V1_FINISHED, V1_CLOSED, OPEN, *_LATER = End
+ENDED, FINISHED, CLOSED, LINGERING, DROPPED, GONE = _LATER
 RESET = "1011 backend-reset: the backend reset the connection"
 # fmt: off
 WALKS = [
@@ -230,6 +234,66 @@ WALKS = [
          ["1001 the gateway is shutting down", "reset"], ["reset"]),
     Walk("dialled, much up, up, writes fail, backend reads", (Event.BROKEN, OPEN, OPEN), (DROPPED, DROPPED),
          ["reset"], ["reset"]),
+    # portofcall.v1
+    Walk("v1, refused", (Event.DIAL_FAILED, V1_OPEN, DIALING), (FINISHED, GONE),
+         ["4502 refused: refused"], []),
+    Walk("v1, up, eof, dialled", (Event.DIALED, V1_ENDED, DIALING), (V1_ENDED, FINISHED), [], ["fin"]),
+    Walk("v1, dialled, eof", (Event.CLIENT_ENDED, V1_OPEN, OPEN), (V1_ENDED, FINISHED), [], ["fin"]),
+    Walk("v1, dialled, much up, up, eof, backend reads", (Event.BACKEND_HAS_ALL, V1_ENDED, OPEN),
+         (V1_ENDED, FINISHED), [], ["fin"]),
+    Walk("v1, dialled, FIN", (Event.BACKEND_ENDED, V1_OPEN, OPEN), (V1_FINISHED, ENDED), ["eof"], []),
+    Walk("v1, dialled, FIN, eof", (Event.CLIENT_ENDED, V1_FINISHED, ENDED), (FINISHED, DROPPED),
+         ["eof", "1000"], ["fin", "close"]),
+    Walk("v1, dialled, eof, FIN", (Event.BACKEND_ENDED, V1_ENDED, FINISHED), (FINISHED, DROPPED),
+         ["eof", "1000"], ["fin", "close"]),
+    Walk("v1, dialled, unacknowledged up, eof, FIN, backend acknowledges, 1 s",
+         (Event.BACKEND_ACKNOWLEDGED, V1_CLOSED, CLOSED), (FINISHED, DROPPED),
+         ["eof", "1000"], ["fin", "close"]),
+    Walk("v1, dialled, eof, FIN, Close", (Event.PAGE_CLOSED, FINISHED, DROPPED), (DROPPED, DROPPED),
+         ["eof", "1000", "close"], ["fin", "close"]),
+    Walk("v1, dialled, Close", (Event.PAGE_CLOSED, V1_OPEN, OPEN), (LINGERING, FINISHED),
+         ["reply", "fin"], ["fin"]),
+    Walk("v1, dialled, eof, down, Close", (Event.PAGE_CLOSED, V1_ENDED, FINISHED), (LINGERING, FINISHED),
+         ["reply", "fin"], ["fin"]),
+    Walk("v1, dialled, FIN, unacknowledged up, Close", (Event.PAGE_CLOSED, V1_FINISHED, ENDED),
+         (LINGERING, CLOSED), ["eof", "reply", "fin"], ["fin"]),
+    Walk("v1, dialled, eof, violation", (Event.CLIENT_FAILED, V1_ENDED, FINISHED), (LINGERING, DROPPED),
+         [], ["fin", "reset"]),
+    Walk("v1, dialled, FIN, client lost", (Event.CLIENT_LOST, V1_FINISHED, ENDED), (GONE, DROPPED),
+         ["eof"], ["reset"]),
+    Walk("v1, dialled, eof, client lost", (Event.CLIENT_LOST, V1_ENDED, FINISHED), (GONE, FINISHED),
+         [], ["fin"]),
+    Walk("v1, dialled, unacknowledged down, eof, FIN, 32 s", (Event.CLIENT_STUCK, FINISHED, DROPPED),
+         (DROPPED, DROPPED), ["eof", "1000", "reset"], ["fin", "close", "reset"]),
+    Walk("v1, dialled, FIN, no pongs", (Event.PING_TIMEOUT, V1_FINISHED, ENDED), (FINISHED, DROPPED),
+         ["eof", "1011 ping-timeout: the client answered no ping for 20 seconds"], ["fin", "close"]),
+    Walk("v1, dialled, eof, no pongs", (Event.PING_TIMEOUT, V1_ENDED, FINISHED), (FINISHED, DROPPED),
+         ["1011 ping-timeout: the client answered no ping for 20 seconds"], ["fin", "close"]),
+    Walk("v1, dialled, eof, idle", (Event.EXPIRED, V1_ENDED, FINISHED), (FINISHED, DROPPED),
+         ["4408 idle-timeout: the tunnel carried nothing for 600 seconds"], ["fin", "close"]),
+    Walk("v1, dialled, FIN, shut down", (Event.SHUT_DOWN, V1_FINISHED, ENDED), (FINISHED, ENDED),
+         ["eof", "1001 the gateway is shutting down"], []),
+    Walk("v1, dialled, FIN, shut down, eof", (Event.CLIENT_ENDED, FINISHED, ENDED), (FINISHED, DROPPED),
+         ["eof", "1001 the gateway is shutting down"], ["fin", "close"]),
+    Walk("v1, dialled, much down, down, FIN, shut down, client reads", (Event.CLIENT_HAS_ALL, OPEN, ENDED),
+         (FINISHED, ENDED), ["eof", "1001 the gateway is shutting down"], []),
+    Walk("v1, dialled, unacknowledged up, eof, FIN, shut down, 1 s, backend acknowledges, 1 s",
+         (Event.BACKEND_ACKNOWLEDGED, V1_CLOSED, CLOSED), (FINISHED, DROPPED),
+         ["eof", "1000"], ["fin", "close"]),
+    Walk("v1, dialled, eof, backend lost", (Event.BACKEND_LOST, V1_ENDED, FINISHED), (FINISHED, GONE),
+         [RESET], ["fin"]),
+    Walk("v1, dialled, FIN, backend lost", (Event.BACKEND_LOST, V1_FINISHED, ENDED), (FINISHED, GONE),
+         ["eof", RESET], []),
+    Walk("v1, dialled, unacknowledged up, FIN, eof, backend lost", (Event.BACKEND_LOST, V1_CLOSED, CLOSED),
+         (FINISHED, GONE), ["eof", RESET], ["fin"]),
+    Walk("v1, dialled, FIN, backend closes", (Event.BACKEND_CLOSED, V1_FINISHED, ENDED), (FINISHED, GONE),
+         ["eof", "1000"], []),
+    Walk("v1, dialled, unacknowledged up, eof, FIN, backend closes",
+         (Event.BACKEND_CLOSED, V1_CLOSED, CLOSED), (FINISHED, GONE), ["eof", "1000"], ["fin"]),
+    Walk("v1, dialled, much up, up, eof, FIN, backend closes", (Event.BACKEND_LOST, V1_CLOSED, ENDED),
+         (FINISHED, GONE), ["eof", RESET], []),
+    Walk("v1, dialled, unacknowledged up, FIN, eof, 32 s", (Event.BACKEND_STUCK, V1_CLOSED, CLOSED),
+         (FINISHED, DROPPED), ["eof", "1011 backend-stuck: the backend stopped reading"], ["fin", "reset"]),
 ]
 # fmt: on
 
@@ -244,8 +308,10 @@ def test_tunnel_walks_the_row(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> No
         return step(event, client, backend)
 
     monkeypatch.setattr(tunnel, "step", spy)
-    rig = TunnelRig(dialed=False, limits=replace(TUNNEL_LIMITS, idle_seconds=600))
-    for name in walk.steps.split(", "):
+    limits = replace(TUNNEL_LIMITS, idle_seconds=600)
+    names = walk.steps.removeprefix("v1, ").split(", ")
+    rig = TunnelRig(dialed=False, half_closes=walk.steps.startswith("v1, "), limits=limits)
+    for name in names:
         walked.clear()
         STEPS[name](rig)
     assert walk.row in walked

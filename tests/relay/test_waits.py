@@ -10,6 +10,8 @@ from portofcall.relay.waits import Patience, Wait, backend_wait, client_wait, pa
 
 LIMITS = Limits(stall_seconds=30, linger_seconds=5, close_grace_seconds=20)
 EVER = float("inf")
+#: States that no backend is in.
+_CLIENTS_ONLY = (End.LINGERING, End.V1_OPEN, End.V1_ENDED, End.V1_FINISHED, End.V1_CLOSED)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +38,13 @@ def test_backend_may_be_silent_as_long_as_its_client_may_be_slow() -> None:
 @pytest.mark.parametrize("client_pending", [True, False])
 def test_something_is_always_expected_while_a_tunnel_closes(pending: bool, client_pending: bool) -> None:
     """Unless an event is sure to come: the end of a dial, or that everything is acknowledged."""
-    for client, backend in itertools.product(End, End):
-        if phase(client, backend) is not Phase.CLOSING or client is End.DIALING or backend is End.LINGERING:
+    for client, backend in itertools.product(set(End) - {End.DIALING}, set(End) - {*_CLIENTS_ONLY}):
+        if phase(client, backend) is not Phase.CLOSING:
             continue
         if client is End.GONE and client_pending:
             continue
+        if client is End.V1_CLOSED and backend not in (End.ENDED, End.CLOSED):
+            continue  # its backend has sent FIN
         of_client = client_wait(client, pending=client_pending, paused=False)
         of_backend = backend_wait(backend, client, pending=pending, client_pending=client_pending)
         certain = (
