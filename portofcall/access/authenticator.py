@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from twisted.cred.checkers import ANONYMOUS, ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import LoginFailed
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, maybeDeferred
+from twisted.internet.defer import CancelledError, DeferredSemaphore, maybeDeferred
 from twisted.logger import Logger
 
 from portofcall.access.basic_auth import BASIC_CHALLENGE, Login, parse_basic
@@ -112,15 +112,15 @@ class Authenticator:
         """The WWW-Authenticate header of a 401 (RFC 9110 §11.6.1)."""
         return BASIC_CHALLENGE if self.credentials.checkers else TICKET_CHALLENGE
 
-    def check(
+    async def check(
         self,
         *,
         authorization: Sequence[bytes],
         tickets: Sequence[bytes],
         client: str,
         target: Requested | None,
-    ) -> Deferred[Identity]:
-        """Authenticate a request.
+    ) -> Identity:
+        """Authenticate a request. It may be cancelled.
 
         Make it the last check before the target is dialled: it spends a single-use ticket.
 
@@ -132,13 +132,12 @@ class Authenticator:
                 ticket is spent, and a pinned one is refused.
 
         Returns:
-            The client's identity. Fails with `Unauthorized` or `TooManyRequests`. It may be cancelled.
-        """
-        return Deferred.fromCoroutine(self._check(authorization, tickets, client, target))
+            The client's identity.
 
-    async def _check(
-        self, authorization: Sequence[bytes], tickets: Sequence[bytes], client: str, target: Requested | None
-    ) -> Identity:
+        Raises:
+            Unauthorized: the client is not authenticated.
+            TooManyRequests: too many attempts of the client have failed.
+        """
         accepted = self.credentials
         if accepted.ticket_key and tickets:
             return self._by_ticket(accepted.ticket_key, tickets, client, target)

@@ -1,9 +1,10 @@
 """Admission of requests: origin, address and authentication, before any upgrade, ping or banner."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -23,6 +24,8 @@ _T = TypeVar("_T")
 
 #: Retry-After while the gateway shuts down, in seconds.
 _RETRY_AFTER_DRAINING = 5
+#: Matches a header value of visible ASCII characters, spaces and tabs.
+_VISIBLE: Final = re.compile(rb"[\t -~]*").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +226,6 @@ def demand_plain_headers(request: Request) -> None:
     """
     for name, values in request.requestHeaders.getAllRawHeaders():
         for value in values:
-            if not value.isascii() or not value.replace(b"\t", b"").decode("ascii").isprintable():
+            if not _VISIBLE(value):
                 readable = printable(name.decode("latin-1"))
                 raise InvalidHeader(f"the header {readable} must hold visible ASCII characters only")

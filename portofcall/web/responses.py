@@ -151,7 +151,11 @@ class APIResource(Resource):
             return error_response(request, error, headers={"Allow": ", ".join(self.allowed)})
         handler: Handler = getattr(self, f"respond_{method}")
         response = Deferred.fromCoroutine(handler(request))
-        request.notifyFinish().addErrback(lambda _: response.cancel())
+        if not response.called:
+            request.notifyFinish().addErrback(lambda _: response.cancel())
+        elif response.result is None:
+            # The connection has been taken over.
+            return NOT_DONE_YET
         response.addErrback(self._explain, request)
         response.addCallback(_send, request)
         response.addErrback(self._give_up, request)

@@ -104,19 +104,20 @@ def valid_handshake(request: Request) -> Handshake:
         UpgradeRequired: the client does not speak WebSocket, or not the version of RFC 6455.
         InvalidHeader: a header is missing, repeated or malformed, or announces a body.
     """
-    upgrade = [token.lower() for token in _tokens(request, "upgrade")]
-    connection = [token.lower() for token in _tokens(request, "connection")]
-    wanted = "websocket" in upgrade and "upgrade" in connection
+    get = request.requestHeaders.getRawHeaders
+    upgrade, connection = _lower_tokens(get(b"upgrade")), _lower_tokens(get(b"connection"))
+    wanted = b"websocket" in upgrade and b"upgrade" in connection
     if not wanted or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
         raise UpgradeRequired("this is for WebSocket clients: send Upgrade: websocket, over HTTP/1.1")
-    if request.requestHeaders.getRawHeaders(b"sec-websocket-version", []) != [b"13"]:
+    if get(b"sec-websocket-version") != [b"13"]:
         raise UpgradeRequired("Sec-WebSocket-Version must be 13")
-    keys = request.requestHeaders.getRawHeaders(b"sec-websocket-key", [])
+    keys = get(b"sec-websocket-key") or ()
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
-    if request.requestHeaders.hasHeader(b"transfer-encoding") or _length(request):
+    if get(b"transfer-encoding") or _length(request):
         raise InvalidHeader("Content-Length must be 0 or missing: an upgrade has no body")
-    protocol = choose_subprotocol(_tokens(request, "sec-websocket-protocol"))
+    offered = [token.decode("latin-1") for token in _tokens(get(b"sec-websocket-protocol"))]
+    protocol = choose_subprotocol(offered)
     return Handshake(keys[0].decode("ascii"), protocol)
 
 
@@ -125,7 +126,11 @@ def _length(request: Request) -> int:
     return int(request.requestHeaders.getRawHeaders(b"content-length", [b"0"])[0])
 
 
-def _tokens(request: Request, header: str) -> list[str]:
+def _tokens(values: Sequence[bytes] | None) -> list[bytes]:
     """Split a header that is a list of tokens (RFC 9110 §5.6.1)."""
-    values = request.requestHeaders.getRawHeaders(header, [])
-    return [token.strip() for value in values for token in value.split(",")]
+    return [token.strip() for value in values or () for token in value.split(b",")]
+
+
+def _lower_tokens(values: Sequence[bytes] | None) -> list[bytes]:
+    """Split a header that is a list of tokens whose case does not matter."""
+    return [token.lower() for token in _tokens(values)]

@@ -82,11 +82,13 @@ class Door:
         target: Target | None = HERE,
     ) -> Deferred[Identity]:
         """Start to authenticate."""
-        return self.authenticator.check(
-            authorization=list(authorization),
-            tickets=[ticket.encode() for ticket in tickets],
-            client=client,
-            target=target,
+        return Deferred.fromCoroutine(
+            self.authenticator.check(
+                authorization=list(authorization),
+                tickets=[ticket.encode() for ticket in tickets],
+                client=client,
+                target=target,
+            )
         )
 
     def ask(self, *args: Any, **kwargs: Any) -> str | GatewayError:
