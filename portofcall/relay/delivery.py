@@ -60,6 +60,11 @@ def connection_of(transport: IStreamTransport) -> Any:
     return below if isinstance(below, Connection) else None
 
 
+def queued_bytes(connection: Any) -> int:
+    """Return how much of what was written to a connection waits in it, in user space."""
+    return int(len(connection.dataBuffer) - connection.offset + connection._tempDataLen)
+
+
 class Delivery:
     """Watches what becomes of the bytes that are written to a transport.
 
@@ -101,13 +106,13 @@ class Delivery:
         connection = self._connection
         if connection is None:
             return self._lost_bytes
-        waiting = len(connection.dataBuffer) - connection.offset + connection._tempDataLen
+        waiting = queued_bytes(connection)
         for tls in self._tls:
             waiting += sum(map(len, (*tls._appSendBuffer, *getattr(tls._aggregator, "_buffer", ()))))
         queued: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         if queued and self._is_tcp and connection._writeDisconnected:
             queued -= 1  # FIN
-        return int(waiting) + queued
+        return waiting + queued
 
     @property
     def progress(self) -> Progress:

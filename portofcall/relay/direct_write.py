@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from portofcall.limits.values import KiB
-from portofcall.relay.delivery import Delivery, connection_of
+from portofcall.relay.delivery import Delivery, connection_of, queued_bytes
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
@@ -112,7 +112,7 @@ class DirectWrite(_QueuedWrite):
         self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
         self._paused = False
-        self._direct = False
+        self._direct = not queued_bytes(connection)
 
     def write(self, data: Buffer) -> None:
         """Send as much of ``data`` as the socket takes, and queue the rest (`ITransport`)."""

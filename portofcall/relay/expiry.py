@@ -17,7 +17,7 @@ class Expiry:
     """Ends a live tunnel after ``idle_seconds`` without payload, ``lifetime_seconds`` in all, or its session.
 
     Nothing is noted per message: looks at the counts show whether payload was received or passed on, in
-    either direction. So a tunnel is idle for up to a quarter longer. Without any limit there is no timer.
+    either direction. So a tunnel is idle for up to a quarter longer.
 
     Args:
         ends: the tunnel's.

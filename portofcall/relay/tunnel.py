@@ -78,9 +78,11 @@ class Tunnel:
         self.backend_sent: Callable[[Buffer], None] = ends.to_client.write
         self._closing = Closing(ends, limits=limits, clock=clock, happens=self._timed_out)
         self._heartbeat = Heartbeat(ends, limits=limits, clock=clock, happens=self._missed)
-        self._expiry = Expiry(
-            ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self._expired
-        )
+        self._expiry: Expiry | None = None
+        if limits.idle_seconds or limits.lifetime_seconds or session_seconds is not None:
+            self._expiry = Expiry(
+                ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self._expired
+            )
 
     @property
     def phase(self) -> Phase:
@@ -209,7 +211,8 @@ class Tunnel:
                 self.ending.begin(cause, was)
             if was.is_live:
                 self._heartbeat.stop()
-                self._expiry.stop()
+                if self._expiry is not None:
+                    self._expiry.stop()
         for do in does:
             ends.carry_out(do)
         if now is Phase.CLOSED is not was:

@@ -32,6 +32,12 @@ class Wire:
         self._takes = takes
         self.transport = Queue(self)
 
+    offset = _tempDataLen = 0
+
+    @property
+    def dataBuffer(self) -> bytes:
+        return self.transport.queued
+
     def getHandle(self) -> "Wire":
         return self
 
@@ -135,15 +141,29 @@ def test_socket_that_takes_nothing_leaves_it_to_the_transport(take: int | None) 
 
 
 def test_what_was_queued_before_goes_first() -> None:
-    """The response to the handshake, for example."""
+    """The responses to earlier requests, for example."""
     wire = Wire([])
+    wire.transport.write(b"before, ")
     now: Any = DirectWrite(wire.transport, wire)  # type: ignore[arg-type]
-    now.write(b"first ")
+    now.write(b"first, ")
     now.registerProducer(FakeSource(), True)
     now.write(b"second")
     assert wire.sent == b""
     wire.transport.turn(99)
-    assert wire.sent == b"first second"
+    assert wire.sent == b"before, first, second"
+
+
+def test_needs_no_producer_to_send_at_once() -> None:
+    """The response to the handshake, for example; what the socket does not take is queued as always."""
+    wire = Wire([7, 3])
+    now: Any = DirectWrite(wire.transport, wire)  # type: ignore[arg-type]
+    now.write(b"first, ")
+    now.write(b"second, ")
+    now.registerProducer(FakeSource(), True)
+    now.write(b"third")
+    assert wire.sent == b"first, sec"
+    wire.transport.turn(99)
+    assert wire.sent == b"first, second, third"
 
 
 def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
