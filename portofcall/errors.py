@@ -106,7 +106,15 @@ class InvalidHeader(RequestError, slug="invalid-header", http_status=400):
 
 
 class Unauthorized(RequestError, slug="unauthorized", http_status=401):
-    """Authentication is missing or failed. The response needs a challenge (RFC 9110 §15.5.2)."""
+    """Authentication is missing or failed. The response needs a challenge (RFC 9110 §15.5.2).
+
+    Attributes:
+        attempted: ``password``, ``ticket``, or ``none`` for a request without credentials.
+        user: whose password was refused, for the log; empty if that is not known.
+    """
+
+    attempted = "none"
+    user = ""
 
 
 class OriginRefused(RequestError, slug="origin-refused", http_status=403):

@@ -69,6 +69,7 @@ class Route(NamedTuple):
         look_up_seconds: how long the look-up of the host name took; None without one.
         dial_seconds: how long it took from the first connection attempt to an open connection, or to the end
             of the attempts; TLS to the target is included. None if nothing was dialled.
+        rtt_ms: how long the TCP handshake took, in milliseconds; None without an open connection.
     """
 
     target: str
@@ -76,6 +77,7 @@ class Route(NamedTuple):
     rule: str = ""
     look_up_seconds: float | None = None
     dial_seconds: float | None = None
+    rtt_ms: float | None = None
 
 
 class Traffic(NamedTuple):
@@ -161,7 +163,6 @@ class ProbeEnded(NamedTuple):
         slug: the slug of the error; ``ok`` without one.
         outcome: the same, for people.
         stage: in which stage it ended; OPEN if it was reached.
-        rtt_ms: how long the TCP handshake took, in milliseconds; None if it failed.
         seconds: how long it took in all, from the complete head of the request.
     """
 
@@ -171,7 +172,6 @@ class ProbeEnded(NamedTuple):
     slug: str
     outcome: str
     stage: Stage
-    rtt_ms: float | None
     seconds: float
 
 
@@ -183,6 +183,7 @@ class Refused(NamedTuple):
         slug: the error's slug; one of a closed set.
         sentence: what was refused, for people.
         status: the HTTP status; 0 if none was sent.
+        request: its method, path and query, without secrets; empty if it was not complete.
         attempted: how the client tried to authenticate, if that is what was refused: ``password``,
             ``ticket``, or ``none`` for a request without credentials; empty otherwise.
         user: the user that a refused password was for; empty otherwise.
@@ -192,6 +193,7 @@ class Refused(NamedTuple):
     slug: str
     sentence: str
     status: int = 0
+    request: str = ""
     attempted: str = ""
     user: str = ""
 

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
-from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 
 from portofcall.access.authenticator import Authenticator, Credentials
@@ -19,14 +18,17 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.resolver import Resolver, ThreadedResolver
-from portofcall.events import Event, LimitReached, Observer
+from portofcall.events import LimitReached, Observer
 from portofcall.limits.admission import Admission
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
+from portofcall.log.observers import Observers
 from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
+from portofcall.web.handshakes import Handshakes
+from portofcall.web.records import Records
 from portofcall.web.root import make_root
 from portofcall.web.server import GatewaySite
 from portofcall.web.shown_targets import Suggestion
@@ -65,9 +67,8 @@ class Gateway:
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
             the process is known, and only `drain` refuses clients that come all the same.
         suggestions: what the page suggests to connect to.
+        handshakes: counts and reports the TLS handshakes of listeners.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -93,14 +94,20 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        self._observers: list[Observer] = [GatewayLog(self._limits, now=monotonic)]
-        self.admission = Admission(self._limits, now=monotonic, reached=self._limit_reached)
+        self._observers = report = Observers(GatewayLog(self._limits, now=monotonic))
+
+        def limit_reached(limit: str, key: str) -> None:
+            report(LimitReached(limit, key))
+
+        self.admission = Admission(self._limits, now=monotonic, reached=limit_reached)
         self._authenticator = Authenticator(
             credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
         )
         rules = rules or AccessRules()
         self._callers = Callers(rules.trusted, monotonic=monotonic)
+        self._records = Records(self._callers, report=report, monotonic=monotonic)
         self._gatekeeper = Gatekeeper(rules, self._authenticator, self.admission, self._callers)
+        self.handshakes = Handshakes(self._gatekeeper, self._records)
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
@@ -114,7 +121,7 @@ class Gateway:
         )
         self._turns = Turns(reactor)
         self._waiting = FairEviction[ConnectionState](
-            self._limits.max_waiting, evicted=lambda client: self._limit_reached("max_waiting", client)
+            self._limits.max_waiting, evicted=partial(limit_reached, "max_waiting")
         )
         self._readiness = Readiness(reactor)
         self.sessions = Sessions(
@@ -123,7 +130,7 @@ class Gateway:
             clock=reactor,
             readiness=self._readiness,
             monotonic=monotonic,
-            report=self._report,
+            report=report,
         )
 
     @property
@@ -151,7 +158,7 @@ class Gateway:
             observer: is called at once, in the reactor's thread; what it raises is logged. See
                 `portofcall.events`.
         """
-        self._observers.append(observer)
+        self._observers.add(observer)
 
     @property
     def credentials(self) -> Credentials:
@@ -165,7 +172,7 @@ class Gateway:
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
-        return cast(IResource, TunnelResource(self._gatekeeper, self.sessions, factory))
+        return cast(IResource, TunnelResource(self._records, self._gatekeeper, self.sessions, factory))
 
     def resource(self, *, page: bool = True) -> Resource:
         """Make the whole tree, for any place in a resource tree.
@@ -177,6 +184,7 @@ class Gateway:
         """
         return make_root(
             self.tunnel_resource(),
+            records=self._records,
             gatekeeper=self._gatekeeper,
             dialer=self._dialer,
             limits=self._limits,
@@ -206,18 +214,8 @@ class Gateway:
             turns=self._turns,
             waiting=self._waiting,
             count=self._gatekeeper.count,
+            records=self._records,
         )
-
-    def count_handshake(self, peer: IAddress) -> None:
-        """Count a TLS handshake as a request of this client, before it begins.
-
-        Args:
-            peer: where the connection comes from.
-
-        Raises:
-            TooManyRequests: the client is too fast; reset the connection.
-        """
-        self._gatekeeper.count_handshake(peer)
 
     @property
     def draining(self) -> bool:
@@ -244,13 +242,3 @@ class Gateway:
     def abort(self) -> None:
         """Reset the connections of all tunnels, so that `shut_down` is over at once."""
         self.sessions.abort()
-
-    def _report(self, event: Event) -> None:
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:  # noqa: BLE001 - applications add observers; none may end a tunnel
-                self._log.failure("an observer failed")
-
-    def _limit_reached(self, limit: str, key: str) -> None:
-        self._report(LimitReached(limit, key))

@@ -236,6 +236,11 @@ class Post:
         return Response(self.transport.take())
 
 
+def sentences(lines: Sequence[str], beginning: str = "") -> list[str]:
+    """Return the sentences of the records in the log that begin like this, without their pairs."""
+    return [line.partition(" id=")[0] for line in lines if " id=" in line and line.startswith(beginning)]
+
+
 def python_blocks(document: str) -> list[str]:
     """Return the Python code that a document shows, block by block. Its path is relative to the checkout."""
     text = (Path(__file__).parent.parent / document).read_text("utf-8")

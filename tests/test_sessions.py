@@ -14,6 +14,7 @@ from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Address
 from portofcall.testing import PUBLIC, FakeResolver, WebSocketClient, World, pack_frame, upgrade_request
 from portofcall.websocket.end import WebSocketEnd
+from tests.support import sentences
 
 
 def close(client: WebSocketClient) -> None:
@@ -31,8 +32,7 @@ def test_log_has_what_was_delivered_and_what_was_not(logged: list[str]) -> None:
     client.backend.protocol.dataReceived(b"in the chain")
     client.transport.lose()
     client.backend.lose()
-    lines = [line for line in logged if line.startswith("tunnel ")]
-    assert lines == [
+    assert sentences(logged, "tunnel ") == [
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 opened",
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 closed: client disconnected without a Close frame "
         f"(5 bytes up, {70 * KiB} bytes down, 12 bytes undelivered)",
@@ -59,7 +59,7 @@ def test_end_of_a_tunnel_has_how_long_each_part_of_it_took() -> None:
     client.backend = world.accept()
     world.reactor.advance(4)
     close(client)
-    route = Route("db.example:5432", f"{PUBLIC}:5432", 'allowed by rule "db.example"', 0.25, 0.5)
+    route = Route("db.example:5432", f"{PUBLIC}:5432", 'allowed by rule "db.example"', 0.25, 0.5, 500)
     assert [event.route for event in over] == [route]
     assert over[0].seconds == 4.75
     assert over[0].handshake_seconds == 0
@@ -127,7 +127,7 @@ def test_log_says_up_to_where_frames_are_counted_as_well(logged: list[str]) -> N
     with patch.object(WebSocketEnd, "unacknowledged_bytes", 2):
         client.transport.lose()
         client.backend.lose()
-    assert logged[-1].endswith("(0 bytes up, 3 bytes down, up to 2 bytes undelivered)")
+    assert sentences(logged)[-1].endswith("(0 bytes up, 3 bytes down, up to 2 bytes undelivered)")
 
 
 def test_every_tunnel_is_looked_at_six_times_while_a_peer_may_be_silent() -> None:

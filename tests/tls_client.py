@@ -41,7 +41,7 @@ class TLSWorld(World):
     def __init__(self, tls: TLSMaterial | None = None, **more: Any) -> None:
         super().__init__(**more)
         self.tls = ServerTLS(Contexts(tls or material()), monotonic=self.reactor.seconds)
-        self.site = TLSFactory(self.tls, self.site, clock=self.reactor, count=self.gateway.count_handshake)
+        self.site = TLSFactory(self.tls, self.site, clock=self.reactor, handshakes=self.gateway.handshakes)
 
 
 class ClosingTransport(FakeTransport):

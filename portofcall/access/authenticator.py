@@ -160,15 +160,18 @@ class Authenticator:
         self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Requested | None
     ) -> Identity:
         now = self._wall_clock()
+        subject = ""
         try:
             if len(tickets) != 1:
                 raise Unauthorized("ticket must be given once")
             ticket = key.verify(tickets[0].decode("ascii", "replace"), now)
+            subject = printable(ticket.subject or "ticket", _MAX_SUBJECT)
             if not ticket.admits(target):
                 raise Unauthorized("the ticket is for another target")
             if target is not None:
                 self._spend(ticket, now)
-        except Unauthorized:
+        except Unauthorized as problem:
+            problem.attempted, problem.user = "ticket", subject
             self._failures.judge(client)
             self._failures.count(client)
             raise
@@ -176,7 +179,6 @@ class Authenticator:
         ends = [ticket.session_ends_at] if ticket.session_ends_at is not None else []
         if self.credentials.end_at_exp:
             ends.append(ticket.expires_at)
-        subject = printable(ticket.subject or "ticket", _MAX_SUBJECT)
         return Identity(subject, min(ends) - now if ends else None)
 
     def _spend(self, ticket: Ticket, now: float) -> None:
@@ -186,9 +188,13 @@ class Authenticator:
 
     async def _by_password(self, authorization: Sequence[bytes], client: str) -> str:
         self._failures.judge(client)
+        user = ""
         try:
-            subject = await self._ask(parse_basic(authorization))
-        except Unauthorized:
+            login = parse_basic(authorization)
+            user = printable(login.username.decode("utf-8", "backslashreplace"), _MAX_SUBJECT)
+            subject = await self._ask(login)
+        except Unauthorized as problem:
+            problem.attempted, problem.user = "password", user
             self._failures.count(client)
             raise
         self._failures.forget(client)

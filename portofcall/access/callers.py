@@ -45,7 +45,7 @@ class Callers:
 
     def identify(self, request: Request) -> Caller:
         """Return the caller of a request whose head is complete; nothing of it has to be checked yet."""
-        known: Caller | None = getattr(request, _KEPT, None)
+        known = known_caller(request)
         if known is None:
             known = self._identify(request)
             setattr(request, _KEPT, known)
@@ -82,6 +82,11 @@ class Callers:
 
     def _new_id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def known_caller(request: Request) -> Caller | None:
+    """Return the caller of a request that has been identified; None for any other."""
+    return getattr(request, _KEPT, None)
 
 
 def host_of(peer: IAddress | None) -> str | None:

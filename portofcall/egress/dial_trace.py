@@ -13,20 +13,24 @@ class DialTrace:
         rule: the reason of the policy's verdict; empty if it was not asked.
         look_up_seconds: how long the look-up of the host name took; None without one.
         dial_seconds: how long it took to connect, or to fail at that; None if nothing was dialled yet.
+        rtt_ms: how long the TCP handshake took, in milliseconds; None without an open connection.
     """
 
-    __slots__ = ("_endpoint", "_port", "dial_seconds", "look_up_seconds", "rule")
+    __slots__ = ("_endpoint", "_port", "dial_seconds", "look_up_seconds", "rtt_ms", "rule")
 
     def __init__(self) -> None:
         self.rule = ""
         self.look_up_seconds: float | None = None
         self.dial_seconds: float | None = None
+        self.rtt_ms: float | None = None
         self._endpoint: Address | PurePosixPath | None = None
         self._port = 0
 
     @property
     def stage(self) -> Stage:
-        """DIAL once something was dialled, DNS before."""
+        """DNS until something is dialled, OPEN once that is reached."""
+        if self.rtt_ms is not None:
+            return Stage.OPEN
         return Stage.DNS if self._endpoint is None else Stage.DIAL
 
     def dials(self, endpoint: Address | PurePosixPath, port: int) -> None:
@@ -42,4 +46,4 @@ class DialTrace:
             address = f"unix:{endpoint}"
         else:
             address = str(Target(str(endpoint), self._port))
-        return Route(target, address, self.rule, self.look_up_seconds, self.dial_seconds)
+        return Route(target, address, self.rule, self.look_up_seconds, self.dial_seconds, self.rtt_ms)

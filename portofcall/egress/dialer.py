@@ -148,10 +148,11 @@ class Dialer:
         try:
             dialed = await race.run(endpoints[:MAX_ATTEMPTS], timeout_seconds=seconds)
             trace.dials(dialed.address, port)
-            if named is None or trust is None:
-                return dialed
-            starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build))
-            return await starting.addTimeout(ends_at - self._reactor.seconds(), self._reactor)
+            if named and trust:
+                starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build))
+                dialed = await starting.addTimeout(ends_at - self._reactor.seconds(), self._reactor)
+            trace.rtt_ms = dialed.rtt_ms
+            return dialed
         except error.ConnectionRefusedError:
             raise Refused(f"{target} refused the connection") from None
         except (error.TimeoutError, error.TCPTimedOutError, TimeoutError):

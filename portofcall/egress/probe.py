@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.dialer import Dialer
 from portofcall.errors import BannerTimedOut, ClosedEarly, NotSSH, printable
 from portofcall.target import Requested
@@ -126,7 +127,14 @@ class _ReadBanner(Protocol):
             self.banner.errback(ClosedEarly("the server closed the connection before it identified itself"))
 
 
-async def ping(dialer: Dialer, target: Requested, *, client: str, timeout_seconds: float) -> float:
+async def ping(
+    dialer: Dialer,
+    target: Requested,
+    *,
+    client: str,
+    timeout_seconds: float,
+    trace: DialTrace | None = None,
+) -> float:
     """Open a TCP connection to ``target`` and close it.
 
     Args:
@@ -134,6 +142,7 @@ async def ping(dialer: Dialer, target: Requested, *, client: str, timeout_second
         target: host and port, or the name of a target.
         client: the client's key, as counted.
         timeout_seconds: for look-up and connection each.
+        trace: notes how far the dial came.
 
     Returns:
         The time that the TCP handshake took, in milliseconds.
@@ -141,13 +150,19 @@ async def ping(dialer: Dialer, target: Requested, *, client: str, timeout_second
     Raises:
         TargetError: see `portofcall.egress.dialer.Dialer.dial`.
     """
-    dialed = await dialer.dial(target, _Ping, client=client, timeout_seconds=timeout_seconds)
+    dialed = await dialer.dial(target, _Ping, client=client, timeout_seconds=timeout_seconds, trace=trace)
     dialed.lease.release()
     return dialed.rtt_ms
 
 
 async def read_banner(
-    dialer: Dialer, target: Requested, *, client: str, clock: IReactorTime, timeout_seconds: float
+    dialer: Dialer,
+    target: Requested,
+    *,
+    client: str,
+    clock: IReactorTime,
+    timeout_seconds: float,
+    trace: DialTrace | None = None,
 ) -> Banner:
     """Open a connection to ``target``, read its SSH identification, and close it.
 
@@ -157,6 +172,7 @@ async def read_banner(
         client: the client's key, as counted.
         clock: for the time limit.
         timeout_seconds: for look-up, connection and banner each.
+        trace: notes how far the dial came.
 
     Returns:
         The `Banner`.
@@ -167,7 +183,9 @@ async def read_banner(
         NotSSH: the server speaks another protocol.
         TargetError: see `portofcall.egress.dialer.Dialer.dial`.
     """
-    dialed = await dialer.dial(target, _ReadBanner, client=client, timeout_seconds=timeout_seconds)
+    dialed = await dialer.dial(
+        target, _ReadBanner, client=client, timeout_seconds=timeout_seconds, trace=trace
+    )
     with dialed.lease:
         try:
             banner = await dialed.protocol.banner.addTimeout(timeout_seconds, clock)

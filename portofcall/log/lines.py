@@ -1,9 +1,21 @@
-"""Events as lines of text."""
+"""Events as lines of text: a sentence for people, then ``name=value`` pairs for programs.
+
+A value with spaces is in double quotes. Times are in seconds. A pair whose value is not known is left out.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from portofcall.events import Event, ProbeEnded, Refused, RequestServed, TunnelEnded, TunnelOpened
+from portofcall.events import (
+    Caller,
+    Event,
+    ProbeEnded,
+    Refused,
+    RequestServed,
+    Route,
+    TunnelEnded,
+    TunnelOpened,
+)
 
 
 def line(event: Event) -> str:
@@ -12,30 +24,61 @@ def line(event: Event) -> str:
 
 
 def _tunnel_opened(event: TunnelOpened) -> str:
-    return f"tunnel {event.caller} -> {event.route.target} opened"
+    return f"tunnel {event.caller} -> {event.route.target} opened id={event.caller.request_id}"
 
 
 def _tunnel_ended(event: TunnelEnded) -> str:
     traffic = event.traffic
     up_to = "" if traffic.undelivered_is_exact else "up to "
+    paused = ""
+    if traffic.up_pauses or traffic.down_pauses:
+        paused = f" paused_up={traffic.up_paused_seconds:.3f} paused_down={traffic.down_paused_seconds:.3f}"
     return (
         f"tunnel {event.caller} -> {event.route.target} closed: {event.outcome} "
         f"({traffic.up_bytes} bytes up, {traffic.down_bytes} bytes down, "
-        f"{up_to}{traffic.undelivered_bytes} bytes undelivered)"
+        f"{up_to}{traffic.undelivered_bytes} bytes undelivered) {_ids(event.caller)} result={event.slug} "
+        f"by={event.side} stage={event.stage} code={event.close_code}{_route(event.route)} "
+        f"handshake={event.handshake_seconds:.3f} time={event.seconds:.3f}{paused}"
     )
 
 
 def _probe_ended(event: ProbeEnded) -> str:
-    return f"{event.probe} {event.caller} -> {event.route.target}: {event.outcome}"
+    rtt = "" if event.route.rtt_ms is None else f" rtt_ms={event.route.rtt_ms:.2f}"
+    return (
+        f"{event.probe} {event.caller} -> {event.route.target}: {event.outcome} {_ids(event.caller)} "
+        f"result={event.slug} stage={event.stage}{_route(event.route)}{rtt} time={event.seconds:.3f}"
+    )
 
 
 def _refused(event: Refused) -> str:
-    user = f" (user {event.user})" if event.user else ""
-    return f"{event.caller} refused: {event.slug}: {event.sentence}{user}"
+    request = f' request="{_unquoted(event.request)}"' if event.request else ""
+    status = f" status={event.status}" if event.status else ""
+    login = f" login={event.attempted}" if event.attempted else ""
+    user = f' user="{_unquoted(event.user)}"' if event.user else ""
+    ids = _ids(event.caller)
+    return f"{event.caller} refused: {event.slug}: {event.sentence} {ids}{status}{request}{login}{user}"
 
 
 def _request_served(event: RequestServed) -> str:
-    return f'{event.caller} "{event.method} {event.path}" {event.status} {event.size}'
+    return f'{event.caller} "{event.method} {event.path}" {event.status} {event.size} {_ids(event.caller)}'
+
+
+def _ids(caller: Caller) -> str:
+    proxy = f" proxy={caller.proxy}" if caller.proxy else ""
+    trace = f" traceparent={caller.trace_parent}" if caller.trace_parent else ""
+    return f"id={caller.request_id}{proxy}{trace}"
+
+
+def _route(route: Route) -> str:
+    address = f" address={route.address}" if route.address else ""
+    rule = f' rule="{_unquoted(route.rule)}"' if route.rule else ""
+    dns = "" if route.look_up_seconds is None else f" dns={route.look_up_seconds:.3f}"
+    dial = "" if route.dial_seconds is None else f" dial={route.dial_seconds:.3f}"
+    return f"{address}{rule}{dns}{dial}"
+
+
+def _unquoted(text: str) -> str:
+    return text.replace('"', "'")
 
 
 _LINES: Final[dict[type, Callable[[Any], str]]] = {

@@ -104,7 +104,7 @@ def _listener(
     if has_own_tls(text):
         assert tls is not None
         authenticates = authenticates or options["tls-client-ca"] is not None
-        factory = TLSFactory(tls, factory, clock=reactor, count=gateway.count_handshake)
+        factory = TLSFactory(tls, factory, clock=reactor, handshakes=gateway.handshakes)
     return Listener(
         text,
         make_endpoint(reactor, text),

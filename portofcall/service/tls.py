@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocolFactory
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.errors import TooManyRequests, printable
 from portofcall.service.tls_files import Certificate, TLSFileError, TLSMaterial, TLSVersion
+from portofcall.web.handshakes import Handshakes
 
 #: For TLS 1.2, Mozilla's intermediate configuration 5.7 without finite-field Diffie-Hellman: forward secrecy
 #: and authenticated encryption, as all ciphers of TLS 1.3 have them.
@@ -98,10 +98,9 @@ class ServerTLS:
 
 
 class TLSConnection(BufferingTLSTransport):
-    """A connection that speaks TLS. Its handshake is counted before it begins, and logged if it fails."""
+    """A connection that speaks TLS. Its handshake is counted before it begins, and reported if it fails."""
 
     factory: "TLSFactory"
-    _log = Logger()
     _counted = False
 
     def dataReceived(self, data: bytes) -> None:
@@ -110,21 +109,18 @@ class TLSConnection(BufferingTLSTransport):
             # Not earlier: the PROXY header, with the client's address, comes first.
             self._counted = True
             try:
-                self.factory.count(self.getPeer())
+                self.factory.handshakes.count(self.getPeer())
             except TooManyRequests:
                 self.abortConnection()
                 return
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Log why TLS failed, if it did."""
+        """Report why TLS failed, if it did."""
         # Twisted keeps the reason here until now; a client that is merely gone has another kind.
         failed: Failure | None = self._reason
         if failed is not None and isinstance(failed.value, SSL.Error):
-            peer = printable(getattr(self.getPeer(), "host", None) or "local")
-            self._log.info(
-                "{peer} refused: TLS failed: {reason}", peer=peer, reason=printable(_reason(failed.value))
-            )
+            self.factory.handshakes.failed(self.getPeer(), printable(_reason(failed.value)))
         super().connectionLost(reason)
 
 
@@ -135,16 +131,21 @@ class TLSFactory(TLSMemoryBIOFactory):
         tls: makes the server's side of connections.
         wrapped: makes what speaks inside TLS.
         clock: for small writes, which are sent together.
-        count: is called with the client's address before each handshake; `TooManyRequests` refuses it.
+        handshakes: counts and reports the handshakes.
     """
 
     protocol = TLSConnection
 
     def __init__(
-        self, tls: ServerTLS, wrapped: IProtocolFactory, *, clock: Any, count: Callable[[IAddress], None]
+        self,
+        tls: ServerTLS,
+        wrapped: IProtocolFactory,
+        *,
+        clock: Any,
+        handshakes: Handshakes,
     ) -> None:
         super().__init__(tls, False, wrapped, clock)
-        self.count = count
+        self.handshakes = handshakes
 
 
 def _make_context(certificate: Certificate, material: TLSMaterial) -> SSL.Context:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,8 +12,10 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.probe import ping, read_banner
 from portofcall.errors import BodyTooLarge, InvalidField, InvalidTarget
+from portofcall.events import Probe
 from portofcall.limits.values import Limits
 from portofcall.target import Requested, Target, TargetName
+from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource, json_response
 
@@ -28,8 +31,9 @@ class Ping(APIResource):
 
     allowed = ("POST",)
 
-    def __init__(self, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits) -> None:
-        super().__init__()
+    def __init__(self, records: Records, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits) -> None:
+        super().__init__(records)
+        self._probe = partial(records.probe, probe=Probe.PING)
         self._gatekeeper = gatekeeper
         self._dialer = dialer
         self._limits = limits
@@ -43,8 +47,11 @@ class Ping(APIResource):
         """Admit a request, and ping the target within so many seconds; return the fields of the response."""
         tickets = parse_query(request.uri).get(b"ticket", ())
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
-        with admitted.lease:
-            found = await ping(self._dialer, target, client=admitted.caller.key, timeout_seconds=seconds)
+        caller, shown = admitted.caller, self._dialer.targets.describe(target)
+        with admitted.lease, self._probe(request, caller, target=shown) as record:
+            found = await ping(
+                self._dialer, target, client=caller.key, timeout_seconds=seconds, trace=record.trace
+            )
         rtt = round(found, 2)
         return {
             "success": True,
@@ -59,8 +66,16 @@ class SSHBanner(APIResource):
 
     allowed = ("POST",)
 
-    def __init__(self, gatekeeper: Gatekeeper, dialer: Dialer, limits: Limits, clock: IReactorTime) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        records: Records,
+        gatekeeper: Gatekeeper,
+        dialer: Dialer,
+        limits: Limits,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__(records)
+        self._probe = partial(records.probe, probe=Probe.BANNER)
         self._gatekeeper = gatekeeper
         self._dialer = dialer
         self._limits = limits
@@ -76,10 +91,17 @@ class SSHBanner(APIResource):
         """Admit a request, and read the banner within so many seconds; return the fields of the response."""
         tickets = parse_query(request.uri).get(b"ticket", ())
         admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
-        with admitted.lease:
+        caller, shown = admitted.caller, self._dialer.targets.describe(target)
+        with admitted.lease, self._probe(request, caller, target=shown) as record:
             banner = await read_banner(
-                self._dialer, target, client=admitted.caller.key, clock=self._clock, timeout_seconds=seconds
+                self._dialer,
+                target,
+                client=caller.key,
+                clock=self._clock,
+                timeout_seconds=seconds,
+                trace=record.trace,
             )
+            record.outcome = banner.line
         return {
             "success": True,
             "message": "SSH server reachable",

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.access.client_address import client_address, client_key
 from portofcall.errors import InvalidHeader, InvalidRequest, RequestError, RequestTimedOut, printable
+from portofcall.events import Caller
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits, MiB
 from portofcall.web.connection_state import ConnectionState, State
@@ -43,9 +43,9 @@ class GatewayChannel(PacedChannel):
         turns: the budget of each turn, for all sites of the gateway.
         waiting: the connections that are counted, of all sites of the gateway.
         count: is called with each request when its head is complete; may raise a `RequestError`.
+        refused: is called with each refusal: where it comes from, the request if its head is complete, and
+            the error; returns the request's id and its client.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -55,11 +55,13 @@ class GatewayChannel(PacedChannel):
         turns: Turns,
         waiting: FairEviction[ConnectionState],
         count: Callable[[GatewayRequest], None],
+        refused: Callable[[IAddress, GatewayRequest | None, RequestError], Caller],
     ) -> None:
         super().__init__(clock, turns)
         self._limits = limits
         self._waiting = waiting
         self._count = count
+        self._refused = refused
         self._bounds = RequestBounds(limits)
         self._header = b""
         self._idle = False
@@ -80,19 +82,25 @@ class GatewayChannel(PacedChannel):
         else:
             self.refuse(RequestTimedOut("the request was not complete in time"))
 
-    def refuse(self, error: RequestError) -> None:
+    def refuse(self, error: RequestError, request: GatewayRequest | None = None) -> None:
         """Respond to the request with an error before it is complete, and close.
 
         What the client still sends is read and dropped for a while: to close at once would reset the
         connection, and the client would not get the response (RFC 9112 §9.6).
+
+        Args:
+            error: why.
+            request: the request, if its head is complete.
         """
         if self.state is State.WAITING:
-            to_head = self._bounds.request_line.startswith(b"HEAD ")
-            self.transport.write(raw_response(error, secure=self.isSecure(), with_body=not to_head))
-            peer = getattr(self.transport.getPeer(), "host", None) or "local"
-            self._log.info(
-                "{peer} refused: {slug}: {sentence}", peer=peer, slug=error.slug, sentence=error.sentence
+            caller = self._refused(self.transport.getPeer(), request, error)
+            response = raw_response(
+                error,
+                secure=self.isSecure(),
+                request_id=caller.request_id,
+                with_body=not self._bounds.request_line.startswith(b"HEAD "),
             )
+            self.transport.write(response)
             self._drop_rest()
 
     def _drop_rest(self) -> None:
@@ -195,7 +203,7 @@ class GatewayChannel(PacedChannel):
             request.target = parse_request_target(method, target)
             self._bounds.check_length(self.length or 0)
         except RequestError as error:
-            self.refuse(error)
+            self.refuse(error, request)
         else:
             super().allHeadersReceived()
 

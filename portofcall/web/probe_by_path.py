@@ -11,6 +11,7 @@ from portofcall.errors import GatewayError, InvalidField, InvalidTarget, NotFoun
 from portofcall.target import Requested, Target, TargetName
 from portofcall.web.api import DEFAULT_TIMEOUT_MS, clamp_timeout
 from portofcall.web.page_html import Form, Page, wanted_form
+from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource, error_payload, json_response, status_headers, text_response
 
@@ -26,6 +27,7 @@ class ProbeByPath(APIResource):
     The response is text, JSON, or for browsers the page, which probes nothing before its user asks for it.
 
     Args:
+        records: reports refusals.
         measure: probes a target, see `portofcall.web.api`.
         page: for browsers; None, or one that is not built, means that they get text.
         default_port: the port of a target without one; None means that this is the name of a target.
@@ -33,8 +35,10 @@ class ProbeByPath(APIResource):
 
     allowed = ("GET", "HEAD")
 
-    def __init__(self, measure: Measure, page: Page | None, *, default_port: int | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self, records: Records, measure: Measure, page: Page | None, *, default_port: int | None = None
+    ) -> None:
+        super().__init__(records)
         self._measure = measure
         self._page = page
         self._default_port = default_port

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import ITCPTransport
@@ -12,7 +12,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from portofcall.access.callers import known_caller
 from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, printable
+from portofcall.web.records import Records
 
 #: On every response: no sniffing, no framing, no referrer.
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -23,6 +25,9 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 #: On responses of the API in addition: they are not to be stored.
 API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
+
+#: The header that shows a request's id.
+REQUEST_ID: Final = "X-Request-Id"
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
@@ -87,19 +92,20 @@ def bytes_response(
     return _respond(request, kind, body, status, {**SECURITY_HEADERS, **headers})
 
 
-def raw_response(error: GatewayError, *, secure: bool, with_body: bool = True) -> bytes:
+def raw_response(error: GatewayError, *, secure: bool, request_id: str = "", with_body: bool = True) -> bytes:
     """Serialize an HTTP/1.1 response with ``error``, for use before there is a complete request.
 
     Args:
         error: its status and sentence are sent.
         secure: whether the connection is over TLS.
+        request_id: the id of the request.
         with_body: False for the response to HEAD.
     """
     status = HTTPStatus(error.http_status)
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
-    headers = {**API_HEADERS, **status_headers(error)}
+    headers = {**API_HEADERS, **status_headers(error), REQUEST_ID: request_id}
     if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -122,6 +128,9 @@ def _respond(request: Request, kind: str | None, body: bytes, status: int, heade
         request.setHeader("Content-Length", str(len(body)))
     for name, value in headers.items():
         request.setHeader(name, value)
+    caller = known_caller(request)
+    if caller is not None:
+        request.setHeader(REQUEST_ID, caller.request_id)
     if request.isSecure():
         request.setHeader("Strict-Transport-Security", _STRICT_TRANSPORT)
     # Twisted logs a warning when the response to HEAD has a body.
@@ -133,6 +142,9 @@ class APIResource(Resource):
 
     It returns the body, or None if it has taken the connection over; it may raise a `GatewayError`.
 
+    Args:
+        records: reports refusals; None means that nothing does.
+
     Attributes:
         allowed: the allowed methods, for the Allow header (RFC 9110 §10.2.1).
     """
@@ -141,14 +153,17 @@ class APIResource(Resource):
     isLeaf = True
     _log = Logger()
 
+    def __init__(self, records: Records | None = None) -> None:
+        super().__init__()
+        self._records = records
+
     def render(self, request: Request) -> bytes | int:
         """Respond to ``request``, now or later; cancel the work if the client disconnects first."""
-        if not self.takes(request.postpath or ()):
-            return error_response(request, NotFound("there is nothing here"))
+        if self._records is not None:
+            self._records.caller(request)
         method = request.method.decode("ascii", "backslashreplace")
-        if method not in self.allowed:
-            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
-            return error_response(request, error, headers={"Allow": ", ".join(self.allowed)})
+        if not self.takes(request.postpath or ()) or method not in self.allowed:
+            return self._refuse_path_or_method(request, method)
         handler: Handler = getattr(self, f"respond_{method}")
         response = Deferred.fromCoroutine(handler(request))
         if not response.called:
@@ -169,6 +184,19 @@ class APIResource(Resource):
         """Respond with an error."""
         return error_response(request, error)
 
+    def _refuse_path_or_method(self, request: Request, method: str) -> bytes:
+        if not self.takes(request.postpath or ()):
+            error: GatewayError = NotFound("there is nothing here")
+        else:
+            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
+            error.headers["Allow"] = ", ".join(self.allowed)
+        self._report(request, error)
+        return error_response(request, error)
+
+    def _report(self, request: Request, error: GatewayError) -> None:
+        if self._records is not None:
+            self._records.refused(request, error)
+
     def _give_up(self, failure: Failure, request: Request) -> None:
         """Abort the connection of a request if even the error response failed."""
         if not failure.check(CancelledError):
@@ -181,7 +209,9 @@ class APIResource(Resource):
         if failure.check(CancelledError):
             return failure
         if failure.check(GatewayError):
-            return self.respond_error(request, cast(GatewayError, failure.value))
+            error = cast(GatewayError, failure.value)
+            self._report(request, error)
+            return self.respond_error(request, error)
         self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
         payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
         return json_response(request, payload, status=500)

@@ -16,6 +16,7 @@ from portofcall.web.api import SSH_PORT, Ping, SSHBanner
 from portofcall.web.health import put_health
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.probe_by_path import ProbeByPath
+from portofcall.web.records import Records
 from portofcall.web.responses import error_response, text_response
 from portofcall.web.shown_targets import ShownTargets, Suggestion
 from portofcall.web.static_files import StaticFile, StaticFiles
@@ -97,6 +98,7 @@ class _APIBranch(Resource):
 def make_root(
     tunnel: IResource,
     *,
+    records: Records,
     gatekeeper: Gatekeeper,
     dialer: Dialer,
     limits: Limits,
@@ -109,6 +111,7 @@ def make_root(
 
     Args:
         tunnel: serves ``/api/connect``.
+        records: reports what became of requests.
         gatekeeper: admits clients.
         dialer: opens the connections of the probes.
         limits: the limit on bodies.
@@ -122,18 +125,19 @@ def make_root(
         The root, for a `Site` or for a place in another resource tree.
     """
     page = None if page_files is None else Page(page_files)
-    ping, banner = Ping(gatekeeper, dialer, limits), SSHBanner(gatekeeper, dialer, limits, clock)
+    ping = Ping(records, gatekeeper, dialer, limits)
+    banner = SSHBanner(records, gatekeeper, dialer, limits, clock)
     root = FrontPage(page)
     if page_files:
         root.putChild(b"static", StaticFiles(page_files))
-    root.putChild(b"ping", ProbeByPath(ping.measure, page))
-    root.putChild(b"ssh", ProbeByPath(banner.measure, page, default_port=SSH_PORT))
+    root.putChild(b"ping", ProbeByPath(records, ping.measure, page))
+    root.putChild(b"ssh", ProbeByPath(records, banner.measure, page, default_port=SSH_PORT))
     api = _APIBranch()
     ssh = _APIBranch()
     put_health(root, not_ready=not_ready)
     root.putChild(b"api", api)
     api.putChild(b"connect", tunnel)
-    api.putChild(b"targets", ShownTargets(gatekeeper, dialer, suggestions))
+    api.putChild(b"targets", ShownTargets(records, gatekeeper, dialer, suggestions))
     api.putChild(b"ping", ping)
     api.putChild(b"ssh", ssh)
     ssh.putChild(b"connect", banner)

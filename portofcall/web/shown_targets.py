@@ -7,6 +7,7 @@ from twisted.web.server import Request
 
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
+from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource, json_response
 
@@ -31,6 +32,7 @@ class ShownTargets(APIResource):
     """The names of targets, and suggestions; only for clients that may use the gateway.
 
     Args:
+        records: reports refusals.
         gatekeeper: admits clients.
         dialer: has the named targets.
         suggestions: returns what is suggested now.
@@ -39,9 +41,13 @@ class ShownTargets(APIResource):
     allowed = ("GET",)
 
     def __init__(
-        self, gatekeeper: Gatekeeper, dialer: Dialer, suggestions: Callable[[], Sequence[Suggestion]]
+        self,
+        records: Records,
+        gatekeeper: Gatekeeper,
+        dialer: Dialer,
+        suggestions: Callable[[], Sequence[Suggestion]],
     ) -> None:
-        super().__init__()
+        super().__init__(records)
         self._gatekeeper = gatekeeper
         self._dialer = dialer
         self._suggestions = suggestions

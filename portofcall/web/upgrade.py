@@ -9,6 +9,7 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
 from portofcall.target import Requested, Target, TargetName
+from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
@@ -25,6 +26,7 @@ class TunnelResource(APIResource):
     Works in any `twisted.web.server.Site`, over TCP, TLS, Unix sockets and the PROXY protocol.
 
     Args:
+        records: reports refusals.
         gatekeeper: admits clients.
         sessions: the live tunnels.
         factory: makes the tunnels' ends.
@@ -32,8 +34,10 @@ class TunnelResource(APIResource):
 
     allowed = ("GET",)
 
-    def __init__(self, gatekeeper: Gatekeeper, sessions: Sessions, factory: WebSocketFactory) -> None:
-        super().__init__()
+    def __init__(
+        self, records: Records, gatekeeper: Gatekeeper, sessions: Sessions, factory: WebSocketFactory
+    ) -> None:
+        super().__init__(records)
         self._gatekeeper = gatekeeper
         self._sessions = sessions
         self._factory = factory
@@ -55,7 +59,7 @@ class TunnelResource(APIResource):
                 lambda client: self._sessions.open(client, target, admitted, page=page),
                 admitted.lease.release,
             )
-            takeover.hand_over(end, handshake)
+            takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
 
 
 def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Requested | InvalidTarget:

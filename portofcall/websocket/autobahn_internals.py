@@ -124,18 +124,19 @@ class AutobahnConnection(WebSocketServerProtocol):
     close_code = _NO_CLOSE_FRAME
     _withheld: tuple[int | None, bytes | None] | None = None
 
-    def complete_handshake(self, key: str, protocol: str | None) -> None:
+    def complete_handshake(self, key: str, protocol: str | None, request_id: str) -> None:
         """Answer a valid opening handshake (RFC 6455 §4.2.2).
 
         Args:
             key: the value of Sec-WebSocket-Key.
             protocol: the subprotocol to agree on, if any.
+            request_id: for the X-Request-Id of the response.
         """
         self.websocket_version = 13
         self.websocket_protocols = [protocol or ""]
         self.websocket_extensions: list[Any] = []
         self._wskey = key
-        self.succeedHandshake(protocol)
+        self.succeedHandshake((protocol, {"X-Request-Id": request_id}))
 
     def parse(self, data: memoryview, most: int) -> tuple[memoryview, int]:
         """Parse frames, and keep a partial one for the next call.

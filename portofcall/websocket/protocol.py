@@ -43,10 +43,12 @@ class Handshake(NamedTuple):
     Attributes:
         key: the value of Sec-WebSocket-Key.
         protocol: the subprotocol to agree on, if any.
+        request_id: the id of the request, for the response.
     """
 
     key: str
     protocol: str | None
+    request_id: str = ""
 
 
 class WebSocketProtocol(MessageConnection):

@@ -18,6 +18,7 @@ from portofcall.access.authenticator import Credentials
 from portofcall.access.client_certificate import certificate_subject
 from portofcall.testing import FakeTransport, Response, upgrade_request
 from tests.certificates import Authority
+from tests.support import sentences
 from tests.tls_client import ROOT, TLSClient, TLSWorld, material
 
 ADA = ROOT.issue(subject="ada", client=True)
@@ -29,7 +30,7 @@ def tunnel_line(client: TLSClient, logged: Sequence[str], **headers: str) -> str
     """Ask for a tunnel; return its line in the log."""
     client.shake_hands().send(upgrade_request(**headers))
     client.world.accept()
-    return next(line for line in reversed(logged) if line.endswith(" opened"))
+    return sentences(logged, "tunnel ")[-1]
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])

@@ -108,7 +108,7 @@ def test_slow_reader_gets_every_byte_however_long_it_answers_no_ping(tmp_path: P
         finally:
             websocat.kill()
             websocat.communicate()
-        assert gateway.wait_for_log(r"closed: (.*) \(")[1] == "the backend closed"
+        assert gateway.wait_for_log(r"closed: (.*?) \(")[1] == "the backend closed"
 
 
 def test_client_that_answers_no_ping_is_ended_and_the_backend_gets_fin(tmp_path: Path) -> None:

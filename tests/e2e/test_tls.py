@@ -176,7 +176,9 @@ def test_mutual_tls(tmp_path: Path, version: str) -> None:
             "200",
         )
         assert curl(tmp_path, gateway.port, *to_version)[0] != 0
-        gateway.wait_for_log("127.0.0.1 refused: TLS failed: peer did not return a certificate")
+        gateway.wait_for_log(
+            r"127\.0\.0\.1:\d+ refused: tls-handshake-failed: peer did not return a certificate"
+        )
         stranger = Authority("Stranger").issue(subject="ada", client=True).write(tmp_path, "stranger")
         assert (
             curl(tmp_path, gateway.port, *to_version, "--cert", str(stranger[0]), "--key", str(stranger[1]))[
@@ -184,7 +186,7 @@ def test_mutual_tls(tmp_path: Path, version: str) -> None:
             ]
             != 0
         )
-        gateway.wait_for_log("127.0.0.1 refused: TLS failed: certificate verify failed")
+        gateway.wait_for_log(r"127\.0\.0\.1:\d+ refused: tls-handshake-failed: certificate verify failed")
         trusted = trusting(tmp_path)
         trusted.load_cert_chain(certificate, key)
         with WebSocketClient(gateway.port, server.query, tls=trusted) as client:

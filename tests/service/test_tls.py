@@ -14,6 +14,7 @@ from portofcall.service.tls import TICKET_KEY_SECONDS, Contexts
 from portofcall.service.tls_files import TLSFileError, TLSVersion
 from portofcall.testing import FakeTransport, pack_frame, unpack_frames, upgrade_request
 from tests.certificates import DAY, Authority, Issued
+from tests.support import sentences
 from tests.tls_client import (
     GATEWAY,
     GET,
@@ -363,7 +364,8 @@ def test_failed_handshake_is_logged(logged: list[str]) -> None:
     client = TLSClient(TLSWorld(material(clients=(ROOT,))), version=SSL.TLS1_2_VERSION)
     refused(client)
     client.transport.lose()
-    assert logged[-1] == "192.0.2.1 refused: TLS failed: peer did not return a certificate"
+    sentence = "192.0.2.1:40000 refused: tls-handshake-failed: peer did not return a certificate"
+    assert sentences(logged)[-1] == sentence
 
 
 def test_client_that_leaves_is_not_logged(logged: list[str]) -> None:

@@ -14,7 +14,7 @@ from portofcall.access.gatekeeper import AccessRules
 from portofcall.limits.values import KiB, Limits, MiB, Rate
 from portofcall.testing import FakeTransport, Response, World, upgrade_request
 from portofcall.web.connection_state import State
-from tests.support import chunks, turn
+from tests.support import chunks, sentences, turn
 
 START = b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\n"
 
@@ -238,9 +238,8 @@ def test_refusal_names_what_is_wrong(raw: bytes, code: str, words: str, logged: 
     assert words in response.json["error"]
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert [line for line in logged if line.startswith(f"192.0.2.1 refused: {code}: ")] == [
-        f"192.0.2.1 refused: {code}: {response.json['error']}"
-    ]
+    assert sentences(logged) == [f"192.0.2.1:40000 refused: {code}: {response.json['error']}"]
+    assert f" id={response.headers['x-request-id']} status={response.status}" in logged[-1]
 
 
 def test_hundred_header_lines_and_16_kib_are_allowed() -> None:

@@ -7,7 +7,7 @@ import pytest
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
 from portofcall.testing import PUBLIC, WebSocketClient, World, pack_frame, request, upgrade_request
-from tests.support import Post
+from tests.support import Post, sentences
 
 TARGETS = ["db=10.9.0.5:5432", "x11=unix:/run/secret.sock", "gone=secret.internal:22"]
 SECRETS = (b"10.9.", b"secret", b"5432")
@@ -37,7 +37,7 @@ def test_tunnel_to_a_named_target(name: str, where: tuple[str, int], shown: str,
     client.send(pack_frame(8, b"\x03\xe8"))
     client.backend.lose()
     client.transport.lose()
-    opened, closed = (line for line in logged if line.startswith("tunnel"))
+    opened, closed = sentences(logged, "tunnel ")
     assert opened == f"tunnel 192.0.2.1:40000 -> {shown} opened"
     assert closed.startswith(f"tunnel 192.0.2.1:40000 -> {shown} closed: ")
 

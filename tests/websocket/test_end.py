@@ -20,6 +20,7 @@ from portofcall.testing import (
     upgrade_request,
 )
 from portofcall.websocket.end import WebSocketEnd
+from tests.support import sentences
 
 
 def test_end_provides_what_the_tunnel_expects() -> None:
@@ -255,8 +256,7 @@ def test_tunnels_are_logged_with_their_outcome(logged: list[str]) -> None:
     client.send(pack_frame(2, b"12345") + pack_frame(8, struct.pack("!H", 1000)))
     client.transport.lose()
     client.backend.lose()
-    lines = [line for line in logged if line.startswith("tunnel ")]
-    assert lines == [
+    assert sentences(logged, "tunnel ") == [
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 opened",
         f"tunnel 192.0.2.1:40000 -> {PUBLIC}:22 closed: the client closed "
         "(5 bytes up, 0 bytes down, 0 bytes undelivered)",

@@ -1,0 +1,201 @@
+"""Each request has one record of what became of it."""
+
+import base64
+
+import pytest
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.error import ConnectionRefusedError
+
+from portofcall.access.authenticator import Credentials
+from portofcall.access.ticket_key import TicketKey
+from portofcall.events import (
+    Event,
+    LimitReached,
+    Probe,
+    ProbeEnded,
+    Refused,
+    RequestServed,
+    Stage,
+    TunnelOpened,
+)
+from portofcall.limits.values import Limits, Rate
+from portofcall.testing import PUBLIC, Response, WebSocketClient, World, upgrade_request
+from portofcall.web.records import shown_request
+from tests.support import Post
+
+KEY = TicketKey.load(b"0123456789abcdef0123456789abcdef")
+PASSWORDS = Credentials(checkers=[InMemoryUsernamePasswordDatabaseDontUse(ada=b"lovelace")], ticket_key=KEY)
+PING = {"host": PUBLIC, "port": 443}
+
+
+def events(world: World) -> list[Event]:
+    """Return the list to which the events of a world are added."""
+    seen: list[Event] = []
+    world.gateway.observe(seen.append)
+    return seen
+
+
+def basic(user: str, password: str) -> str:
+    """Write an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def get(world: World, path: str) -> Response:
+    """Send a request with GET."""
+    connection = world.connect()
+    connection.send(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    return Response(connection.take())
+
+
+def test_ping_has_one_record() -> None:
+    """With the dial, how long each part took, and the round trip; its id is that of the response."""
+    world = World(names={"db.example": [PUBLIC]})
+    seen = events(world)
+    post = Post(world, "/api/ping", {"host": "db.example", "port": 5432})
+    world.reactor.advance(0.125)
+    world.accept()
+    (event,) = seen
+    assert isinstance(event, ProbeEnded)
+    assert (event.probe, event.slug, event.outcome, event.stage) == (Probe.PING, "ok", "open", Stage.OPEN)
+    assert event.route.address == f"{PUBLIC}:5432"
+    assert (event.route.look_up_seconds, event.route.dial_seconds, event.route.rtt_ms) == (0, 0.125, 125)
+    assert event.seconds == 0.125
+    assert post.response.headers["x-request-id"] == event.caller.request_id
+
+
+def test_probe_that_fails_has_one_record() -> None:
+    """With the error, and in which stage it came."""
+    world = World()
+    seen = events(world)
+    Post(world, "/api/ssh/connect", {"host": "10.0.0.1"})
+    Post(world, "/api/ssh/connect", {"host": PUBLIC})
+    world.refuse(ConnectionRefusedError())
+    Post(world, "/api/ssh/connect", {"host": PUBLIC})
+    world.accept().send(b"HTTP/1.1 400 Bad Request\r\n" * 60)
+    Post(world, "/api/ssh/connect", {"host": PUBLIC}).transport.lose()
+    found = [(event.slug, event.stage) for event in seen if isinstance(event, ProbeEnded)]
+    assert found == [
+        ("blocked", Stage.DNS),
+        ("refused", Stage.DIAL),
+        ("not-ssh", Stage.OPEN),
+        ("client-lost", Stage.DIAL),
+    ]
+    assert len(seen) == 4, "and no other record"
+
+
+def test_banner_is_the_outcome() -> None:
+    """Escaped, as it comes from outside."""
+    world = World()
+    seen = events(world)
+    Post(world, "/api/ssh/connect", {"host": PUBLIC})
+    world.accept().send(b"SSH-2.0-x \x1b[31m\r\n")
+    assert isinstance(seen[0], ProbeEnded)
+    assert seen[0].outcome == "SSH-2.0-x \\x1b[31m"
+
+
+def refusal(world: World, raw: bytes) -> tuple[Refused, Response]:
+    """Ask for a tunnel that is refused; return its only event and the response."""
+    seen = events(world)
+    response = WebSocketClient(world, raw).response
+    (event,) = [event for event in seen if not isinstance(event, LimitReached)]
+    assert isinstance(event, Refused)
+    assert event.slug == response.json["code"]
+    assert event.status == response.status
+    assert event.caller.request_id == response.headers["x-request-id"]
+    return event, response
+
+
+def test_refused_origin_is_named() -> None:
+    """And the request, but no secret of it."""
+    raw = upgrade_request(f"host={PUBLIC}&port=22&ticket=secret", Origin="https://evil.example")
+    event, _ = refusal(World(), raw)
+    assert event.slug == "origin-refused"
+    assert "https://evil.example" in event.sentence
+    assert event.request == "GET /api/connect?..."
+
+
+@pytest.mark.parametrize(
+    ("query", "authorization", "attempted", "user"),
+    [
+        ("", None, "none", ""),
+        ("", basic("ada", "wrong-secret"), "password", "ada"),
+        ("", basic("\u202enobody", "wrong-secret"), "password", "\\u202enobody"),
+        ("", basic("x" * 700, "wrong-secret"), "password", "x" * 61 + "..."),
+        ("", "Basic ====", "password", ""),
+        ("&ticket=wrong-secret", None, "ticket", ""),
+    ],
+)
+def test_failed_login_names_the_user(
+    query: str, authorization: str | None, attempted: str, user: str, logged: list[str]
+) -> None:
+    """And how the client tried; the secret appears nowhere."""
+    raw = upgrade_request(f"host={PUBLIC}&port=22{query}", Authorization=authorization)
+    event, _ = refusal(World(credentials=PASSWORDS), raw)
+    assert (event.slug, event.attempted, event.user) == ("unauthorized", attempted, user)
+    assert "secret" not in f"{event}{logged}"
+
+
+def test_ticket_that_is_refused_although_it_is_signed_names_its_subject() -> None:
+    """It is for another target."""
+    world = World(credentials=PASSWORDS)
+    ticket = KEY.issue(now=world.now, ttl_seconds=60, subject="ada", host="192.0.2.10")
+    event, _ = refusal(world, upgrade_request(f"host={PUBLIC}&port=22&ticket={ticket}"))
+    assert (event.attempted, event.user) == ("ticket", "ada")
+
+
+def test_request_over_the_rate_has_a_record_with_its_id() -> None:
+    """Although it is refused before it is complete."""
+    world = World(limits=Limits(request_rate=Rate(1, 1)))
+    get(world, "/")
+    event, _ = refusal(world, upgrade_request())
+    assert event.slug == "too-many-requests"
+
+
+def test_other_requests_have_a_record_too() -> None:
+    """With the status and the size."""
+    world = World()
+    seen = events(world)
+    response = get(world, "/nothing?x=1")
+    (event,) = seen
+    assert isinstance(event, RequestServed)
+    assert (event.method, event.path, event.status, event.size) == ("GET", "/nothing?x=1", 404, 23)
+    assert event.caller.request_id == response.headers["x-request-id"]
+
+
+def test_wrong_method_and_wrong_path_of_the_api_are_refusals() -> None:
+    """Once each."""
+    world = World()
+    seen = events(world)
+    get(world, "/api/ping")
+    get(world, "/api/ping/deeper")
+    assert [event.slug for event in seen if isinstance(event, Refused)] == ["method-not-allowed", "not-found"]
+    assert len(seen) == 2
+
+
+def test_tunnel_has_the_id_of_its_response() -> None:
+    """So that a client can name it in a report."""
+    world = World()
+    seen = events(world)
+    client = WebSocketClient(world)
+    (event,) = seen
+    assert isinstance(event, TunnelOpened)
+    assert client.response.headers["x-request-id"] == event.caller.request_id
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (b"/api/ping", "/api/ping"),
+        (b"/api/connect?host=a&port=1", "/api/connect?host=a&port=1"),
+        (b"/api/ping?ticket=secret", "/api/ping?..."),
+        (b"/api/connect?host=a&%74icket=secret", "/api/connect?..."),
+        (b"/api/connect?host=a;TICKET=secret", "/api/connect?..."),
+        (b"/api/connect%3fticket=secret", "/..."),
+        (b"/api/connect%253f%2574icket=secret", "/..."),
+        (b"/x#ticket=secret", "/..."),
+        (b"/\x1b[31m\xff", "/\\x1b[31m\\xff"),
+    ],
+)
+def test_shown_request_is_plain_and_keeps_tickets_secret(uri: bytes, shown: str) -> None:
+    """A log is read in a terminal, and by more people than a ticket is for."""
+    assert shown_request(b"POST", uri) == ("POST", shown)
