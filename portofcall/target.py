@@ -118,15 +118,19 @@ class TargetName:
 Requested = Target | TargetName
 
 
+def unmapped(address: Address) -> Address:
+    """Return the IPv4 address in an IPv4-mapped one (RFC 4291 section 2.5.5.2), and any other as it is."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
 def destination(address: Address) -> Address:
     """Return the address that a connection to ``address`` ends at.
 
-    An IPv4-mapped address (RFC 4291 section 2.5.5.2) is the IPv4 address in it; connect() to an unspecified
-    address goes to loopback. Any other address is itself.
+    An IPv4-mapped address is the IPv4 address in it; connect() to an unspecified address goes to loopback.
+    Any other address is itself.
     """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return _LOOPBACK.get(address, address)
+    plain = unmapped(address)
+    return _LOOPBACK.get(plain, plain)
 
 
 @lru_cache(_REMEMBERED)

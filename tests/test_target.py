@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portofcall.errors import MAX_REASON_BYTES, InvalidTarget
-from portofcall.target import Address, Target, TargetName, destination, parse_host
+from portofcall.target import Address, Target, TargetName, destination, parse_host, unmapped
 
 PORTS = st.integers(1, 65535)
 LABELS, LAST_LABELS = (
@@ -134,6 +134,15 @@ def test_the_address_of_a_target_is_the_literal_or_none(host: str, address: Addr
 def test_destination_is_where_a_connection_ends(address: str, end: str) -> None:
     """An IPv4-mapped address is its IPv4 address, and an unspecified one is loopback."""
     assert str(destination(ip_address(address))) == end
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [("::ffff:192.0.2.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1"), ("::", "::"), ("0.0.0.0", "0.0.0.0")],
+)
+def test_unmapped_changes_only_mapped_addresses(address: str, plain: str) -> None:
+    """An unspecified address stays what it is: a listener on it has all addresses."""
+    assert str(unmapped(ip_address(address))) == plain
 
 
 def test_a_printed_ipv6_target_has_brackets() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
-from portofcall.target import Address, Network
+from portofcall.target import Address, Network, unmapped
 
 #: RFC 4291 section 2.5.1: the rest of an address is chosen by the client's network.
 _IPV6_CLIENT_PREFIX = 64
@@ -79,10 +79,9 @@ def _hop(text: str) -> Address | None:
     if match is None:
         return None
     try:
-        address = ip_address(match["v6"] or match["v4"] or match["bare"])
+        return unmapped(ip_address(match["v6"] or match["v4"] or match["bare"]))
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 @lru_cache(_REMEMBERED)
@@ -98,8 +97,7 @@ def client_key(address: Address | None) -> str:
     """
     if address is None:
         return "local"
-    if isinstance(address, IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((address, _IPV6_CLIENT_PREFIX), strict=False))
+    plain = unmapped(address)
+    if isinstance(plain, IPv4Address):
+        return str(plain)
+    return str(IPv6Network((plain, _IPV6_CLIENT_PREFIX), strict=False))

@@ -4,9 +4,9 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
-from portofcall.target import Address
+from portofcall.target import Address, unmapped
 
 
 def is_local(address: Address) -> bool:
@@ -40,11 +40,11 @@ class LoopGuard:
 
     def add(self, host: str, port: int) -> None:
         """Add a listener; a wildcard address stands for every address of this host."""
-        self._listening.append((_plain(ip_address(host)), port))
+        self._listening.append((unmapped(ip_address(host)), port))
 
     def discard(self, host: str, port: int) -> None:
         """Remove a listener."""
-        self._listening.remove((_plain(ip_address(host)), port))
+        self._listening.remove((unmapped(ip_address(host)), port))
 
     def add_path(self, path: str) -> None:
         """Add a listener on a UNIX socket."""
@@ -60,7 +60,7 @@ class LoopGuard:
 
     def include(self, address: Address, port: int) -> bool:
         """Return whether a connection to ``address`` and ``port`` would reach the gateway."""
-        plain = _plain(address)
+        plain = unmapped(address)
         return any(
             own_port == port
             # A connection to the unspecified address goes to this host.
@@ -75,8 +75,3 @@ def _same_file(path: str, own: str) -> bool:
     except OSError:
         # A socket that is not there can't be connected to either.
         return False
-
-
-def _plain(address: Address) -> Address:
-    """Return the IPv4 address of an IPv4-mapped one, and any other address as it is."""
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

@@ -1,7 +1,7 @@
 """Whether clients on other machines can reach a listener, judged from the address that it got."""
 
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from twisted.internet.address import IPv4Address as TCP4Address
@@ -10,7 +10,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from portofcall.service.endpoint import endpoint_fields
-from portofcall.target import Network
+from portofcall.target import Network, unmapped
 
 #: Where the clients of a loopback listener connect from, by IP version (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
 _LOOPBACK: Final[dict[int, Network]] = {4: ip_network("127.0.0.0/8"), 6: ip_network("::1/128")}
@@ -51,7 +51,5 @@ def _local_peers(host: IAddress) -> Network | None:
         return _UNIX
     if not isinstance(host, TCP4Address | TCP6Address):
         return None
-    address = ip_address(host.host.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
+    address = unmapped(ip_address(host.host.partition("%")[0]))
     return _LOOPBACK[address.version] if address.is_loopback else None

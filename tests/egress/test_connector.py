@@ -27,9 +27,22 @@ class Dial:
     """
 
     def __init__(
-        self, *addresses: str, judged: tuple[str, ...] | None = None, busy: tuple[str, ...] = ()
+        self,
+        *addresses: str,
+        judged: tuple[str, ...] | None = None,
+        busy: tuple[str, ...] = (),
+        open_at_once: tuple[str, ...] = (),
     ) -> None:
         self.world = World()
+        connect = self.world.reactor.connectTCP
+
+        def connect_tcp(host: str, *args: Any, **options: Any) -> Any:
+            connector = connect(host, *args, **options)
+            if host in open_at_once:
+                self.world.accept()
+            return connector
+
+        self.world.reactor.connectTCP = connect_tcp
         self.leases = Counter[str]()
         self.taken = Counter[str]()
 
@@ -121,6 +134,16 @@ def test_first_to_connect_wins_and_the_others_are_given_up() -> None:
     assert dial.winner == SECOND
     assert dial.given_up == [FIRST, THIRD]
     assert +dial.leases == Counter([SECOND])
+    assert dial.world.reactor.getDelayedCalls() == []
+
+
+def test_connection_that_is_open_at_once_is_not_waited_for() -> None:
+    """A reactor may connect before it returns: that is the winner, also beside an attempt that waits."""
+    dial = Dial(FIRST, SECOND, THIRD, open_at_once=(SECOND,))
+    dial.world.reactor.advance(ATTEMPT_DELAY_SECONDS)
+    assert dial.winner == SECOND
+    assert dial.dialled == [FIRST, SECOND]
+    assert dial.given_up == [FIRST]
     assert dial.world.reactor.getDelayedCalls() == []
 
 

@@ -14,6 +14,7 @@ from portofcall.egress.loop_guard import LoopGuard, is_local
         ("127.0.0.1", "127.0.0.1", True),
         ("127.0.0.1", "127.0.0.2", False),
         ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
         ("::1", "::1", True),
         ("127.0.0.1", "0.0.0.0", True),
         ("::1", "::", True),
