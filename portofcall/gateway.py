@@ -232,7 +232,7 @@ class Gateway:
 
         Returns:
             A Deferred that fires when the last tunnel is closed. A peer that acknowledges nothing for the
-            limits' ``stall_seconds`` is cut.
+            limits' ``close_stall_seconds`` is cut.
         """
         self.drain()
         if self._own_resolver is not None:

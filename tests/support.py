@@ -167,7 +167,9 @@ def open_backend(transport: FakeTransport) -> BackendEnd:
     return backend
 
 
-TUNNEL_LIMITS = Limits(high_water_bytes=256 * KiB, stall_seconds=30, linger_seconds=5, close_grace_seconds=20)
+TUNNEL_LIMITS = Limits(
+    high_water_bytes=256 * KiB, close_stall_seconds=30, linger_seconds=5, close_grace_seconds=20
+)
 
 
 class TunnelRig:

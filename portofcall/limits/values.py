@@ -25,6 +25,8 @@ class Rate(NamedTuple):
 
 
 _DEFAULT_RATE = Rate(50, 200)
+# Four times that of one client, so that no client uses up a target's rate alone.
+_DEFAULT_TARGET_RATE = Rate(200, 800)
 _DEFAULT_REQUEST_RATE = Rate(100, 400)
 
 
@@ -39,8 +41,8 @@ class Limits:
         max_message_bytes: the largest payload of a WebSocket message that is sent; more is split.
         connect_timeout_seconds: from the first connection attempt to an open TCP connection.
         dns_timeout_seconds: for one look-up of a host name.
-        stall_seconds: the longest time that a peer of a closing tunnel may acknowledge nothing of what it was
-            sent.
+        close_stall_seconds: the longest time that a peer of a closing tunnel may acknowledge nothing of what
+            it was sent.
         linger_seconds: once it has acknowledged everything, the longest time that it may be silent.
         close_grace_seconds: the longest time that a backend may go on sending to a client that has sent a
             Close frame; 0 means not at all.
@@ -77,7 +79,7 @@ class Limits:
     max_message_bytes: int = 1 * MiB
     connect_timeout_seconds: float = 10.0
     dns_timeout_seconds: float = 5.0
-    stall_seconds: float = 30.0
+    close_stall_seconds: float = 30.0
     linger_seconds: float = 5.0
     close_grace_seconds: float = 30.0
     gone_seconds: float = 180.0
@@ -98,6 +100,6 @@ class Limits:
     max_per_target: int = 256
     max_per_client_target: int = 64
     rate_per_client: Rate = _DEFAULT_RATE
-    rate_per_target: Rate = _DEFAULT_RATE
+    rate_per_target: Rate = _DEFAULT_TARGET_RATE
     request_rate: Rate = _DEFAULT_REQUEST_RATE
     look_ups_per_client: int = 4

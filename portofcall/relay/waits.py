@@ -79,7 +79,7 @@ def patience(wait: Wait, limits: Limits, *, client_pending: bool = False) -> Pat
         limits: the time limits.
         client_pending: whether the backend may be paused because the client reads slowly.
     """
-    stall, linger = limits.stall_seconds, limits.linger_seconds
+    stall, linger = limits.close_stall_seconds, limits.linger_seconds
     match wait:
         case Wait.DELIVERY:
             return Patience(stall, _EVER)

@@ -1,5 +1,7 @@
 """Places are counted and released, rates are enforced."""
 
+import contextlib
+
 import pytest
 
 from portofcall.errors import TargetBusy, TooManyRequests
@@ -115,6 +117,21 @@ def test_rates_allow_a_burst_and_then_so_many_per_second() -> None:
         admission.enter_client("a")
     with pytest.raises(TooManyRequests):
         admission.enter_client("a")
+
+
+def test_one_client_can_not_use_up_the_rate_of_a_target() -> None:
+    """By default, however fast it dials: another client always gets through."""
+    admission, time = make()
+    admitted = 0
+    for number in range(1000):
+        with contextlib.suppress(TooManyRequests):
+            with admission.enter_client("a"):
+                admission.enter_target("t", client="a").release()
+            admitted += 1
+        if number % 10 == 0:
+            admission.enter_target("t", client="b").release()
+        time.now += 0.001
+    assert admitted == 200 + 49
 
 
 def test_zero_means_no_limit() -> None:

@@ -23,7 +23,7 @@ def test_first_refusal_is_one_line_at_once() -> None:
     assert lines == [
         "limit reached for 192.0.2.1: --max-per-client 256",
         "limit reached: --max-tunnels 10000",
-        "limit reached for 192.0.2.2:22: --rate-per-target 50:200",
+        "limit reached for 192.0.2.2:22: --rate-per-target 200:800",
     ]
 
 

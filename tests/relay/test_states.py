@@ -54,7 +54,7 @@ def test_docs_explain_every_state() -> None:
 def test_docs_name_the_time_limits_that_are_the_defaults() -> None:
     """The seconds of the text are those of `Limits`."""
     limits = Limits()
-    assert (limits.stall_seconds, limits.linger_seconds, limits.close_grace_seconds) == (30, 5, 30)
+    assert (limits.close_stall_seconds, limits.linger_seconds, limits.close_grace_seconds) == (30, 5, 30)
 
 
 def test_lost_end_is_gone_whatever_its_state() -> None:

@@ -8,7 +8,7 @@ from portofcall.limits.values import Limits
 from portofcall.relay.states import End, Phase, phase
 from portofcall.relay.waits import Patience, Wait, backend_wait, client_wait, patience
 
-LIMITS = Limits(stall_seconds=30, linger_seconds=5, close_grace_seconds=20)
+LIMITS = Limits(close_stall_seconds=30, linger_seconds=5, close_grace_seconds=20)
 EVER = float("inf")
 #: States that no backend is in.
 _CLIENTS_ONLY = (End.LINGERING, End.V1_OPEN, End.V1_ENDED, End.V1_FINISHED, End.V1_CLOSED)

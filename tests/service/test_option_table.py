@@ -73,7 +73,7 @@ def test_groups_are_in_order_and_whole() -> None:
     [
         ("BYTES", "max_head_bytes", "16K"),
         ("BYTES", "high_water_bytes", "1M"),
-        ("SECONDS", "stall_seconds", "30"),
+        ("SECONDS", "close_stall_seconds", "30"),
         ("COUNT", "max_tunnels", "10000"),
         ("RATE", "rate_per_client", "50:200"),
     ],
