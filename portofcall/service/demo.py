@@ -15,6 +15,7 @@ from zope.interface import implementer
 from portofcall.egress.policy import Policy
 from portofcall.gateway import Gateway
 from portofcall.service.listener import Listener
+from portofcall.service.url import tunnel_url
 from portofcall.web.shown_targets import Suggestion
 
 LOOPBACK = "127.0.0.1"
@@ -81,11 +82,10 @@ class DemoBackends(Service):
             Suggestion(name, LOOPBACK, number, description)
             for (name, number), (_, description) in zip(numbers.items(), _DEMOS, strict=True)
         ]
-        url = self._listener.url
-        base = url.replace("http", "ws", 1) if url.startswith("http") else "ws://GATEWAY"
+        base = tunnel_url(self._listener.url) or "ws://GATEWAY/api/connect"
         for name, number in numbers.items():
             self._log.info(
-                "demo {name} on {host}:{number}, try {base}/api/connect?host={host}&port={number}",
+                "demo {name} on {host}:{number}, try {base}?host={host}&port={number}",
                 name=name,
                 host=LOOPBACK,
                 number=number,

@@ -7,7 +7,8 @@ from typing import Any, Final
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
+from twisted.protocols.policies import WrappingFactory
 
 #: Asks for TLS with the certificates of ``--tls-cert``.
 TLS_PREFIX: Final = "tls+"
@@ -53,12 +54,26 @@ def make_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     endpoint: IStreamServerEndpoint = serverFromString(reactor, text.removeprefix(TLS_PREFIX))
     if _kind(text) == "ssl":
         _complete_chain(endpoint, endpoint_fields(text))
+    if "haproxy" in endpoint_fields(text):
+        _silence(endpoint)
     return endpoint
 
 
 def _kind(text: str) -> str:
     """Return the name of the endpoint that listens, such as ``tcp``."""
     return next((field for field in endpoint_fields(text) if field != "haproxy"), "")
+
+
+def _silence(endpoint: Any) -> None:
+    """Have the factory that takes the PROXY header apart log nothing: it would log itself as an object."""
+    make = endpoint._wrapperFactory
+
+    def make_quiet(factory: IProtocolFactory) -> WrappingFactory:
+        wrapper: WrappingFactory = make(factory)
+        wrapper.noisy = False
+        return wrapper
+
+    endpoint._wrapperFactory = make_quiet
 
 
 def _complete_chain(endpoint: Any, fields: list[str]) -> None:

@@ -8,14 +8,15 @@ from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.errors import printable
-from portofcall.service.endpoint import has_own_tls, is_encrypted
+from portofcall.service.endpoint import endpoint_fields, has_own_tls
 from portofcall.service.exposure import why_exposed
+from portofcall.service.url import is_wildcard, listener_url, tunnel_url
 from portofcall.target import Network
 
 
@@ -38,10 +39,11 @@ class Listener(Service):
         trusted: the networks of proxies that are trusted with X-Forwarded-For.
         failed: is called with the problem when an endpoint that takes its time could not, or must not,
             listen. A problem that is known at once is raised by `privilegedStartService` instead.
+        names: those of its certificate.
 
     Attributes:
-        url: its address for clients, such as ``http://127.0.0.1:8080``; for an endpoint that is not TCP, its
-            description. Empty while it does not listen.
+        url: its address for clients, see `portofcall.service.url.listener_url`. Empty while it does not
+            listen.
     """
 
     _log = Logger()
@@ -56,6 +58,7 @@ class Listener(Service):
         may_be_exposed: bool,
         trusted: Sequence[Network],
         failed: Callable[[NotListening], None],
+        names: Sequence[str] = (),
     ) -> None:
         self.url = ""
         self._description = description
@@ -65,6 +68,7 @@ class Listener(Service):
         self._may_be_exposed = may_be_exposed
         self._trusted = trusted
         self._failed = failed
+        self._names = names
         self._port: IListeningPort | None = None
         #: Stands for one start of the service; None while it is stopped.
         self._start: object | None = None
@@ -138,16 +142,21 @@ class Listener(Service):
                 f"add {ways}, or --no-auth to allow this"
             )
         self._port = port
+        self.url = listener_url(self._description, host, self._names)
         if isinstance(host, IPv4Address | IPv6Address):
-            scheme = "https" if is_encrypted(self._description) else "http"
-            name = f"[{host.host}]" if isinstance(host, IPv6Address) else host.host
-            self.url = f"{scheme}://{name}:{host.port}"
             self._loop_guard.add(host.host, host.port)
-        else:
-            self.url = self._description
-            if isinstance(host, UNIXAddress) and host.name:
-                self._loop_guard.add_path(os.fsdecode(host.name))
-        self._log.info("listening on {url}", url=self.url)
+        elif isinstance(host, UNIXAddress) and host.name:
+            self._loop_guard.add_path(os.fsdecode(host.name))
+        self._log.info("listening on {url}{more}", url=self.url, more=self._more(host))
+
+    def _more(self, host: IAddress) -> str:
+        tunnels = tunnel_url(self.url)
+        more = [f"tunnels: {tunnels}"] if tunnels else []
+        if is_wildcard(host):
+            more.append("on all addresses of this machine")
+        if "haproxy" in endpoint_fields(self._description):
+            more.append("for proxies that send the PROXY protocol")
+        return f" ({', '.join(more)})" if more else ""
 
 
 def _stop(port: IListeningPort) -> Deferred[None]:

@@ -1,9 +1,7 @@
 """The service of ``twistd portofcall``, made from its options. Wiring, nothing else."""
 
-import dataclasses
-import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.application.service import IService
@@ -11,8 +9,8 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.gateway import Gateway
-from portofcall.limits.values import Limits
 from portofcall.service.demo import DemoBackends
+from portofcall.service.descriptors import affordable, descriptor_limit, raise_limit
 from portofcall.service.drain import Drain
 from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.listener import Listener, NotListening
@@ -20,13 +18,10 @@ from portofcall.service.options import Options
 from portofcall.service.reload import Reload
 from portofcall.service.reloadables import reloadables
 from portofcall.service.root import Root
+from portofcall.service.start_line import start_line
 from portofcall.service.tls import ServerTLS, TLSFactory
 
 __all__ = ["Options", "makeService"]
-
-#: Shares of the file descriptors. A tunnel takes two, a waiting connection one, and some are left.
-_TUNNELS_PER_DESCRIPTOR = 0.4
-_WAITING_PER_DESCRIPTOR = 0.15
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -43,10 +38,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install one
-    limits = options.limits()
-    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if descriptors != resource.RLIM_INFINITY:
-        limits = _affordable(limits, descriptors)
+    if options.parent is not None:
+        raise_limit(reactor)
+    descriptors = descriptor_limit()
+    limits = affordable(options.limits(), descriptors)
     trusted = tuple(options["trust-forwarded"])
     gateway = Gateway(
         reactor,
@@ -72,22 +67,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     ]
     for listener in listeners:
         listener.setServiceParent(drain)
+    service.describe = lambda: start_line(options, gateway, listeners, limits=limits, descriptors=descriptors)
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)
-
-
-def _affordable(limits: Limits, descriptors: int) -> Limits:
-    """Reduce the limits to what the file descriptors allow. No limit, 0, stays none."""
-    return dataclasses.replace(
-        limits,
-        max_waiting=_within(limits.max_waiting, descriptors * _WAITING_PER_DESCRIPTOR),
-        max_tunnels=_within(limits.max_tunnels, descriptors * _TUNNELS_PER_DESCRIPTOR),
-    )
-
-
-def _within(limit: int, share: float) -> int:
-    return limit and max(1, min(limit, int(share)))
 
 
 def _listener(
@@ -101,9 +84,11 @@ def _listener(
 ) -> Listener:
     authenticates = options.credentials.required
     factory: IProtocolFactory = gateway.site()
+    names: Sequence[str] = ()
     if has_own_tls(text):
         assert tls is not None
         authenticates = authenticates or options["tls-client-ca"] is not None
+        names = tls.names
         factory = TLSFactory(tls, factory, clock=reactor, handshakes=gateway.handshakes)
     return Listener(
         text,
@@ -113,4 +98,5 @@ def _listener(
         may_be_exposed=bool(options["no-auth"]) or authenticates,
         trusted=tuple(options["trust-forwarded"]),
         failed=failed,
+        names=names,
     )

@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+from collections.abc import Callable
 from typing import IO, Any, cast
 
 from twisted.application.service import MultiService
@@ -28,7 +29,13 @@ class Root(MultiService):
         options: parsed; their ``parent`` is twistd's, or None where some other process runs the service.
         drain: the listeners.
         reload: what SIGHUP reads again.
+
+    Attributes:
+        reload: as given.
+        describe: returns the line that is logged once the service has started.
     """
+
+    describe: Callable[[], str]
 
     _log = Logger()
 
@@ -96,6 +103,7 @@ class Root(MultiService):
         """Handle signals from now on."""
         super().startService()
         self._signals.install()
+        self._log.info("{line}", line=self.describe())
 
     def stopService(self) -> Deferred[None]:
         """Drain, and handle signals until that is over."""

@@ -85,6 +85,11 @@ class ServerTLS:
         self._monotonic = monotonic
         self.use(contexts)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the default certificate."""
+        return self._contexts.material.certificates[0].names
+
     def use(self, contexts: Contexts) -> None:
         """Use these for new connections. Open ones keep theirs."""
         self._contexts = contexts

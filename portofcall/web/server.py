@@ -37,6 +37,9 @@ class GatewaySite(Site):
         waiting: as given.
     """
 
+    #: The log shows the URL instead of the object.
+    noisy = False
+
     def __init__(
         self,
         root: Resource,

@@ -174,7 +174,7 @@ def test_unix_socket_serves_as_well(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     options = ("--listen", "tcp:0:interface=127.0.0.1", "--listen", f"unix:{path}")
     with gateway_process(tmp_path, *options) as gateway:
-        gateway.wait_for_log(re.escape(f"listening on unix:{path}"))
+        gateway.wait_for_log(re.escape(f"listening on http://unix:{path}"))
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(DEADLINE)
             connection.connect(str(path))

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
@@ -86,22 +86,26 @@ class Rig:
 
 
 @pytest.mark.parametrize(
-    ("host", "description", "url"),
+    ("host", "description", "url", "more"),
     [
-        (LOOPBACK, "tcp:0", "http://127.0.0.1:8080"),
-        (IPv6Address("TCP", "::1", 8080), "tcp6:0", "http://[::1]:8080"),
-        (LOOPBACK, "ssl:0:privateKey=x", "https://127.0.0.1:8080"),
-        (LOOPBACK, "tls+tcp:0", "https://127.0.0.1:8080"),
-        (UNIX, "tls+unix:/run/x", "tls+unix:/run/x"),
-        (UNIX, "unix:/run/x", "unix:/run/x"),
+        (LOOPBACK, "tcp:0", "http://127.0.0.1:8080", " (tunnels: ws://127.0.0.1:8080/api/connect)"),
+        (LOOPBACK, "tls+tcp:0", "https://127.0.0.1:8080", " (tunnels: wss://127.0.0.1:8080/api/connect)"),
+        (
+            IPv4Address("TCP", "0.0.0.0", 8080),
+            "haproxy:tcp:0",
+            "http://127.0.0.1:8080",
+            " (tunnels: ws://127.0.0.1:8080/api/connect, on all addresses of this machine, "
+            "for proxies that send the PROXY protocol)",
+        ),
+        (UNIX, "unix:/run/x", "http://unix:/run/x", ""),
     ],
 )
-def test_url_is_logged_once(host: IAddress, description: str, url: str, logged: list[str]) -> None:
-    """With the port that the endpoint got."""
-    rig = Rig(QuickEndpoint(FakePort(host)), description)
+def test_url_is_logged_once(host: IAddress, description: str, url: str, more: str, logged: list[str]) -> None:
+    """With the port that the endpoint got, and the URL of tunnels."""
+    rig = Rig(QuickEndpoint(FakePort(host)), description, may_be_exposed=True)
     rig.start()
     assert rig.listener.url == url
-    assert logged == [f"listening on {url}"]
+    assert logged == [f"listening on {url}{more}"]
 
 
 def test_gateway_does_not_dial_its_listener_while_it_listens() -> None:
