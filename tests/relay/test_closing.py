@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from portofcall.errors import Refused
@@ -393,6 +393,20 @@ def test_client_of_a_backend_that_is_gone_gets_what_had_arrived() -> None:
     assert rig.client.delivered == bytes(65 * KiB) + b"in the chain"
 
 
+@pytest.mark.parametrize("reset", [True, False])
+def test_reset_of_a_backend_that_has_sent_fin_is_noticed(reset: bool) -> None:
+    """It is not read any more, so that the reactor does not report it."""
+    rig = TunnelRig(half_closes=True)
+    rig.backend.readConnectionLost()
+    rig.delivery.progress = Progress(reset=reset)
+    rig.tunnel.look_for_gone_peers()
+    assert ("reset" in rig.transport.log) is reset
+    assert rig.tunnel.phase is Phase.OPEN
+    if reset:
+        rig.backend.connectionLost(Failure(ConnectionLost()))
+        assert rig.client.log == ["eof", "1011 backend-reset: the backend reset the connection"]
+
+
 @pytest.mark.parametrize("end", ["client", "backend"])
 def test_peer_that_has_nothing_to_acknowledge_may_be_silent(end: str) -> None:
     """An idle tunnel is left to keepalive."""
@@ -417,14 +431,19 @@ class Life:
     """A tunnel whose peers do any of the things that peers can do, in any order that is possible.
 
     Args:
-        page: whether the client is a page.
+        client: what kind it is: ``program``, ``page`` or ``v1``.
         dies: whether a peer's connection ends when the gateway closes it; otherwise only when it is reset.
+
+    Attributes:
+        has_fin: whether the backend has sent FIN.
     """
 
-    def __init__(self, *, page: bool, dies: bool) -> None:
-        self.rig = TunnelRig(dialed=False, page=page)
+    has_fin = False
+
+    def __init__(self, *, client: str, dies: bool) -> None:
+        self.rig = TunnelRig(dialed=False, page=client == "page", half_closes=client == "v1")
         self._dies = dies
-        self._client_talks = self._client_there = self._backend_talks = True
+        self._client_sends = self._client_talks = self._client_there = self._backend_talks = True
 
     def do(self, what: str) -> None:  # noqa: PLR0912 - one branch for each thing
         """Do one thing, if it is possible now."""
@@ -436,12 +455,15 @@ class Life:
                 rig.dialing.callback(rig.backend)
             case "refuse" if not rig.dialing.called:
                 rig.dialing.errback(Refused("refused"))
-            case "up" if self._client_talks and not rig.client.paused:
+            case "up" if self._client_talks and self._client_sends and not rig.client.paused:
                 rig.tunnel.client_sent(bytes(65 * KiB))
                 rig.delivery.sent(1)
             case "down" if backend and self._backend_talks and not rig.transport.paused:
                 rig.backend.dataReceived(bytes(65 * KiB))
                 rig.client.delivery.sent(1)
+            case "eof" if self._client_talks and self._client_sends and rig.client.half_closes:
+                self._client_sends = False
+                rig.tunnel.client_ended()
             case "Close" if self._client_talks:
                 self._client_talks = False
                 rig.tunnel.client_closed()
@@ -453,6 +475,7 @@ class Life:
                 rig.tunnel.client_lost()
             case "FIN" if backend and self._backend_talks and not rig.transport.paused:
                 self._backend_talks = False
+                self.has_fin = True
                 rig.backend.readConnectionLost()
             case "lose backend" if backend:
                 self._backend_talks = False
@@ -481,21 +504,21 @@ class Life:
 
 
 @given(
-    page=st.booleans(),
+    client=st.sampled_from(["program", "page", "v1"]),
     dies=st.booleans(),
     steps=st.lists(
         st.sampled_from(
             [
                 *("dial", "refuse", "up", "down", "Close", "fail", "lose client", "FIN", "lose backend"),
-                *("client reads", "backend reads", "shut down", "wait"),
+                *("client reads", "backend reads", "shut down", "wait", "eof"),
             ]
         ),
         max_size=25,
     ),
 )
-def test_closing_tunnel_ends_whatever_its_peers_have_done(page: bool, dies: bool, steps: list[str]) -> None:
+def test_closing_tunnel_ends_whatever_its_peers_have_done(client: str, dies: bool, steps: list[str]) -> None:
     """Although they do nothing more from then on, it ends within minutes, once, and nothing of it is left."""
-    life = Life(page=page, dies=dies)
+    life = Life(client=client, dies=dies)
     for step in steps:
         life.do(step)
     if not life.rig.dialing.called:
@@ -507,3 +530,4 @@ def test_closing_tunnel_ends_whatever_its_peers_have_done(page: bool, dies: bool
     life.rig.assert_closed()
     closes = [what for what in life.rig.client.log if what[0].isdigit() or what == "reply"]
     assert len(closes) <= 1
+    assert life.rig.client.log.count("eof") <= life.has_fin

@@ -161,3 +161,23 @@ def test_session_of_a_ticket_ends_its_tunnel(lifetime: int, last: str) -> None:
     assert client.received() == []
     world.reactor.pump([0.5] * 8)
     assert client.close_frame() == (4409, f"lifetime-over: {last}")
+
+
+@pytest.mark.parametrize("ended", ["client", "backend"])
+def test_half_closed_tunnel_is_idle_when_the_other_direction_carries_nothing(ended: str) -> None:
+    """Payload keeps it, eof and pings do not; there is no other time limit."""
+    rig = TunnelRig(limits=replace(IDLE, ping_interval_seconds=20, ping_timeout_seconds=20), half_closes=True)
+    if ended == "client":
+        rig.tunnel.client_ended()
+    else:
+        rig.backend.readConnectionLost()
+    for _ in range(10):
+        rig.wait(70)
+        if ended == "client":
+            rig.backend.dataReceived(b"x")
+        else:
+            rig.tunnel.client_sent(b"x")
+    rig.wait(98)
+    assert rig.tunnel.phase is Phase.OPEN
+    rig.wait(30)
+    assert TOO_IDLE in rig.client.log

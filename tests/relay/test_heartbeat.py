@@ -257,3 +257,33 @@ def test_open_and_closed_tunnel_leaves_no_timer() -> None:
     rig.wait(1)
     rig.tunnel.backend_lost(Failure(ConnectionDone()))
     rig.assert_closed()
+
+
+@pytest.mark.parametrize("ended", ["client", "backend"])
+def test_half_closed_tunnel_has_its_heartbeats(ended: str) -> None:
+    """They show that the client is still there, whichever direction has ended, and miss it when it is not."""
+    rig = TunnelRig(limits=TUNNEL_LIMITS, half_closes=True)
+    if ended == "client":
+        rig.tunnel.client_ended()
+    else:
+        rig.backend.readConnectionLost()
+    rig.wait(205)
+    assert len(rig.client.pings) == 10
+    assert rig.tunnel.phase is Phase.OPEN
+    rig.client.answers_pings = False
+    rig.wait(41)
+    assert "1011 ping-timeout: the client answered no ping for 20 seconds" in rig.client.log
+    assert "fin" in rig.transport.log
+
+
+def test_stalled_client_of_a_backend_that_has_ended_is_reset() -> None:
+    """Eof waits behind what the client does not read, so that its place is freed."""
+    rig = TunnelRig(limits=replace(TUNNEL_LIMITS, client_stall_seconds=60), half_closes=True)
+    rig.client.answers_pings = False
+    rig.backend.dataReceived(bytes(65 * KiB))
+    rig.client.delivery.sent(65 * KiB)
+    rig.backend.dataReceived(b"more")
+    rig.backend.readConnectionLost()
+    rig.wait(121)
+    assert rig.client.log[0] == "reset"
+    assert rig.transport.log[-1] == "reset"

@@ -177,6 +177,47 @@ def test_is_done_only_when_the_sink_has_taken_everything() -> None:
     assert not chain.draining
 
 
+def test_what_follows_is_called_once_all_has_been_handed_over() -> None:
+    """The sink stays open for it."""
+    chain, _, sink, ending = make(buffer_size=2)
+    chain.open(sink)
+    chain.write(b"123")
+    chain.write(b"456")
+    chain.follow_with(lambda: sink.write(b" and more"))
+    assert sink.buffer == b"123"
+    sink.drain()
+    sink.drain()
+    assert sink.delivered + sink.buffer == b"123456 and more"
+    assert ending.results == []
+    chain.finish()
+    sink.drain()
+    assert ending.results == [None]
+
+
+def test_what_follows_comes_before_the_end() -> None:
+    """Even if the chain is to finish already."""
+    chain, _, sink, ending = make()
+    followed: list[int] = []
+    chain.write(b"early")
+    chain.follow_with(lambda: followed.append(len(ending.results)))
+    chain.finish()
+    assert followed == []
+    chain.open(sink)
+    assert followed == [0]
+    assert ending.results == [None]
+
+
+def test_nothing_follows_in_an_abandoned_chain() -> None:
+    """Nobody is there to be told."""
+    chain, _, sink, ending = make()
+    followed: list[int] = []
+    chain.follow_with(lambda: followed.append(1))
+    chain.abandon()
+    chain.open(sink)
+    assert isinstance(ending.error, CancelledError)
+    assert followed == []
+
+
 def test_finishing_before_the_sink_opens_still_delivers() -> None:
     """A client that sends and closes before the backend answers loses nothing."""
     chain, _, sink, ending = make()
