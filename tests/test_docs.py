@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from twisted.application.service import IService
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
 import portofcall
 import portofcall.testing
-from portofcall.testing import FakeTransport, Response
+from portofcall.testing import PUBLIC, FakeTransport, Response, World
 from tests.support import python_blocks
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +68,38 @@ def test_readme_embeds_with_a_site_of_its_own() -> None:
     for block in python_blocks("README.md"):
         exec(block, shown)
     assert get(Site(shown["root"]), "/tunnel").status == 426
+
+
+def test_protocol_s_client_ends_its_request_with_eof(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of docs/protocol.md sends eof, and takes the response to the gateway's eof for complete."""
+    world = World(names={"example.com": [PUBLIC]})
+    monkeypatch.setattr("twisted.internet.reactor", world.reactor, raising=False)
+    (block,) = python_blocks("docs/protocol.md")
+    exec(block, {})
+    ((_, _, factory, *_),) = world.reactor.tcpClients
+    client, gateway = FakeTransport(), world.connect()
+    client.protocol = factory.buildProtocol(client.getPeer())
+    client.protocol.makeConnection(client)
+
+    def carry() -> None:
+        for _ in range(3):
+            gateway.send(client.take())
+            world.reactor.advance(0)
+            client.send(gateway.take())
+
+    carry()
+    backend = world.accept()
+    carry()
+    assert backend.take() == b"GET / HTTP/1.0\r\n\r\n"
+    assert backend.log[-1] == "fin"
+    backend.protocol.dataReceived(b"HTTP/1.0 200 OK\r\n\r\nhello")
+    backend.protocol.readConnectionLost()
+    carry()
+    assert world.reactor.hasRun
+    client.protocol.connectionLost(Failure(ConnectionDone()))
+    assert capsys.readouterr().out == "HTTP/1.0 200 OK\r\n\r\nhello complete\n"
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])

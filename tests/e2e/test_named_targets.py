@@ -11,7 +11,7 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLSocket
 import pytest
 
 from tests.certificates import Authority
-from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, silent_port
+from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, silent_port, stream
 from tests.e2e.gateway import GatewayProcess, gateway_process
 from tests.e2e.support import ask, receive_all, send_all
 from tests.e2e.wsclient import WebSocketClient
@@ -64,6 +64,22 @@ def test_every_byte_goes_both_ways(tmp_path: Path, kind: str) -> None:
             gateway.wait_for_log(
                 rf"-> back-end\.1 \({shown}\) closed: .*\({SIZE} bytes up, {SIZE} bytes down, 0 "
             )
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "tls"])
+def test_half_close_reaches_every_kind_of_target(tmp_path: Path, kind: str) -> None:
+    """8 MiB up, eof, which ends the stream also over TLS, 8 MiB down, eof, and Close 1000."""
+    with target(kind, tmp_path) as (value, server):
+        with gateway_process(tmp_path, "--target", f"backend={value}") as gateway:
+            with WebSocketClient(gateway.port, "target=backend", protocols="portofcall.v1") as client:
+                for piece in stream(SIZE):
+                    client.send(bytes(piece))
+                client.send_eof()
+                received = b"".join(client.messages_to_eof())
+                assert received == b"".join(stream(SIZE))
+                assert client.expect_close().code == 1000
+            assert server.wait_for_end() == "eof"
+            assert (server.received, server.sha.hexdigest()) == (SIZE, digest(SIZE))
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from typing import Self
 DEADLINE = 30.0
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+#: The text message of portofcall.v1, as docs/protocol.md has it.
+EOF = b'{"type":"eof"}'
 _KNOWN = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -142,6 +144,10 @@ class WebSocketClient:
             self.sent += count
             view = view[count:]
 
+    def send_eof(self) -> None:
+        """Send the eof of portofcall.v1."""
+        self.send(EOF, TEXT)
+
     def close(self, code: int = 1000) -> None:
         """Send a Close frame."""
         self.send(struct.pack("!H", code), CLOSE)
@@ -189,6 +195,15 @@ class WebSocketClient:
             assert length < 126
             assert first & 0x80
         return Frame(opcode, self._exactly(length), bool(first & 0x80))
+
+    def messages_to_eof(self) -> Iterator[bytes]:
+        """Receive binary messages until the eof of portofcall.v1."""
+        while True:
+            frame = self.receive()
+            if (frame.opcode, frame.payload) == (TEXT, EOF):
+                return
+            assert (frame.opcode, frame.fin) == (BINARY, True), frame
+            yield frame.payload
 
     def messages(self) -> Iterator[bytes]:
         """Receive binary messages until a Close frame, which is answered and kept as `closed`."""
