@@ -4,33 +4,37 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
 #: What the page is built from is not installed.
 PAGE_SOURCES = "portofcall/web/page/"
 STATIC = "portofcall/web/static/"
 #: What is built, with the hashes of contents left out. Each of them has a gzip and a brotli variant too.
-COMPRESSED = {"app.css", "app.js", "chart.js", "icon.svg", "licenses.txt", "portofcall.d.ts", "portofcall.js"}
-PAGE = {"index.html"} | {f"{name}{suffix}" for name in COMPRESSED for suffix in ("", ".gz", ".br")}
+COMPRESSED = (
+    *("app.css", "app.js", "chunk.js", "chunk.js", "console.js", "icon.svg"),
+    *("licenses.txt", "portofcall.d.ts", "portofcall.js"),
+)
+PAGE = [
+    "index.html",
+    "chart.js",
+    *(f"{name}{suffix}" for name in COMPRESSED for suffix in ("", ".gz", ".br")),
+]
 HASH = re.compile(r"-[0-9A-Z]{8}(?=\.)")
 
 
 def differences(wheel: str) -> list[str]:
     """Return a line for each file that is missing or that does not belong there."""
-    packed = [
-        STATIC + HASH.sub("", name.removeprefix(STATIC)) if name.startswith(STATIC) else name
-        for name in zipfile.ZipFile(wheel).namelist()
-    ]
+    names = zipfile.ZipFile(wheel).namelist()
+    packed = Counter(HASH.sub("", name) if name.startswith(STATIC) else name for name in names)
     folder = next(name.partition("/")[0] for name in packed if ".dist-info/" in name)
     listed = ["git", "ls-tree", "-r", "--name-only", "HEAD", "portofcall", "twisted"]
     sources = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
-    expected = {name for name in sources if not name.startswith(PAGE_SOURCES)}
-    expected |= {f"{folder}/{name}" for name in METADATA} | {STATIC + name for name in PAGE}
-    missing = [f"missing in the wheel: {name}" for name in sorted(expected.difference(packed))]
-    twice = {name for name in packed if packed.count(name) > 1}
-    return missing + [
-        f"unexpected in the wheel: {name}" for name in sorted(twice | set(packed).difference(expected))
-    ]
+    expected = Counter(name for name in sources if not name.startswith(PAGE_SOURCES))
+    expected.update(f"{folder}/{name}" for name in METADATA)
+    expected.update(STATIC + name for name in PAGE)
+    missing = [f"missing in the wheel: {name}" for name in sorted((expected - packed).elements())]
+    return missing + [f"unexpected in the wheel: {name}" for name in sorted((packed - expected).elements())]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Headless Chromium, driven through ChromeDriver's own protocol (W3C WebDriver)."""
 
+import base64
 import http.client
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ _FLAGS = [
 ]  # fmt: skip
 
 
+#: Keys that are no characters (W3C WebDriver, keyboard actions).
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "ArrowUp": "\ue013", "Space": " "}
+
+
 class Browser:
     """One window of a headless Chromium.
 
@@ -33,7 +39,13 @@ class Browser:
         self._port = port
         self._path = ""
         options = {"binary": need("chromium"), "args": [*_FLAGS, f"--user-data-dir={profile}"]}
-        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        wanted = {
+            "alwaysMatch": {
+                "browserName": "chrome",
+                "goog:chromeOptions": options,
+                "goog:loggingPrefs": {"browser": "ALL"},
+            }
+        }
         session = self._ask("POST", "/session", {"capabilities": wanted})
         self._path = f"/session/{session['sessionId']}"
 
@@ -44,6 +56,44 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script in the page; its last argument is what it calls with its result."""
         return self._ask("POST", "/execute/async", {"script": script, "args": list(arguments)})
+
+    def command(self, name: str, **parameters: Any) -> Any:
+        """Send a command of the Chrome DevTools Protocol."""
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    def value(self, expression: str) -> Any:
+        """Evaluate an expression in the page, also where the page's own policy forbids `eval`."""
+        result = self.command(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = DEADLINE) -> Any:
+        """Wait until an expression is true; return its value."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if value := self.value(f"(found => found instanceof Node || found)({expression})"):
+                return value
+            time.sleep(0.05)
+        raise AssertionError(
+            f"{expression} is still false; the page: {self.value('document.body.innerText')}"
+        )
+
+    def type(self, text: str) -> None:
+        """Type where the focus is; a key such as Tab or Enter has its code in `KEYS`."""
+        keys = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
+        self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
+
+    def log(self) -> list[str]:
+        """Take what the browser has logged: errors of the page, and violations of its policy."""
+        entries = self._ask("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries]
+
+    def screenshot(self) -> bytes:
+        """Take a picture of the whole page, as PNG."""
+        shot = self.command("Page.captureScreenshot", captureBeyondViewport=True)
+        return base64.b64decode(shot["data"])
 
     def close(self) -> None:
         """End the browser."""

@@ -1,0 +1,56 @@
+/** A target as people write it: `host:port`, or the name of one that the operator has named. */
+
+export type Place = {readonly host: string; readonly port: number} | {readonly target: string};
+
+/** A field that does not hold a place; the message says what was expected. */
+export class PlaceError extends Error {}
+
+/** Parse what is in the field. The gateway is stricter; this is for what it could not be asked at all. */
+export function parsePlace(text: string, defaultPort?: number): Place {
+  text = text.trim();
+  if (!text) throw new PlaceError("Enter a host and a port, such as db.example:5432.");
+  const match = /^(\[[^\]]+\]|[^:]+):(\d+)$/.exec(text);
+  if (match) {
+    const port = Number(match[2]);
+    if (port < 1 || port > 65535) throw new PlaceError("A port is a number from 1 to 65535.");
+    return {host: match[1]!.replace(/^\[|\]$/g, ""), port};
+  }
+  if (defaultPort !== undefined && (!text.includes(":") || /^\[[^\]]+\]$/.test(text))) {
+    return {host: text.replace(/^\[|\]$/g, ""), port: defaultPort};
+  }
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) return {target: text};
+  throw new PlaceError("Expected host:port, with IPv6 addresses in brackets: [2001:db8::1]:22.");
+}
+
+export function showPlace(place: Place): string {
+  if ("target" in place) return place.target;
+  return place.host.includes(":") ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
+}
+
+export interface Link {
+  readonly action: string;
+  readonly text: string;
+  readonly ticket: string;
+}
+
+/** Read a link: `#tcp/host:port&ticket=…`, or the path `/ping/host:port`. Links fill the field, nothing more. */
+export function parseLink(hash: string, path: string): Link | null {
+  const match = /^#(tcp|ping|ssh)\/([^&]*)(?:&ticket=([^&]*))?$/.exec(hash) ?? /\/(ping|ssh)\/([^/]+)$/.exec(path);
+  if (!match) return null;
+  try {
+    return {action: match[1]!, text: decodeURIComponent(match[2]!), ticket: decodeURIComponent(match[3] ?? "")};
+  } catch {
+    return null; // a broken escape
+  }
+}
+
+const quote = (text: string): string => (/^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** The command line that opens the same tunnel. */
+export function connectCommand(gateway: URL, place: Place): string {
+  const url = new URL(gateway);
+  url.protocol = url.protocol.replace("http", "ws");
+  const base = quote(url.pathname === "/" ? url.origin.replace(/^null/, `${url.protocol}//${url.host}`) : url.href);
+  if ("target" in place) return `portofcall connect ${base} --target ${quote(place.target)}`;
+  return `portofcall connect ${base} ${quote(place.host)} ${place.port}`;
+}

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import {load} from "./load.mjs";
+
+const {connectCommand, parseLink, parsePlace, PlaceError, showPlace} = await load("page/place.ts");
+
+test("a place is host:port, with IPv6 in brackets, or the name of a target", () => {
+  assert.deepEqual(parsePlace(" db.example:5432 "), {host: "db.example", port: 5432});
+  assert.deepEqual(parsePlace("[2001:db8::1]:22"), {host: "2001:db8::1", port: 22});
+  assert.deepEqual(parsePlace("db"), {target: "db"});
+  for (const text of ["db.example:5432", "[2001:db8::1]:22", "db"]) assert.equal(showPlace(parsePlace(text)), text);
+});
+
+test("with a default port, a text without one is a host", () => {
+  assert.deepEqual(parsePlace("db.example", 22), {host: "db.example", port: 22});
+  assert.deepEqual(parsePlace("[::1]", 22), {host: "::1", port: 22});
+  assert.deepEqual(parsePlace("db.example:2222", 22), {host: "db.example", port: 2222});
+});
+
+test("anything else says what was expected", () => {
+  for (const text of ["", "a:0", "a:65536", "::1", "::1:22", "a b", "-x"]) {
+    assert.throws(() => parsePlace(text), PlaceError, text);
+  }
+});
+
+test("links name an action, a place and perhaps a ticket", () => {
+  assert.deepEqual(parseLink("#tcp/db.example:5432", "/"), {action: "tcp", text: "db.example:5432", ticket: ""});
+  assert.deepEqual(parseLink("#ping/[::1]:22&ticket=a.b.c", "/"), {action: "ping", text: "[::1]:22", ticket: "a.b.c"});
+  assert.deepEqual(parseLink("", "/gateway/ssh/db.example"), {action: "ssh", text: "db.example", ticket: ""});
+  for (const [hash, path] of [["", "/"], ["#", "/"], ["#other/x", "/"], ["#tcp/%", "/"], ["#tcp/a&b=c", "/"]]) {
+    assert.equal(parseLink(hash, path), null, hash);
+  }
+});
+
+test("the command opens the same tunnel, and is safe to paste", () => {
+  const root = new URL("https://gateway.example/");
+  assert.equal(connectCommand(root, {host: "db", port: 1}), "portofcall connect wss://gateway.example db 1");
+  assert.equal(connectCommand(new URL("http://g:8080/x/"), {target: "db"}), "portofcall connect ws://g:8080/x/ --target db");
+  assert.equal(connectCommand(root, {host: "a;reboot'", port: 1}), "portofcall connect wss://gateway.example 'a;reboot'\\''' 1");
+});
