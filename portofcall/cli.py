@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from portofcall import __version__
-from portofcall.commands import check, ticket
+from portofcall.commands import check, kill, ticket, tunnels
 
 #: Each has ``add_arguments(subparsers)``, which sets ``run``: a function of the parsed arguments that returns
 #: the exit status.
-_COMMANDS = (check, ticket)
+_COMMANDS = (check, ticket, tunnels, kill)
 
 #: The exit status when standard output was closed: 128 + SIGPIPE, as in shells. No command returns it itself.
 UNREAD = 141

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
 
 from portofcall.access.authenticator import Authenticator, Credentials
 from portofcall.access.callers import Callers
@@ -66,6 +67,7 @@ class Gateway:
             no client can make the gateway dial itself.
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
             the process is known, and only `drain` refuses clients that come all the same.
+        sessions: the live tunnels.
         suggestions: what the page suggests to connect to.
         handshakes: counts and reports the TLS handshakes of listeners.
     """
@@ -189,12 +191,12 @@ class Gateway:
             dialer=self._dialer,
             limits=self._limits,
             clock=self._reactor,
-            not_ready=self._not_ready,
+            not_ready=self.not_ready,
             suggestions=lambda: self.suggestions,
             page_files=read_files(FOLDER) if page else None,
         )
 
-    def _not_ready(self) -> str:
+    def not_ready(self) -> str:
         """Return why clients should be sent elsewhere; empty if they need not be."""
         if not self.accepting:
             return "draining"
@@ -207,14 +209,18 @@ class Gateway:
         Args:
             page: as for `resource`.
         """
+        return self.serve(self.resource(page=page), count=self._gatekeeper.count, records=self._records)
+
+    def serve(self, root: Resource, *, count: Callable[[Request], None], records: Records) -> GatewaySite:
+        """Make a protocol factory that serves any tree, within the same bounds; see `GatewaySite`."""
         return GatewaySite(
-            self.resource(page=page),
+            root,
             limits=self._limits,
             reactor=self._reactor,
             turns=self._turns,
             waiting=self._waiting,
-            count=self._gatekeeper.count,
-            records=self._records,
+            count=count,
+            records=records,
         )
 
     @property

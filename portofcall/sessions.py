@@ -1,95 +1,26 @@
 """The live tunnels: opening them, logging them, and shutting all of them down."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.access.gatekeeper import Admitted
-from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.dialer import Dialer
 from portofcall.errors import InvalidTarget
-from portofcall.events import Observer, Route, Stage, Traffic, TunnelEnded, TunnelOpened
-from portofcall.limits.admission import Lease
+from portofcall.events import Observer, Traffic, TunnelOpened
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.carried import Carried
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
-from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
+from portofcall.session import Session
 from portofcall.target import Requested
 
 #: While a peer may be silent, each tunnel is looked at so often, in so many portions of all tunnels.
 _ROUNDS, _LOOKS_PER_ROUND = 6, 30
-_STAGES: Final = {Phase.OPEN: Stage.OPEN, Phase.CLOSING: Stage.DRAIN, Phase.CLOSED: Stage.DRAIN}
-
-
-class Session:
-    """A tunnel with its request and its dial.
-
-    Args:
-        admitted: the request; its lease is released with the session's.
-        described: the target as the log shows it.
-        began_at: now, by the gateway's monotonic clock, in seconds.
-
-    Attributes:
-        caller: the request.
-        began_at: as given.
-        described: as given.
-        trace: notes of the dial.
-        place: the place of the target that the tunnel takes; None before it is reached.
-        tunnel: the tunnel.
-    """
-
-    __slots__ = ("_admitted", "_route", "began_at", "caller", "described", "place", "trace", "tunnel")
-    tunnel: Tunnel
-
-    def __init__(self, admitted: Admitted, described: str, *, began_at: float) -> None:
-        self.caller = admitted.caller
-        self.began_at = began_at
-        self.described = described
-        self.trace = DialTrace()
-        self.place: Lease | None = None
-        self._admitted = admitted
-        self._route: Route | None = None
-
-    @property
-    def route(self) -> Route:
-        """The dial, as far as it has come."""
-        if self._route is not None:
-            return self._route
-        route = self.trace.route(self.described)
-        if self.place is not None:
-            self._route = route
-        return route
-
-    def release(self) -> None:
-        """Release the places of the client and of the target."""
-        self._admitted.lease.release()
-        if self.place is not None:
-            self.place.release()
-
-    def ended(self, client: IClientEnd, *, now: float) -> TunnelEnded:
-        """Return what the log and the metrics have of a tunnel that is over.
-
-        Args:
-            client: the client's end.
-            now: by the gateway's monotonic clock, in seconds.
-        """
-        ending, received_at = self.tunnel.ending, self.caller.received_at
-        return TunnelEnded(
-            self.caller,
-            self.route,
-            ending.slug,
-            ending.outcome,
-            ending.side,
-            self.trace.stage if ending.phase is Phase.DIALING else _STAGES[ending.phase],
-            client.close_code,
-            self.tunnel.traffic,
-            handshake_seconds=self.began_at - received_at,
-            seconds=now - self.began_at,
-        )
 
 
 class Totals(NamedTuple):
@@ -143,13 +74,26 @@ class Sessions:
         self._readiness = readiness
         self._monotonic = monotonic
         self._report = report
-        self._open: set[Tunnel] = set()
+        self._open: dict[Tunnel, Session] = {}
+        self._carried = (Carried(), Carried())
         self._round: list[Tunnel] = []
         self._next_look: IDelayedCall | None = None
         self._waiting_for_none: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def live(self) -> list[Session]:
+        """Return the tunnels that are not over, the oldest first."""
+        return list(self._open.values())
+
+    def carried(self) -> tuple[Carried, Carried]:
+        """Return what all tunnels have carried so far, from clients and to them."""
+        up, down = self._carried
+        return (
+            up.plus(tunnel.to_backend for tunnel in self._open),
+            down.plus(tunnel.to_client for tunnel in self._open),
+        )
 
     def open(
         self, client: IClientEnd, target: Requested | InvalidTarget, admitted: Admitted, *, page: bool
@@ -163,7 +107,7 @@ class Sessions:
             page: whether the client is a page; see `Tunnel`.
         """
         described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
-        session = Session(admitted, described, began_at=self._monotonic())
+        session = Session(admitted, target, described, began_at=self._monotonic())
 
         async def dial() -> BackendEnd:
             if isinstance(target, InvalidTarget):
@@ -191,7 +135,7 @@ class Sessions:
             session_seconds=admitted.session_seconds,
             monotonic=self._monotonic,
         )
-        self._open.add(tunnel)
+        self._open[tunnel] = session
         if self._next_look is None:
             self._look_later()
         tunnel.dial(Deferred.fromCoroutine(dial()))
@@ -237,7 +181,9 @@ class Sessions:
                 tunnel.look_for_gone_peers()
 
     def _forget(self, tunnel: Tunnel) -> None:
-        self._open.discard(tunnel)
+        self._open.pop(tunnel, None)
+        up, down = self._carried
+        self._carried = up.plus((tunnel.to_backend,)), down.plus((tunnel.to_client,))
         if not self._open and self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None

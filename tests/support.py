@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import os
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import strategies as st
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred
@@ -327,3 +330,10 @@ def turn(clock: Clock) -> None:
         clock.calls.remove(call)
         call.called = True
         call.func(*call.args, **call.kw)
+
+
+def need_prometheus() -> None:
+    """Skip a test where `prometheus_client`, an extra dependency, is missing; in CI nothing is skipped."""
+    if find_spec("prometheus_client") is None:
+        assert not os.environ.get("CI"), "CI has to install prometheus-client"
+        pytest.skip("prometheus-client is not installed")

@@ -28,7 +28,15 @@ BACKEND_CLOSED: Final = Cause("backend-closed", "the backend closed", Side.BACKE
 WRITE_FAILED: Final = Cause("internal-error", "a write failed", Side.GATEWAY)
 SHUT_DOWN: Final = Cause("shutting-down", "the gateway is shutting down", Side.GATEWAY)
 ABORTED: Final = Cause("aborted", "reset", Side.GATEWAY)
-
+#: The slugs of all causes, but for those of a `TargetError`.
+SLUGS: Final = frozenset(
+    {
+        *("aborted", "backend-closed", "backend-gone", "backend-reset", "backend-stuck", "client-closed"),
+        *("client-gone", "client-lost", "client-stuck", "ended-by-operator", "grace-over", "idle-timeout"),
+        *("internal-error", "lifetime-over", "ping-timeout", "protocol-error", "shutting-down"),
+        *("stall-timeout",),
+    }
+)
 
 #: Errors with which the gateway itself refuses a dial.
 _REFUSALS = (InvalidTarget, Blocked, TargetBusy, UnknownTarget)

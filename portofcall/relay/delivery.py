@@ -24,8 +24,9 @@ from twisted.python.failure import Failure
 from portofcall.relay.interfaces import IStreamTransport
 
 _LINUX = sys.platform == "linux"
-#: Of ``struct tcp_info``: tcpi_state, tcpi_last_ack_recv, tcpi_bytes_acked, tcpi_bytes_received.
-_TCP_INFO = struct.Struct("=B55xI60xQQ")
+#: Of ``struct tcp_info``: tcpi_state, tcpi_last_data_sent, tcpi_last_data_recv, tcpi_last_ack_recv,
+#: tcpi_bytes_acked, tcpi_bytes_received.
+_TCP_INFO = struct.Struct("=B43xI4xII60xQQ")
 _TCP_CLOSE = 7
 #: More than TLS adds to a Close frame, with the alert that ends its stream (RFC 8446 §6.1).
 _TLS_TRAILER_BYTES = 128
@@ -44,12 +45,15 @@ class Progress(NamedTuple):
         received: what has come from it; stands still where that is not known.
         silent_seconds: how long ago its kernel acknowledged anything, new or not; 0 if that is not known.
         reset: whether the connection has been reset, so that nothing will be acknowledged any more.
+        idle_seconds: how long ago data was sent to it, or came from it, whichever is later; None if that is
+            not known. It goes on by itself, and is no progress.
     """
 
     acknowledged: object = None
     received: int = 0
     silent_seconds: float = 0.0
     reset: bool = False
+    idle_seconds: float | None = None
 
 
 def connection_of(transport: IStreamTransport) -> Any:
@@ -123,8 +127,16 @@ class Delivery:
         if not self._is_tcp:
             return Progress(acknowledged=self.unacknowledged_bytes)
         info = connection.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        state, last_ack_milliseconds, acknowledged, received = _TCP_INFO.unpack(info)
-        return Progress(acknowledged, received, last_ack_milliseconds / 1000, state == _TCP_CLOSE)
+        state, sent_milliseconds, received_milliseconds, ack_milliseconds, acknowledged, received = (
+            _TCP_INFO.unpack(info)
+        )
+        return Progress(
+            acknowledged,
+            received,
+            ack_milliseconds / 1000,
+            state == _TCP_CLOSE,
+            min(sent_milliseconds, received_milliseconds) / 1000,
+        )
 
     def _lose(self, reason: Failure) -> None:
         connection = self._connection

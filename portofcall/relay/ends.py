@@ -20,11 +20,16 @@ class CloseCode:
     INTERNAL_ERROR = 1011
     IDLE_TIMEOUT = 4408
     LIFETIME_OVER = 4409
+    ENDED_BY_OPERATOR = 4410
 
 
 #: Code and reason of a Close frame.
 LastWord = tuple[int, str]
 
+ENDED_BY_OPERATOR = (
+    CloseCode.ENDED_BY_OPERATOR,
+    "ended-by-operator: the operator of the gateway ended the tunnel",
+)
 SHUTTING_DOWN = (CloseCode.GOING_AWAY, "the gateway is shutting down")
 BACKEND_RESET = (CloseCode.INTERNAL_ERROR, "backend-reset: the backend reset the connection")
 

@@ -81,7 +81,7 @@ class Tunnel:
         self._expiry: Expiry | None = None
         if limits.idle_seconds or limits.lifetime_seconds or session_seconds is not None:
             self._expiry = Expiry(
-                ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self._expired
+                ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self.end
             )
 
     @property
@@ -101,6 +101,11 @@ class Tunnel:
     def shut_down(self) -> None:
         """Deliver what is queued, then close both sides, the client's with 1001, unless that has begun."""
         self._happens(Event.SHUT_DOWN, causes.SHUT_DOWN)
+
+    def end(self, last_word: LastWord, side: Side = Side.GATEWAY) -> None:
+        """Do the same with another Close frame, whose reason begins with the slug of a cause of ``side``."""
+        self._ends.cut, reason = last_word, last_word[1]
+        self._happens(Event.EXPIRED, Cause(reason.partition(":")[0], reason, side))
 
     def abort(self) -> None:
         """Reset both connections now."""
@@ -190,6 +195,11 @@ class Tunnel:
             self._happens(Event.BROKEN, causes.WRITE_FAILED)
 
     @property
+    def idle_seconds(self) -> float | None:
+        """For how long the backend was neither sent anything nor sent anything; None if that is not known."""
+        return self._ends.backend_progress.idle_seconds
+
+    @property
     def traffic(self) -> Traffic:
         """What was carried so far, for the log and the metrics."""
         return self._ends.traffic
@@ -244,11 +254,6 @@ class Tunnel:
             slug = "stall-timeout"
             sentence = f"the client read nothing for {self._limits.client_stall_seconds:g} seconds"
         self._happens(event, Cause(slug, f"timed out: {sentence}", Side.CLIENT))
-
-    def _expired(self, last_word: LastWord) -> None:
-        self._ends.cut = last_word
-        reason = last_word[1]
-        self._happens(Event.EXPIRED, Cause(reason.partition(":")[0], reason, Side.GATEWAY))
 
     def _cut(self, slug: str, sentence: str) -> None:
         self.ending.fail(Cause(slug, sentence, Side.BACKEND), Phase.CLOSING)

@@ -88,6 +88,11 @@ class WriteChain:
         return self._paused_seconds + (self._monotonic() - self._paused_at if self._source_paused else 0.0)
 
     @property
+    def buffered_bytes(self) -> int:
+        """How many bytes wait here and, as far as that is known, in the sink."""
+        return self.waiting_bytes + (0 if self._sink is None else self._sink.queued_bytes)
+
+    @property
     def draining(self) -> bool:
         """Whether nothing more will be written, but something still has to be handed over."""
         return self._finishing and not self.done.called
@@ -218,13 +223,11 @@ class WriteChain:
             if self._source_paused:
                 self._count_pause()
                 self._source.resumeProducing()
-        elif not self._source_paused:
-            queued_bytes = self._sink.queued_bytes if self._sink is not None else 0
-            if self.waiting_bytes + queued_bytes > self._high_water_bytes:
-                self._source_paused = True
-                self.pauses += 1
-                self._paused_at = self._monotonic()
-                self._source.pauseProducing()
+        elif not self._source_paused and self.buffered_bytes > self._high_water_bytes:
+            self._source_paused = True
+            self.pauses += 1
+            self._paused_at = self._monotonic()
+            self._source.pauseProducing()
 
     def _count_pause(self) -> None:
         """Note that the source is not paused any more."""

@@ -35,6 +35,8 @@ class Drain(MultiService):
         self._drain_seconds = drain_seconds
         self._pause: Deferred[None] | None = None
         self._reset_tunnels: int | None = None
+        self._is_stopped = False
+        self._waiting: list[Deferred[None]] = []
 
     def stopService(self) -> Deferred[None]:
         """Stop in order.
@@ -44,6 +46,13 @@ class Drain(MultiService):
         """
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
+
+    def when_stopped(self) -> Deferred[None]:
+        """Return a Deferred that fires when stopping is over; at once if it is."""
+        stopped: Deferred[None] = Deferred()
+        self._waiting.append(stopped)
+        self._report_if_stopped()
+        return stopped
 
     def skip(self) -> None:
         """Wait neither for load balancers nor for tunnels to end by themselves."""
@@ -93,6 +102,14 @@ class Drain(MultiService):
             incomplete=after.incomplete - before.incomplete,
             requests=gateway.admission.used,
         )
+        self._is_stopped = True
+        self._report_if_stopped()
+
+    def _report_if_stopped(self) -> None:
+        if self._is_stopped:
+            waiting, self._waiting = self._waiting, []
+            for stopped in waiting:
+                stopped.callback(None)
 
     async def _wait(self, seconds: float) -> None:
         """Wait for so long, unless something makes it go on earlier."""

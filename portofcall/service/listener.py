@@ -40,6 +40,8 @@ class Listener(Service):
         failed: is called with the problem when an endpoint that takes its time could not, or must not,
             listen. A problem that is known at once is raised by `privilegedStartService` instead.
         names: those of its certificate.
+        option: the option that has the description.
+        remedy: what to add where other machines must not reach it; None means what ``--listen`` needs.
 
     Attributes:
         url: its address for clients, see `portofcall.service.url.listener_url`. Empty while it does not
@@ -59,9 +61,13 @@ class Listener(Service):
         trusted: Sequence[Network],
         failed: Callable[[NotListening], None],
         names: Sequence[str] = (),
+        option: str = "--listen",
+        remedy: str | None = None,
     ) -> None:
         self.url = ""
         self._description = description
+        self._option = option
+        self._remedy = remedy or _remedy(description)
         self._endpoint = endpoint
         self._factory = factory
         self._loop_guard = loop_guard
@@ -119,10 +125,10 @@ class Listener(Service):
         if isinstance(error, NotListening):
             return error
         if isinstance(error, CannotListenError):
-            return NotListening(f"--listen {self._description}: {printable(str(error.socketError))}")
+            return NotListening(f"{self._option} {self._description}: {printable(str(error.socketError))}")
         # An endpoint plugin raises what it likes.
         reason = printable(f"{type(error).__name__}: {error}")
-        problem = NotListening(f"--listen {self._description}: {reason}")
+        problem = NotListening(f"{self._option} {self._description}: {reason}")
         problem.__cause__ = error
         return problem
 
@@ -134,12 +140,9 @@ class Listener(Service):
         reason = None if self._may_be_exposed else why_exposed(self._description, host, self._trusted)
         if reason is not None:
             _stop(port)
-            ways = "--auth or --ticket-key"
-            if has_own_tls(self._description):
-                ways = "--auth, --ticket-key or --tls-client-ca"
             raise NotListening(
-                f"--listen {self._description}: {reason}, but no authentication is configured; "
-                f"add {ways}, or --no-auth to allow this"
+                f"{self._option} {self._description}: {reason}, but no authentication is configured; "
+                f"add {self._remedy}"
             )
         self._port = port
         self.url = listener_url(self._description, host, self._names)
@@ -147,16 +150,22 @@ class Listener(Service):
             self._loop_guard.add(host.host, host.port)
         elif isinstance(host, UNIXAddress) and host.name:
             self._loop_guard.add_path(os.fsdecode(host.name))
-        self._log.info("listening on {url}{more}", url=self.url, more=self._more(host))
+        what = "listening" if self._option == "--listen" else f"{self._option}: listening"
+        self._log.info("{what} on {url}{more}", what=what, url=self.url, more=self._more(host))
 
     def _more(self, host: IAddress) -> str:
-        tunnels = tunnel_url(self.url)
+        tunnels = tunnel_url(self.url) if self._option == "--listen" else ""
         more = [f"tunnels: {tunnels}"] if tunnels else []
         if is_wildcard(host):
             more.append("on all addresses of this machine")
         if "haproxy" in endpoint_fields(self._description):
             more.append("for proxies that send the PROXY protocol")
         return f" ({', '.join(more)})" if more else ""
+
+
+def _remedy(description: str) -> str:
+    ways = "--auth, --ticket-key or --tls-client-ca" if has_own_tls(description) else "--auth or --ticket-key"
+    return f"{ways}, or --no-auth to allow this"
 
 
 def _stop(port: IListeningPort) -> Deferred[None]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.origin import parse_origin
+from portofcall.service.admin_options import parse_admin_auth
 from portofcall.service.limit_options import LIMIT_OPTIONS
 from portofcall.service.option import Group, Option
 from portofcall.service.option_values import (
@@ -179,6 +180,24 @@ OPTIONS: Final = (
         parser=parse_grace,
         help="time that tunnels then live on, without new ones, before they are closed",
         default="0",
+    ),
+    Option(
+        name="admin",
+        group=Group.MONITORING,
+        metavar="ENDPOINT",
+        parser=parse_endpoint,
+        help="serve /metrics and /tunnels on an endpoint, as for --listen: loopback or a UNIX "
+        "socket, or any with --admin-auth",
+        default="none",
+    ),
+    Option(
+        name="admin-auth",
+        group=Group.MONITORING,
+        metavar="METHOD",
+        parser=parse_admin_auth,
+        help="require a user and a password on the --admin endpoint, checked with METHOD, as for --auth",
+        default="none",
+        repeatable=True,
     ),
     Option(
         name="ready-when-full",

@@ -5,14 +5,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn
 
-from twisted.cred.checkers import (
-    FilePasswordDB,
-    ICredentialsChecker,
-    InMemoryUsernamePasswordDatabaseDontUse,
-)
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
@@ -24,6 +18,8 @@ from portofcall.egress.policy import Policy, RuleError
 from portofcall.egress.policy_file import PolicyFileError
 from portofcall.errors import printable
 from portofcall.limits.values import Limits
+from portofcall.service.admin_options import check_admin
+from portofcall.service.checkers import make_checker
 from portofcall.service.option import Group, Option
 from portofcall.service.option_files import OptionFiles
 from portofcall.service.option_table import OPTIONS
@@ -93,24 +89,7 @@ class Options(OptionFiles, AuthOptionMixin):
 
     def opt_auth(self, method: str) -> None:
         """See `portofcall.service.option_table`."""
-        kind = printable(method.partition(":")[0], 30)
-        try:
-            super().opt_auth(method)
-        except usage.UsageError:
-            # The reason may quote the argument, with a password in it.
-            raise usage.UsageError(
-                f"--auth: expected a method that --help-auth lists, with its argument, got '{kind}:...'"
-            ) from None
-
-    def addChecker(self, checker: ICredentialsChecker) -> None:
-        """Add a checker for `portofcall.access.authenticator.Credentials`."""
-        if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
-            # Twisted's own plugin fills it with text, but credentials are bytes and would never match.
-            checker.users = {_bytes(user): _bytes(password) for user, password in checker.users.items()}
-        if isinstance(checker, FilePasswordDB):
-            # twistd may change its directory later (--rundir).
-            checker.filename = str(Path(checker.filename).absolute())
-        super().addChecker(checker)
+        self.addChecker(make_checker("--auth", method))
 
     def opt_version(self) -> NoReturn:
         """See `portofcall.service.option_table`."""
@@ -153,6 +132,7 @@ class Options(OptionFiles, AuthOptionMixin):
         except TargetsError as problem:
             raise usage.UsageError(str(problem)) from None
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+        check_admin(self)
         try:
             self.tls_files = find_tls_files(self)
             self.tls = None if self.tls_files is None else self.read_tls()
@@ -212,7 +192,3 @@ def _taker(option: Option) -> Callable[[Options, str], None]:
 
 for _option in _PARSED:
     setattr(Options, f"opt_{_option.name.replace('-', '_')}", _taker(_option))
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else text

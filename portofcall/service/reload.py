@@ -32,21 +32,27 @@ class Reload:
 
     Args:
         reloadables: what is reloaded, in this order.
+
+    Attributes:
+        succeeded: whether everything could be read the last time.
     """
 
     _log = Logger()
 
     def __init__(self, reloadables: Sequence[Reloadable[Any]]) -> None:
         self._reloadables = reloadables
+        self.succeeded = True
 
     def __call__(self) -> None:
         """Read everything now."""
+        self.succeeded = True
         if not self._reloadables:
             self._log.info("nothing to reload: no option names a file")
         for reloadable in self._reloadables:
             try:
                 state = reloadable.read()
             except ValueError as error:
+                self.succeeded = False
                 self._log.error(
                     "{name} not reloaded, the previous one stays in force: {error}",
                     name=reloadable.name,

@@ -79,6 +79,9 @@ class ServerTLS:
     Args:
         contexts: for new connections.
         monotonic: returns the time for the age of ticket keys, in seconds.
+
+    Attributes:
+        material: what new connections use.
     """
 
     def __init__(self, contexts: Contexts, *, monotonic: Callable[[], float]) -> None:
@@ -93,6 +96,7 @@ class ServerTLS:
     def use(self, contexts: Contexts) -> None:
         """Use these for new connections. Open ones keep theirs."""
         self._contexts = contexts
+        self.material = contexts.material
         self._since = self._monotonic()
 
     def serverConnectionForTLS(self, _protocol: Any) -> SSL.Connection:

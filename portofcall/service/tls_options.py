@@ -21,14 +21,17 @@ def find_tls_files(options: Mapping[str, Any]) -> TLSFiles | None:
         TLSFileError: a listener has no certificate, an option has no listener, or a certificate has no key.
             The message is one line that names the option.
     """
-    listeners = [listener for listener in options["listen"] if has_own_tls(listener)]
+    endpoints = [("--listen", text) for text in options["listen"]]
+    if options["admin"] is not None:
+        endpoints.append(("--admin", options["admin"]))
+    listeners = [f"{option} {printable(text)}" for option, text in endpoints if has_own_tls(text)]
     if not listeners:
         for name in ("tls-cert", "tls-key", "tls-client-ca", "tls-min-version"):
             if options[name]:
                 raise TLSFileError(f"--{name}: needs a tls+ endpoint, such as --listen tls+tcp:443")
         return None
     if not options["tls-cert"]:
-        raise TLSFileError(f"--listen {printable(listeners[0])}: needs a certificate, --tls-cert")
+        raise TLSFileError(f"{listeners[0]}: needs a certificate, --tls-cert")
     return TLSFiles(
         certificates=options["tls-cert"],
         keys=options["tls-key"],

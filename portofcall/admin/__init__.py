@@ -1,0 +1,1 @@
+"""What the operator sees and changes while a gateway runs, over HTTP on a listener of its own."""

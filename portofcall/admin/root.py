@@ -1,0 +1,70 @@
+"""The resource tree of the admin listener, which no other listener has."""
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+
+from portofcall.admin.gate import AdminGate
+from portofcall.admin.tunnels import Tunnels
+from portofcall.errors import NotFound
+from portofcall.sessions import Sessions
+from portofcall.web.health import put_health
+from portofcall.web.responses import APIResource, error_response, text_response
+
+#: Understood by every version of Prometheus, and by other programs that read its format.
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_admin_root(
+    gate: AdminGate,
+    sessions: Sessions,
+    *,
+    clock: IReactorTime,
+    monotonic: Callable[[], float],
+    metrics: Callable[[], bytes],
+    not_ready: Callable[[], str],
+) -> Resource:
+    """Build the tree: ``/metrics``, ``/tunnels``, ``/healthz`` and ``/readyz``.
+
+    Args:
+        gate: admits requests.
+        sessions: the live tunnels.
+        clock: for turns.
+        monotonic: the clock of the sessions.
+        metrics: returns the text of ``/metrics``.
+        not_ready: see `portofcall.web.health.put_health`.
+    """
+    root = _Root()
+    put_health(root, not_ready=not_ready)
+    root.putChild(b"metrics", _Metrics(gate, metrics))
+    root.putChild(b"tunnels", Tunnels(gate, sessions, clock=clock, monotonic=monotonic))
+    return root
+
+
+class _Root(Resource):
+    """Everything without a resource is a 404 in JSON, at any depth."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return cast(IResource, self)
+
+    def render(self, request: Request) -> bytes:
+        return error_response(request, NotFound("there is nothing here"))
+
+
+class _Metrics(APIResource):
+    """``GET /metrics``."""
+
+    allowed = ("GET",)
+
+    def __init__(self, gate: AdminGate, text: Callable[[], bytes]) -> None:
+        super().__init__(gate.records)
+        self._gate = gate
+        self._text = text
+
+    async def respond_GET(self, request: Request) -> bytes:
+        with (await self._gate.admit(request)).lease:
+            headers = {"Content-Type": _METRICS_TYPE, "Cache-Control": "no-store"}
+            return text_response(request, self._text().decode(), headers=headers)

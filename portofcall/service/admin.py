@@ -1,0 +1,119 @@
+"""The admin listener as a service. This module is imported only where there is one."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+
+from portofcall.access.authenticator import Credentials
+from portofcall.admin.counts import WAIT_SECONDS, EventCounts, Histogram
+from portofcall.admin.event_loop_lag import EventLoopLag
+from portofcall.admin.metrics import Metrics, Sources
+from portofcall.admin.site import make_admin_site
+from portofcall.errors import printable
+from portofcall.gateway import Gateway
+from portofcall.service.drain import Drain
+from portofcall.service.endpoint import has_own_tls, make_endpoint
+from portofcall.service.limit_options import LIMIT_OPTIONS
+from portofcall.service.listener import Listener, NotListening
+from portofcall.service.options import Options
+from portofcall.service.reload import Reload
+from portofcall.service.tls import ServerTLS, TLSFactory
+
+#: Limits that refuse something when they are reached. Those of sizes and times have slugs of their own.
+_REFUSING = ("COUNT", "RATE")
+
+
+class AdminService(MultiService):
+    """Listens for the operator, until the last tunnel is closed.
+
+    Args:
+        reactor: for the listener and the time.
+        options: parsed, with ``--admin``.
+        gateway: what is shown and changed.
+        tls: for a tls+ endpoint; None without one.
+        reload: knows whether the last reload succeeded.
+        drain: is waited for.
+        failed: see `Listener`.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Options,
+        *,
+        gateway: Gateway,
+        tls: ServerTLS | None,
+        reload: Reload,
+        drain: Drain,
+        failed: Callable[[NotListening], None],
+    ) -> None:
+        super().__init__()
+        self._drain = drain
+        limits = [option.field for option in LIMIT_OPTIONS if option.metavar in _REFUSING]
+        counts = EventCounts(str(field) for field in limits)
+        gateway.observe(counts)
+        lag = Histogram(WAIT_SECONDS)
+        self._lag = EventLoopLag(reactor, lag.observe)
+        metrics = Metrics(
+            Sources(
+                counts=counts,
+                lag=lag,
+                tunnels=lambda: len(gateway.sessions),
+                carried=gateway.sessions.carried,
+                draining=lambda: not gateway.accepting,
+                reloaded=lambda: reload.succeeded,
+                certificates=lambda: {} if tls is None else _certificates(tls),
+            )
+        )
+        credentials = Credentials(checkers=options["admin-auth"])
+        site = make_admin_site(
+            gateway,
+            metrics=metrics.text,
+            reactor=reactor,
+            credentials=credentials,
+            limits=options.limits(),
+            wall_clock=time.time,
+            monotonic=time.monotonic,
+        )
+        text = options["admin"]
+        Listener(
+            text,
+            make_endpoint(reactor, text),
+            site if tls is None or not has_own_tls(text) else _with_tls(tls, site, reactor, gateway),
+            loop_guard=gateway.loop_guard,
+            may_be_exposed=credentials.required,
+            trusted=(),
+            failed=failed,
+            option="--admin",
+            remedy="--admin-auth",
+        ).setServiceParent(self)
+
+    def startService(self) -> None:
+        """Measure how late the event loop is, from now on."""
+        super().startService()
+        self._lag.start()
+
+    async def _stop(self) -> None:
+        await self._drain.when_stopped()
+        self._lag.stop()
+        await super().stopService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening once the gateway is drained: until then, the operator wants to see how far it is."""
+        return Deferred.fromCoroutine(self._stop())
+
+
+def _with_tls(tls: ServerTLS, site: Any, reactor: Any, gateway: Gateway) -> TLSFactory:
+    return TLSFactory(tls, site, clock=reactor, handshakes=gateway.handshakes)
+
+
+def _certificates(tls: ServerTLS) -> Mapping[str, float]:
+    """Return the seconds until each certificate ends, by its file."""
+    now = time.time()
+    return {
+        printable(str(certificate.path), 200): certificate.chain[0].not_valid_after_utc.timestamp() - now
+        for certificate in tls.material.certificates
+    }

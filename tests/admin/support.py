@@ -1,0 +1,64 @@
+"""A gateway with an admin listener, in memory."""
+
+from typing import Any
+
+from portofcall.access.authenticator import Credentials
+from portofcall.admin.site import make_admin_site
+from portofcall.testing import FakeTransport, Response, World
+
+
+class AdminWorld(World):
+    """A world whose gateway has an admin listener as well.
+
+    Args:
+        operators: what authenticates the operator; None means no authentication.
+        options: as for `World`.
+
+    Attributes:
+        metrics: the text of ``/metrics``; a test may set it.
+    """
+
+    def __init__(self, *, operators: Credentials | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.metrics = b"up 1\n"
+        self._admin = make_admin_site(
+            self.gateway,
+            metrics=lambda: self.metrics,
+            reactor=self.reactor,
+            credentials=operators or Credentials(),
+            limits=self.limits,
+            wall_clock=lambda: self.now,
+            monotonic=self.reactor.seconds,
+        )
+
+    def admin_connection(self, *, local: str = "192.0.2.2") -> FakeTransport:
+        """Connect to the admin listener.
+
+        Args:
+            local: the address of the listener.
+        """
+        clients, self.site = self.site, self._admin
+        connection = self.connect(local_host=local)
+        self.site = clients
+        return connection
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", *, local: str = "192.0.2.2", **headers: str
+    ) -> Response:
+        """Make one request to the admin listener.
+
+        Args:
+            method: such as ``GET``.
+            path: with its query, if any.
+            body: of the request.
+            local: the address of the listener.
+            headers: in addition to Host, or instead of it; empty leaves one out.
+        """
+        connection = self.admin_connection(local=local)
+        fields = {"Host": "gateway", **headers}
+        if body:
+            fields["Content-Length"] = str(len(body))
+        lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value]
+        connection.send("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1") + body)
+        self.reactor.advance(0)
+        return Response(connection.take())
