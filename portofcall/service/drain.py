@@ -37,6 +37,8 @@ class Drain(MultiService):
         self._reset_tunnels: int | None = None
         self._is_stopped = False
         self._waiting: list[Deferred[None]] = []
+        #: How many tunnels had ended when those that were left were closed, or reset.
+        self._ended: int | None = None
 
     def stopService(self) -> Deferred[None]:
         """Stop in order.
@@ -63,6 +65,7 @@ class Drain(MultiService):
         """Reset all tunnels, so that stopping is over at once."""
         if self._reset_tunnels is None:
             self._reset_tunnels = len(self._gateway.sessions)
+            self._close_the_count()
         self._gateway.drain()
         self._gateway.abort()
         self.skip()
@@ -84,7 +87,7 @@ class Drain(MultiService):
         await DeferredList(closing)
         idle = gateway.sessions.when_none().addCallback(lambda _: self._go_on())
         await self._wait(0 if idle.called else self._drain_seconds)
-        by_themselves = gateway.sessions.totals.ended - before.ended
+        ended = self._close_the_count()
         over = gateway.shut_down()
         if self._reset_tunnels is not None:
             gateway.abort()
@@ -96,7 +99,7 @@ class Drain(MultiService):
             "{requests} requests dropped",
             seconds=self._reactor.seconds() - began,
             tunnels=after.ended - before.ended,
-            by_themselves=by_themselves,
+            by_themselves=ended - before.ended,
             reset=self._reset_tunnels or 0,
             lost=after.undelivered_bytes - before.undelivered_bytes,
             incomplete=after.incomplete - before.incomplete,
@@ -110,6 +113,12 @@ class Drain(MultiService):
             waiting, self._waiting = self._waiting, []
             for stopped in waiting:
                 stopped.callback(None)
+
+    def _close_the_count(self) -> int:
+        """Return how many tunnels had ended at the first call."""
+        if self._ended is None:
+            self._ended = self._gateway.sessions.totals.ended
+        return self._ended
 
     async def _wait(self, seconds: float) -> None:
         """Wait for so long, unless something makes it go on earlier."""

@@ -81,6 +81,7 @@ def test_exposed_endpoint_that_listens_later_stops_the_gateway(tmp_path: Path) -
         check=False,
     )
     output = done.stdout + done.stderr
+    assert done.returncode == 1
     assert output.count("--listen later:8080: this address is reachable from other machines, but no ") == 1
     assert "listening on" not in output
     assert "Traceback" not in output

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from portofcall.access.authenticator import Credentials
 from portofcall.service.drain import Drain
@@ -13,7 +14,14 @@ from tests.support import SlowChecker, basic
 
 
 class FakeListener(Service):
-    """A listener that stops at once."""
+    """A listener that takes a turn of the reactor to stop."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return deferLater(self._reactor, 0)
 
 
 class Rig:
@@ -22,7 +30,7 @@ class Rig:
     def __init__(self, *, delay: float = 0, drain: float = 0, credentials: Credentials | None = None) -> None:
         self.world = World(credentials=credentials)
         self.gateway = self.world.gateway
-        self.listener = FakeListener()
+        self.listener = FakeListener(self.world.reactor)
         self.drain = Drain(self.world.reactor, self.gateway, delay_seconds=delay, drain_seconds=drain)
         self.listener.setServiceParent(self.drain)
         self.drain.startService()
@@ -31,6 +39,7 @@ class Rig:
     def stop(self) -> None:
         stopping: Deferred[None] = self.drain.stopService()
         stopping.addCallback(self.over.append)
+        self.wait(0)
 
     def wait(self, seconds: float) -> None:
         self.world.reactor.advance(seconds)
@@ -143,6 +152,7 @@ def test_second_signal_resets_everything(logged: list[str], at: float) -> None:
     assert client.backend.log[-1] == "reset"
     assert not rig.listener.running
     close(client)
+    rig.wait(0)
     assert rig.over == [None]
     assert "1 tunnels in flight, 0 ended by themselves, 1 reset" in summary(logged)
 
