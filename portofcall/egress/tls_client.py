@@ -23,12 +23,13 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.egress.named_target import TLSTrust
 from portofcall.target import Target
+from portofcall.twisted_internals import TLSConnection
 
 P = TypeVar("P", bound=IProtocol)
 
@@ -74,7 +75,7 @@ async def start_tls(
     """
     identity = _Identity(server, context)
     handshake = _Handshake(identity, build)
-    layer = _TLSConnection(TLSMemoryBIOFactory(identity, True, Factory(), reactor), handshake)
+    layer = _HalfClosingTLS(TLSMemoryBIOFactory(identity, True, Factory(), reactor), handshake)
     transport.protocol = layer
     layer.makeConnection(transport)
     return await handshake.done
@@ -124,7 +125,7 @@ class _Identity:
         verify(connection, self._server.host)
 
 
-class _TLSConnection(BufferingTLSTransport):
+class _HalfClosingTLS(TLSConnection):
     """Twisted's TLS, with the half-close that TLS has and Twisted's does not."""
 
     def loseWriteConnection(self) -> None:
@@ -136,16 +137,13 @@ class _TLSConnection(BufferingTLSTransport):
         super().loseConnection()
         cast(ITCPTransport, self.transport).loseConnection()
 
-    def _shutdownTLS(self) -> None:
-        # The peer may end first: nothing can be sent any more, and a producer would hold up the end.
+    def sending_ends(self) -> None:
+        """Release the producer, which would hold up the end; the peer may have ended first."""
         self.unregisterProducer()
-        super()._shutdownTLS()
 
-    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
-        super()._tlsShutdownFinished(reason)
-        if reason is None:
-            # The peer's close_notify.
-            cast(_Handshake[Any], self.wrappedProtocol).end_of_stream()
+    def receiving_ended(self) -> None:
+        """Report that the peer has ended what it sends."""
+        cast(_Handshake[Any], self.wrappedProtocol).end_of_stream()
 
 
 @implementer(IHandshakeListener)
@@ -159,8 +157,8 @@ class _Handshake(Protocol, Generic[P]):
         self._protocol: P | None = None
 
     @property
-    def _transport(self) -> _TLSConnection:
-        return cast(_TLSConnection, self.transport)
+    def _transport(self) -> _HalfClosingTLS:
+        return cast(_HalfClosingTLS, self.transport)
 
     def handshakeCompleted(self) -> None:
         """Verify the server, and connect the protocol, which then gets each read without another call."""

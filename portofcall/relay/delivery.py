@@ -22,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from portofcall.relay.interfaces import IStreamTransport
+from portofcall.twisted_internals import has_sent_fin, queued_bytes, unencrypted_bytes
 
 _LINUX = sys.platform == "linux"
 #: Of ``struct tcp_info``: tcpi_state, tcpi_last_data_sent, tcpi_last_data_recv, tcpi_last_ack_recv,
@@ -64,11 +65,6 @@ def connection_of(transport: IStreamTransport) -> Any:
     return below if isinstance(below, Connection) else None
 
 
-def queued_bytes(connection: Any) -> int:
-    """Return how much of what was written to a connection waits in it, in user space."""
-    return int(len(connection.dataBuffer) - connection.offset + connection._tempDataLen)
-
-
 class Delivery:
     """Watches what becomes of the bytes that are written to a transport.
 
@@ -84,7 +80,7 @@ class Delivery:
     def __init__(self, transport: IStreamTransport) -> None:
         self.trailer_bytes = 0
         self._connection: Any = None
-        self._tls: list[Any] = []
+        self._tls: list[TLSMemoryBIOProtocol] = []
         self._lost_bytes = 0
         below: Any = transport
         while isinstance(below, ProtocolWrapper):
@@ -112,9 +108,9 @@ class Delivery:
             return self._lost_bytes
         waiting = queued_bytes(connection)
         for tls in self._tls:
-            waiting += sum(map(len, (*tls._appSendBuffer, *getattr(tls._aggregator, "_buffer", ()))))
+            waiting += unencrypted_bytes(tls)
         queued: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        if queued and self._is_tcp and connection._writeDisconnected:
+        if queued and self._is_tcp and has_sent_fin(connection):
             queued -= 1  # FIN
         return waiting + queued
 

@@ -15,8 +15,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from portofcall.limits.values import KiB
-from portofcall.relay.delivery import Delivery, connection_of, queued_bytes
+from portofcall.relay.delivery import Delivery, connection_of
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
+from portofcall.twisted_internals import queued_bytes
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
 _BUFFER_BYTES = 64 * KiB

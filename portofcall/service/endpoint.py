@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from cryptography import x509
 from OpenSSL import SSL
-from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.protocols.policies import WrappingFactory
+
+from portofcall.twisted_internals import certificate_options
 
 #: Asks for TLS with the certificates of ``--tls-cert``.
 TLS_PREFIX: Final = "tls+"
@@ -77,9 +79,7 @@ def _silence(endpoint: Any) -> None:
 
 
 def _complete_chain(endpoint: Any, fields: list[str]) -> None:
-    while not isinstance(endpoint, SSL4ServerEndpoint):
-        endpoint = endpoint._wrappedEndpoint
-    options = endpoint._sslContextFactory
+    options = certificate_options(endpoint)
     values = {name: value for name, _, value in (field.partition("=") for field in fields)}
     if "extraCertChain" not in values:
         path = Path(values.get("certKey") or values.get("privateKey") or "server.pem")

@@ -10,12 +10,13 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.errors import TooManyRequests, printable
 from portofcall.service.tls_files import Certificate, TLSFileError, TLSMaterial, TLSVersion
+from portofcall.twisted_internals import TLSConnection
 from portofcall.web.handshakes import Handshakes
 
 #: For TLS 1.2, Mozilla's intermediate configuration 5.7 without finite-field Diffie-Hellman: forward secrecy
@@ -106,7 +107,7 @@ class ServerTLS:
         return SSL.Connection(self._contexts.default, None)
 
 
-class TLSConnection(BufferingTLSTransport):
+class CountedTLS(TLSConnection):
     """A connection that speaks TLS. Its handshake is counted before it begins, and reported if it fails."""
 
     factory: "TLSFactory"
@@ -126,10 +127,10 @@ class TLSConnection(BufferingTLSTransport):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report why TLS failed, if it did."""
-        # Twisted keeps the reason here until now; a client that is merely gone has another kind.
-        failed: Failure | None = self._reason
+        # A client that is merely gone has another kind of reason.
+        failed = self.failure
         if failed is not None and isinstance(failed.value, SSL.Error):
-            self.factory.handshakes.failed(self.getPeer(), printable(_reason(failed.value)))
+            self.factory.handshakes.failed(self.getPeer(), printable(_last_reason(failed.value)))
         super().connectionLost(reason)
 
 
@@ -143,7 +144,7 @@ class TLSFactory(TLSMemoryBIOFactory):
         handshakes: counts and reports the handshakes.
     """
 
-    protocol = TLSConnection
+    protocol = CountedTLS
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ def _make_context(certificate: Certificate, material: TLSMaterial) -> SSL.Contex
         for intermediate in intermediates:
             context.add_extra_chain_cert(intermediate)
     except (SSL.Error, TypeError) as problem:
-        path, reason = printable(str(certificate.path), 200), printable(_reason(problem))
+        path, reason = printable(str(certificate.path), 200), printable(_last_reason(problem))
         raise TLSFileError(f"--tls-cert {path}: OpenSSL refuses it ({reason})") from None
     if material.client_authorities:
         _require_certificates(context, material)
@@ -198,7 +199,7 @@ def _select_protocol(_connection: SSL.Connection, offered: Sequence[bytes]) -> A
     return _PROTOCOL if _PROTOCOL in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
-def _reason(problem: Exception) -> str:
+def _last_reason(problem: Exception) -> str:
     """Return the last of OpenSSL's reasons."""
     if problem.args and isinstance(problem.args[0], list) and problem.args[0]:
         return str(problem.args[0][-1][-1])

@@ -181,7 +181,7 @@ class GatewayChannel(PacedChannel):
         self._header = line
         return cast(bool, super().headerReceived(line))
 
-    def _respondToBadRequestAndDisconnect(self) -> None:
+    def refuse_malformed(self) -> None:
         """Refuse what Twisted's parser refuses, with the same kind of response as everything else."""
         if self._bounds.in_body:
             self.refuse(InvalidRequest("the chunks of the body are malformed"))

@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 
 from portofcall.limits.values import KiB
+from portofcall.twisted_internals import HTTPConnection
 from portofcall.websocket.turns import UNITS_PER_TURN, Turns
 
 #: How much is parsed at a time. The parser copies what is behind a line, and does not stop within a body.
@@ -24,7 +24,7 @@ _REQUEST_UNITS: Final = UNITS_PER_TURN * 3 // 32
 _MOST_AHEAD_BYTES: Final = 16 * KiB
 
 
-class PacedChannel(HTTPChannel):
+class PacedChannel(HTTPConnection):
     """Serves the next request in another turn than the last, and when its client has read the responses.
 
     Args:

@@ -1,0 +1,121 @@
+"""Every undocumented part of Twisted that the gateway uses, named here only and checked at import.
+
+Twisted documents what its transports and channels do. It does not document how to see what is queued in
+them, how to notice the ends of a TLS stream, or how to answer a request that its parser refuses.
+"""
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Final
+
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from twisted import __version__
+
+#: The names by class, each with a method of the class that has to use it.
+USED: Final = MappingProxyType(
+    {
+        "twisted.internet.abstract.FileDescriptor": {
+            "dataBuffer": "doWrite",
+            "offset": "doWrite",
+            "_tempDataLen": "write",
+            "_writeDisconnected": "doWrite",
+        },
+        "twisted.protocols.tls.TLSMemoryBIOProtocol": {
+            "_appSendBuffer": "loseConnection",
+            "_reason": "connectionLost",
+            "_shutdownTLS": "loseConnection",
+            "_tlsShutdownFinished": "_flushReceiveBIO",
+        },
+        "twisted.protocols.tls.BufferingTLSTransport": {"_aggregator": "loseConnection"},
+        "twisted.protocols.tls._AggregateSmallWrites": {"_buffer": "flush"},
+        "twisted.internet.endpoints.SSL4ServerEndpoint": {"_sslContextFactory": "listen"},
+        "twisted.internet.endpoints._WrapperServerEndpoint": {"_wrappedEndpoint": "listen"},
+        "twisted.web.http.HTTPChannel": {"_respondToBadRequestAndDisconnect": "lineReceived"},
+    }
+)
+
+
+def check(owner: str, names: dict[str, str]) -> None:
+    """Check that a class of Twisted's has all that is used of it here.
+
+    Args:
+        owner: the dotted name of the class.
+        names: see `USED`.
+
+    Raises:
+        ImportError: it has not; the message names what is missing and Twisted's version.
+    """
+    module, _, kind = owner.rpartition(".")
+    found = getattr(import_module(module), kind, None)
+    for name, method in names.items():
+        code = getattr(getattr(found, method, None), "__code__", None)
+        if code is None or name not in code.co_names:
+            raise ImportError(f"Twisted {__version__} has no {name} in {owner}.{method}; portofcall needs it")
+
+
+for _owner, _names in USED.items():
+    check(_owner, _names)
+
+
+def queued_bytes(connection: Connection) -> int:
+    """Return how much of what was written to a connection waits in it, in user space."""
+    queue: Any = connection
+    return int(len(queue.dataBuffer) - queue.offset + queue._tempDataLen)
+
+
+def has_sent_fin(connection: Connection) -> bool:
+    """Return whether the connection has ended what it sends, after everything that was written."""
+    return bool(connection._writeDisconnected)
+
+
+def unencrypted_bytes(tls: TLSMemoryBIOProtocol) -> int:
+    """Return how much of what was written to a TLS connection waits in it, not encrypted yet."""
+    small = getattr(tls._aggregator, "_buffer", ()) if isinstance(tls, BufferingTLSTransport) else ()
+    return sum(map(len, (*tls._appSendBuffer, *small)))
+
+
+def certificate_options(endpoint: Any) -> Any:
+    """Return the `CertificateOptions` of an ``ssl:`` endpoint, also with the PROXY protocol around it."""
+    while hasattr(endpoint, "_wrappedEndpoint"):
+        endpoint = endpoint._wrappedEndpoint
+    return endpoint._sslContextFactory
+
+
+class TLSConnection(BufferingTLSTransport):
+    """Twisted's TLS, which reports the ends of its two streams."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why TLS failed; None if it did not, and in any case after `connectionLost`."""
+        reason: Failure | None = self._reason
+        return reason
+
+    def sending_ends(self) -> None:
+        """Nothing more can be sent: close_notify (RFC 8446 §6.1) follows. May be called more than once."""
+
+    def receiving_ended(self) -> None:
+        """The peer has sent close_notify."""
+
+    def _shutdownTLS(self) -> None:
+        self.sending_ends()
+        super()._shutdownTLS()
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        super()._tlsShutdownFinished(reason)
+        if reason is None:
+            self.receiving_ended()
+
+
+class HTTPConnection(HTTPChannel):
+    """Twisted's HTTP, which lets its owner answer what its parser refuses."""
+
+    def refuse_malformed(self) -> None:
+        """Respond to a request that Twisted's parser refuses, and close."""
+        raise NotImplementedError
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse_malformed()

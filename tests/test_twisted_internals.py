@@ -1,0 +1,104 @@
+"""The undocumented parts of Twisted are checked at import, and named in one module."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from types import CodeType, ModuleType
+from typing import Any
+
+import pytest
+from twisted.internet.tcp import Connection
+
+import portofcall
+import twisted
+from portofcall import twisted_internals
+
+NAMES = [(owner, name) for owner, names in twisted_internals.USED.items() for name in names]
+#: Modules that may use undocumented names of what they are about.
+ADAPTERS = {"portofcall.twisted_internals", "portofcall.websocket.autobahn_internals"}
+#: Twisted's classes keep their logger in it, and ours theirs.
+SHARED = {"_log"}
+
+
+@pytest.mark.parametrize(("owner", "name"), NAMES)
+def test_missing_name_is_an_import_error_that_names_it_and_the_version(
+    owner: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The class may be gone, or its method, or the method may use another name."""
+    method = twisted_internals.USED[owner][name]
+
+    class Renamed:
+        pass
+
+    def other(self: Any) -> object:
+        return self.another_name
+
+    module = ModuleType("module")
+    monkeypatch.setitem(sys.modules, "module", module)
+    for change in ((), (module, "Renamed", Renamed), (Renamed, method, other)):
+        if change:
+            setattr(*change)
+        with pytest.raises(ImportError) as caught:
+            twisted_internals.check("module.Renamed", {name: method})
+        assert str(caught.value) == (
+            f"Twisted {twisted.__version__} has no {name} in module.Renamed.{method}; portofcall needs it"
+        )
+    twisted_internals.check(owner, {name: method})
+
+
+def code_objects(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and those within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_objects(constant)
+
+
+def private_names(kind: type) -> set[str]:
+    """Return the names with one underscore that a class defines or uses."""
+    names = set(vars(kind))
+    for member in vars(kind).values():
+        code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
+        if code is not None:
+            names |= {name for each in code_objects(code) for name in each.co_names}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def modules() -> Iterator[Any]:
+    """Yield every module of the package."""
+    for found in walk_packages(portofcall.__path__, "portofcall."):
+        if found.name not in ADAPTERS:
+            yield import_module(found.name)
+
+
+def test_private_names_of_twisted_are_used_in_one_module_only() -> None:
+    """No class uses, or happens to override, a private name of the Twisted classes that it extends."""
+    extended = 0
+    for module in modules():
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__ == module.__name__:
+                above = [base for base in kind.__mro__ if base.__module__.startswith("twisted.")]
+                theirs = set().union(*map(private_names, above))
+                assert private_names(kind) & theirs <= SHARED, kind
+                extended += bool(above)
+    assert extended > 20
+
+
+def test_private_names_of_other_objects_are_not_used_elsewhere() -> None:
+    """What only Twisted's source tells stays in one place."""
+    names = {name for _, name in NAMES if name.startswith("_")}
+    for module in modules():
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in names:
+                assert ast.unparse(node.value) == "self", f"{module.__name__}: {ast.unparse(node)}"
+
+
+def test_queue_of_a_connection_is_what_was_written_and_not_sent() -> None:
+    """Both what `doWrite` has begun to send, and what was written since."""
+    connection: Any = object.__new__(Connection)
+    connection.dataBuffer, connection.offset, connection._tempDataLen = b"begun", 2, 4
+    assert twisted_internals.queued_bytes(connection) == 3 + 4
