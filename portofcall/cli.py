@@ -1,19 +1,41 @@
-"""The ``portofcall`` command: tools for the operator of a gateway."""
+"""The ``portofcall`` command: clients of a gateway, and tools for its operator."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
 
 from portofcall import __version__
-from portofcall.commands import check, kill, ticket, tunnels
 
-#: Each has ``add_arguments(subparsers)``, which sets ``run``: a function of the parsed arguments that returns
-#: the exit status.
-_COMMANDS = (check, ticket, tunnels, kill)
+#: The commands, and the module of each in `portofcall.commands`. It has ``add_arguments(subparsers)``, which
+#: sets ``run``: a function of the parsed arguments that returns the exit status. Only the module of the
+#: command that is run is imported, because start-up time counts.
+_COMMANDS = {
+    "connect": "connect",
+    "ping": "ping",
+    "banner": "banner",
+    "ssh-config": "ssh_config",
+    "check": "check",
+    "ticket": "ticket",
+    "tunnels": "tunnels",
+    "kill": "kill",
+}
 
 #: The exit status when standard output was closed: 128 + SIGPIPE, as in shells. No command returns it itself.
 UNREAD = 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose commands may have an exit status of their own for an invalid command line."""
+
+    usage_status = 2
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the usage and what is wrong."""
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_status, f"{self.prog}: error: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,21 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; None means the process's own.
 
     Returns:
-        The exit status; 2 for an invalid command line, `UNREAD` if standard output was closed.
+        The exit status, `UNREAD` if standard output was closed. For an invalid command line it is 1 with the
+        client's commands, and 2 with others.
     """
-    parser = argparse.ArgumentParser(
-        prog="portofcall", description="Tools for the operator of a gateway; `twistd portofcall` runs one."
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _Parser(
+        prog="portofcall",
+        description="Clients of a gateway, and tools for its operator; `twistd portofcall` runs one.",
     )
     parser.add_argument("--version", action="version", version=f"portofcall {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in _COMMANDS:
+    named = [name for name in arguments[:1] if name in _COMMANDS]
+    for name in named or _COMMANDS:
+        command: Any = import_module(f"portofcall.commands.{_COMMANDS[name]}")
         command.add_arguments(subparsers)
+        status = getattr(command, "USAGE_STATUS", _Parser.usage_status)
+        subparsers.choices[name].usage_status = status
+        parser.usage_status = status if named else _Parser.usage_status
     args = parser.parse_args(arguments)
     try:
-        status: int = args.run(args)
+        status = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at exit, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
-    return status
+    return int(status)

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, DeferredSemaphore, maybeDefer
 from twisted.logger import Logger
 
 from portofcall.access.basic_auth import BASIC_CHALLENGE, Login, parse_basic
+from portofcall.access.bearer import BEARER_CHALLENGE
 from portofcall.access.ticket import Ticket
 from portofcall.access.ticket_key import CLOCK_SKEW_SECONDS, TicketKey
 from portofcall.errors import Unauthorized, printable
@@ -19,8 +20,6 @@ from portofcall.limits.failure_backoff import FailureBackoff
 from portofcall.limits.single_use import SingleUse
 from portofcall.target import Requested
 
-#: The challenge where only tickets are accepted. Browsers don't know the scheme, and so show no login dialog.
-TICKET_CHALLENGE: Final = 'Ticket realm="portofcall"'
 #: The subject where authentication is off.
 ANONYMOUS_SUBJECT: Final = "anonymous"
 
@@ -110,7 +109,7 @@ class Authenticator:
     @property
     def challenge(self) -> str:
         """The WWW-Authenticate header of a 401 (RFC 9110 §11.6.1)."""
-        return BASIC_CHALLENGE if self.credentials.checkers else TICKET_CHALLENGE
+        return BASIC_CHALLENGE if self.credentials.checkers else BEARER_CHALLENGE
 
     async def check(
         self,
@@ -126,7 +125,7 @@ class Authenticator:
 
         Args:
             authorization: the values of the Authorization header.
-            tickets: the tickets of the query.
+            tickets: the tickets of the query and the headers.
             client: the key that failures are counted by, see `portofcall.access.client_address.client_key`.
             target: the target of the request; None if it is invalid, and nothing will be dialled. Then no
                 ticket is spent, and a pinned one is refused.

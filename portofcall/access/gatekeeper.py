@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
+from portofcall.access.bearer import bearer_tickets
 from portofcall.access.callers import Callers, host_of
 from portofcall.access.client_address import client_address, is_trusted, parse_network
 from portofcall.access.client_certificate import certificate_subject
@@ -163,7 +164,7 @@ class Gatekeeper:
             request: any request, unchecked.
             target: the requested target, for tickets that are good for one target only; None if the request
                 has no valid one.
-            tickets: the tickets in its query.
+            tickets: the tickets in its query, in addition to those in its headers.
             judge_host_always: judge Host without an Origin too, as in a GET request that a page may read.
 
         Raises:
@@ -190,10 +191,12 @@ class Gatekeeper:
             )
         caller = self._callers.identify(request)
         lease = self._admission.enter_client(caller.key)
+        authorization = headers.getRawHeaders(b"authorization", [])
+        protocols = headers.getRawHeaders(b"sec-websocket-protocol", [])
         try:
             subject, session_seconds = await self._authenticator.check(
-                authorization=headers.getRawHeaders(b"authorization", []),
-                tickets=tickets,
+                authorization=authorization,
+                tickets=(*tickets, *bearer_tickets(authorization, protocols)),
                 client=caller.key,
                 target=target,
             )

@@ -2,7 +2,7 @@
 
 ::
 
-    aud   "portofcall"; a token with another audience is refused
+    aud   "portofcall", or a list with it (RFC 7519 §4.1.3); other audiences are refused
     exp   the time it expires; required
     iat   the time it was issued, nbf the time it becomes valid; optional
     sub   the user, for the log; optional
@@ -100,8 +100,8 @@ def read_claims(claims: Mapping[str, Any]) -> Ticket:
     Raises:
         ValueError: the message names the claim and what was expected, without the value.
     """
-    # Some libraries write one audience as a list.
-    if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
+    audience = claims.get("aud")
+    if audience != AUDIENCE and not (isinstance(audience, list) and AUDIENCE in audience):
         raise ValueError(f'aud must be "{AUDIENCE}"')
     for name, (fits, expected) in _CLAIMS.items():
         if name in claims and not fits(claims[name]):

@@ -20,7 +20,7 @@ from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import NamedTarget, Targets, TLSTrust
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.resolver import Resolver, interleave
-from portofcall.egress.tls_client import make_context, start_tls, tls_problem
+from portofcall.egress.tls_trust import make_context
 from portofcall.errors import (
     Blocked,
     ConnectTimedOut,
@@ -35,6 +35,7 @@ from portofcall.errors import (
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
 from portofcall.target import Address, Requested, Target, TargetName, destination
+from portofcall.tls_client import start_tls, tls_problem
 
 P = TypeVar("P", bound=IProtocol)
 

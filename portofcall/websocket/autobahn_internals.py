@@ -1,15 +1,14 @@
 """Every undocumented part of Autobahn that the gateway uses, named here only and checked at import.
 
 Autobahn documents its callbacks. It does not document how to answer a handshake that was parsed elsewhere,
-how to feed its parser, or how to see where that stands; nor the C code that it unmasks with.
+how to feed its parser, or how to see where that stands. The C code that it unmasks with is in
+`portofcall.websocket.nvx`.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from autobahn import version
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket import USES_NVX
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -17,7 +16,7 @@ from twisted.python.failure import Failure
 from portofcall.errors import printable
 from portofcall.limits.values import KiB
 from portofcall.relay.interfaces import IEndTransport
-from portofcall.websocket.frames import FIN_BINARY, InPlaceMasker
+from portofcall.websocket.frames import FIN_BINARY
 
 _METHODS = (
     "_connectionMade",
@@ -52,7 +51,6 @@ _PIECE_BYTES = 4 * KiB
 _MOST_PIECE_BYTES = 64 * KiB
 #: How a plain message begins.
 _PLAIN = bytes([FIN_BINARY])
-_NVX = ("nvx_xormask_new", "nvx_xormask_process", "nvx_xormask_free")
 
 
 #: What `AutobahnConnection.close_code` is without a code, and without a Close frame.
@@ -67,34 +65,20 @@ def check(protocol: type[Any] = WebSocketServerProtocol) -> None:
     """
     for name in _METHODS + _CONSTANTS:
         if not hasattr(protocol, name):
-            raise _missing(f"WebSocketServerProtocol.{name}")
+            raise missing(f"WebSocketServerProtocol.{name}")
     for name, method in _ATTRIBUTES.items():
         code = getattr(getattr(protocol, method, None), "__code__", None)
         if code is None or name not in code.co_names:
-            raise _missing(f"{name} in WebSocketServerProtocol.{method}")
+            raise missing(f"{name} in WebSocketServerProtocol.{method}")
 
 
-def _missing(name: str) -> ImportError:
+def missing(name: str) -> ImportError:
+    """Return the error for a part of Autobahn's that is not there; it has Autobahn's version."""
     found = printable(version)
     return ImportError(f"Autobahn {found} has no {name}; portofcall needs autobahn >= 26.10, < 27")
 
 
-def _nvx_masker(module: str = "_nvx_xormasker") -> InPlaceMasker:
-    """Return the C that unmasks for Autobahn. Autobahn's own class around it copies everything twice."""
-    try:
-        nvx: Any = import_module(module)
-    except ImportError as error:
-        raise _missing(module) from error
-    for name in _NVX:
-        if not hasattr(nvx.lib, name):
-            raise _missing(f"{module}.lib.{name}")
-    new, process, free = (getattr(nvx.lib, name) for name in _NVX)
-    return InPlaceMasker(address=nvx.ffi.from_buffer, owned=nvx.ffi.gc, new=new, process=process, free=free)
-
-
 check()
-#: Unmasks in C; None where Autobahn has no C (NVX) and unmasks in Python, about 100 times slower.
-MASKER: InPlaceMasker | None = _nvx_masker() if USES_NVX else None
 
 
 def connection_attributes(factory: WebSocketServerFactory) -> dict[str, Any]:
@@ -137,6 +121,12 @@ class AutobahnConnection(WebSocketServerProtocol):
         self.websocket_extensions: list[Any] = []
         self._wskey = key
         self.succeedHandshake((protocol, {"X-Request-Id": request_id}))
+
+    def open_as_client(self) -> None:
+        """Begin, as the client of a handshake that was made elsewhere."""
+        self.websocket_version, self.state = 13, self.STATE_OPEN
+        self.inside_message, self.current_frame = False, cast(Any, None)
+        self._onOpen()
 
     def parse(self, data: memoryview, most: int) -> tuple[memoryview, int]:
         """Parse frames, and keep a partial one for the next call.

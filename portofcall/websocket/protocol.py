@@ -12,11 +12,11 @@ from portofcall.errors import printable
 from portofcall.limits.counters import RateLimit
 from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.relay.interfaces import Buffer, ClientEvents, IEndTransport
-from portofcall.websocket.autobahn_internals import MASKER
 from portofcall.websocket.frames import InPlaceMasker, PlainFrames
 from portofcall.websocket.half_close import SUBPROTOCOL
 from portofcall.websocket.incoming import Incoming
 from portofcall.websocket.messages import MessageConnection
+from portofcall.websocket.nvx import MASKER
 from portofcall.websocket.ping_pong import PingPong
 from portofcall.websocket.turns import Turns
 

@@ -224,7 +224,7 @@ def test_client_without_credentials_is_refused() -> None:
     both = "this gateway requires a user and a password or a ticket"
     for door, sentence, challenge in (
         (Door(users()), "this gateway requires a user and a password", "Basic"),
-        (Door(key=KEY), "this gateway requires a ticket", "Ticket"),
+        (Door(key=KEY), "this gateway requires a ticket", "Bearer"),
         (Door(users(), key=KEY), both, "Basic"),
     ):
         for _ in range(2 * FREE_FAILURES):

@@ -27,9 +27,10 @@ def test_claims_become_a_ticket() -> None:
     )
 
 
-def test_audience_may_be_a_list_of_one() -> None:
+def test_audience_may_be_a_list() -> None:
     """Some libraries write it so."""
-    assert read_claims({**CLAIMS, "aud": ["portofcall"]}) == read_claims(CLAIMS)
+    for audience in (["portofcall"], ["other", "portofcall"]):
+        assert read_claims({**CLAIMS, "aud": audience}) == read_claims(CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,9 @@ def test_pinned_ticket_is_good_for_its_target_only(
         ({"session_exp": -1}, "session_exp"),
         ({"aud": None}, "aud"),
         ({"aud": "other"}, "aud"),
-        ({"aud": ["portofcall", "other"]}, "aud"),
+        ({"aud": ["other"]}, "aud"),
+        ({"aud": []}, "aud"),
+        ({"aud": [["portofcall"]]}, "aud"),
         ({"aud": {"portofcall": 1}}, "aud"),
         ({"exp": None}, "exp"),
         ({"exp": "1900000000"}, "exp"),

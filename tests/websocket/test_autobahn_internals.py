@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from autobahn.twisted.websocket import WebSocketServerProtocol
 
-from portofcall.websocket import autobahn_internals
+from portofcall.websocket import autobahn_internals, nvx
 
 NAMED = {*autobahn_internals._METHODS, *autobahn_internals._CONSTANTS, *autobahn_internals._ATTRIBUTES}
 SOURCE = Path(autobahn_internals.__file__)
@@ -20,7 +20,7 @@ SOURCE = Path(autobahn_internals.__file__)
 def test_installed_autobahn_passes() -> None:
     """Otherwise nothing here could be imported."""
     autobahn_internals.check()
-    assert autobahn_internals.MASKER is not None, "the tests are run with NVX"
+    assert nvx.MASKER is not None, "the tests are run with NVX"
 
 
 class Without:
@@ -51,17 +51,17 @@ def test_missing_name_is_an_import_error_that_names_it_and_the_version(missing: 
     assert "needs autobahn >= 26.10, < 27" in message
 
 
-@pytest.mark.parametrize("missing", ["portofcall.no_such_module", *autobahn_internals._NVX])
+@pytest.mark.parametrize("missing", ["portofcall.no_such_module", *nvx._NVX])
 def test_missing_c_is_an_import_error_that_names_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The module as well as each of its functions."""
-    nvx: Any = ModuleType("nvx")
-    nvx.ffi = nvx.lib = SimpleNamespace(from_buffer=None, gc=None)
-    for name in autobahn_internals._NVX:
+    c_code: Any = ModuleType("nvx")
+    c_code.ffi = c_code.lib = SimpleNamespace(from_buffer=None, gc=None)
+    for name in nvx._NVX:
         if name != missing:
-            setattr(nvx.lib, name, None)
-    monkeypatch.setitem(sys.modules, "nvx", nvx)
+            setattr(c_code.lib, name, None)
+    monkeypatch.setitem(sys.modules, "nvx", c_code)
     with pytest.raises(ImportError, match=f"Autobahn .* has no .*{missing}"):
-        autobahn_internals._nvx_masker(missing if "." in missing else "nvx")
+        nvx._nvx_masker(missing if "." in missing else "nvx")
 
 
 def test_every_undocumented_name_that_is_used_is_checked() -> None:

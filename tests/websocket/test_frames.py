@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portofcall.websocket.autobahn_internals import MASKER
 from portofcall.websocket.frames import PlainFrames, binary_header
+from portofcall.websocket.nvx import MASKER
 from tests.e2e.wsclient import BINARY, CLOSE, CONTINUATION, PING, TEXT, pack
 from tests.support import chunks
 

@@ -1,4 +1,4 @@
-"""TLS from the gateway to a named target: handshake, verification, and how such a connection ends."""
+"""TLS as a client: handshake, verification of the server, and how such a connection ends."""
 
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
@@ -16,18 +16,10 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    TLSVersion,
-    platformTrust,
-    trustRootFromCertificates,
-)
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from portofcall.egress.named_target import TLSTrust
 from portofcall.target import Target
 from portofcall.twisted_internals import TLSConnection
 
@@ -35,19 +27,6 @@ P = TypeVar("P", bound=IProtocol)
 
 #: OpenSSL's reason for a chain that it does not accept; only its callback gets the details.
 _CHAIN_REFUSED: Final = "certificate verify failed"
-
-
-def make_context(trust: TLSTrust) -> SSL.Context:
-    """Make a context for any number of connections: it demands TLS 1.2 and a chain to one of the authorities.
-
-    It is worth keeping, because it loads them.
-    """
-    if trust.authorities is None:
-        root = platformTrust()
-    else:
-        root = trustRootFromCertificates([Certificate.loadPEM(pem) for pem in trust.authorities])
-    options = CertificateOptions(trustRoot=root, raiseMinimumTo=TLSVersion.TLSv1_2)
-    return options.getContext()
 
 
 async def start_tls(
@@ -61,7 +40,8 @@ async def start_tls(
     Args:
         transport: of that connection; its protocol is replaced.
         server: the peer is verified as its host.
-        context: of `make_context`.
+        context: decides which chains of certificates are accepted. One that asks for none (``VERIFY_NONE``)
+            accepts every host, too.
         build: makes the protocol, once the handshake is done.
         reactor: of the connection.
 
@@ -116,11 +96,13 @@ class _Identity:
         return connection
 
     def verify(self, connection: SSL.Connection) -> None:
-        """Verify the host of a certificate whose chain is accepted.
+        """Verify the host of a certificate whose chain is accepted, unless none is asked for.
 
         Raises:
             VerificationError, CertificateError: it is for another host, or for none.
         """
+        if connection.get_verify_mode() == SSL.VERIFY_NONE:
+            return
         verify = verify_hostname if self._server.address is None else verify_ip_address
         verify(connection, self._server.host)
 

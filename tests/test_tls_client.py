@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.named_target import Targets, TLSTrust
-from portofcall.egress.tls_client import make_context
+from portofcall.egress.tls_trust import make_context
 from portofcall.errors import ConnectTimedOut, TargetError, TLSFailed
 from portofcall.limits.values import Limits
 from portofcall.target import TargetName

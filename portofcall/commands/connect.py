@@ -1,0 +1,55 @@
+"""``portofcall connect``: standard input and output to a target."""
+
+import argparse
+from typing import Any
+
+from portofcall.commands.client_arguments import add_gateway_arguments, add_target_arguments
+
+#: The exit status for an invalid command line.
+USAGE_STATUS = 1
+
+_EPILOG = """\
+With ssh: ssh -o ProxyCommand='portofcall connect wss://gw.example %h %p' HOST
+"""
+
+
+def add_arguments(subparsers: Any) -> None:
+    """Add the command to those of ``portofcall``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "connect",
+        help="standard input and output to a target",
+        description="Connect standard input and output to a target through a gateway.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_gateway_arguments(parser)
+    add_target_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    # Imported here: no other command needs them.
+    from portofcall.client.connection import Gateway  # noqa: PLC0415
+    from portofcall.client.options import make_report, make_route, make_target  # noqa: PLC0415
+    from portofcall.client.problem import Problem  # noqa: PLC0415
+    from portofcall.client.stdio import StdioEnd  # noqa: PLC0415
+    from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
+
+    report = make_report("portofcall connect", args)
+    try:
+        target = make_target(args.host, args.port, args.target)
+        route = make_route(args, report)
+    except Problem as problem:
+        report.problem(problem)
+        return problem.status
+
+    async def connect(reactor: Any) -> None:
+        gateway = Gateway(reactor, route)
+        gateway.check()
+        tunnel = await gateway.open(
+            target, lambda _: StdioEnd(0, 1, reactor=reactor, readiness=gateway.readiness)
+        )
+        await tunnel.closed
+
+    return run_in_reactor(connect, report)

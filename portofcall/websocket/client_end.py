@@ -1,0 +1,105 @@
+"""The client's side of a WebSocket connection, as an end of a tunnel."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from portofcall.limits.values import Limits
+from portofcall.relay.direct_read import Readiness
+from portofcall.relay.interfaces import Buffer
+from portofcall.websocket.client_frames import UnmaskedFrames, mask
+from portofcall.websocket.end import Begin, WebSocketEnd, WebSocketFactory
+from portofcall.websocket.protocol import Handshake
+
+
+class CloseFrame(NamedTuple):
+    """The Close frame of a server.
+
+    Attributes:
+        code: None if it has none.
+        reason: for people; empty if it has none.
+    """
+
+    code: int | None
+    reason: str
+
+
+class GatewayEnd(WebSocketEnd):
+    """The connection to a gateway: `WebSocketEnd` with the roles exchanged.
+
+    It masks what it sends, and takes no masked frames (RFC 6455 §5.1). Autobahn sees the role in
+    ``factory.isServer``.
+
+    Attributes:
+        close_frame: the gateway's Close frame, once it has come.
+    """
+
+    close_frame: CloseFrame | None = None
+
+    def __init__(self, begin: Begin, give_up: Callable[[], None]) -> None:
+        super().__init__(begin, give_up)
+        self._frames: Any = UnmaskedFrames()
+
+    def shake_hands(self, handshake: Handshake) -> None:
+        """Begin, now that the gateway has answered the opening handshake.
+
+        Args:
+            handshake: its protocol is the one that the gateway has agreed to.
+        """
+        super().shake_hands(handshake)
+        self._plain = True
+
+    def complete_handshake(self, key: str, protocol: str | None, request_id: str) -> None:
+        """Begin without a response to send."""
+        self.open_as_client()
+
+    def write(self, data: Buffer) -> None:
+        """Send ``data`` as one binary message, or as several if it is larger than `most_bytes`.
+
+        Args:
+            data: overwritten if it can be, as only those own it who have read it.
+        """
+        view = memoryview(data)
+        if view.readonly:
+            view = memoryview(bytearray(view))
+        size, most = len(view), self.most_bytes
+        if size <= most:
+            self.transport.writeSequence((mask(view, self.masker), view))
+            return
+        for start in range(0, size, most):
+            piece = view[start : start + most]
+            self.transport.writeSequence((mask(piece, self.masker), piece))
+
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
+        """Keep the Close frame."""
+        self.close_frame = CloseFrame(code, (reasonRaw or b"").decode("utf-8", "replace"))
+        broken = super().onCloseFrame(code, reasonRaw)
+        # Nothing may follow it (RFC 6455 §5.5.1).
+        self._incoming.drop()
+        return broken
+
+
+class GatewayFactory(WebSocketFactory):
+    """Makes connections to gateways.
+
+    Args:
+        limits: of messages and frames.
+        reactor: the clock.
+        readiness: watches sockets in that reactor.
+    """
+
+    end = GatewayEnd
+    isServer = False
+    proxy = None
+
+    def __init__(self, *, limits: Limits, reactor: Any, readiness: Readiness) -> None:
+        super().__init__(limits=limits, reactor=reactor, readiness=readiness)
+        end: Any = self._end
+        end.maskClientFrames = True
+        end.acceptMaskedServerFrames = False
+        end.serverConnectionDropTimeout = 0
+
+    def build(self, begin: Begin, give_up: Callable[[], None]) -> GatewayEnd:
+        """Make the end of one tunnel; see `WebSocketEnd`."""
+        end = super().build(begin, give_up)
+        assert isinstance(end, GatewayEnd)
+        return end
