@@ -67,6 +67,7 @@ class Gateway:
             no client can make the gateway dial itself.
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
             the process is known, and only `drain` refuses clients that come all the same.
+        log_levels: how much is logged about clients.
         sessions: the live tunnels.
         suggestions: what the page suggests to connect to.
         handshakes: counts and reports the TLS handshakes of listeners.
@@ -96,7 +97,9 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        self._observers = report = Observers(GatewayLog(self._limits, now=monotonic))
+        log = GatewayLog(self._limits, now=monotonic)
+        self.log_levels = log.levels
+        self._observers = report = Observers(log)
 
         def limit_reached(limit: str, key: str) -> None:
             report(LimitReached(limit, key))
@@ -133,6 +136,7 @@ class Gateway:
             readiness=self._readiness,
             monotonic=monotonic,
             report=report,
+            tracer=log.tracer,
         )
 
     @property

@@ -1,6 +1,7 @@
 """The live tunnels: opening them, logging them, and shutting all of them down."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -9,12 +10,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from portofcall.access.gatekeeper import Admitted
 from portofcall.egress.dialer import Dialer
 from portofcall.errors import InvalidTarget
-from portofcall.events import Observer, Traffic, TunnelOpened
+from portofcall.events import Caller, Observer, Traffic, TunnelOpened
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
+from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel
 from portofcall.session import Session
 from portofcall.target import Requested
@@ -52,6 +54,7 @@ class Sessions:
         readiness: watches sockets in the dialer's reactor.
         monotonic: a clock in seconds that never jumps.
         report: is called with what happens.
+        tracer: returns what describes each step of a tunnel; None if nothing has to.
 
     Attributes:
         totals: of the tunnels that have ended.
@@ -66,6 +69,7 @@ class Sessions:
         readiness: Readiness,
         monotonic: Callable[[], float],
         report: Observer,
+        tracer: Callable[[Caller], Callable[[str], None] | None],
     ) -> None:
         self.totals = Totals()
         self._dialer = dialer
@@ -74,6 +78,7 @@ class Sessions:
         self._readiness = readiness
         self._monotonic = monotonic
         self._report = report
+        self._tracer = tracer
         self._open: dict[Tunnel, Session] = {}
         self._carried = (Carried(), Carried())
         self._round: list[Tunnel] = []
@@ -126,7 +131,8 @@ class Sessions:
             self._report(ended)
             self._forget(tunnel)
 
-        tunnel = session.tunnel = Tunnel(
+        trace = self._tracer(admitted.caller)
+        tunnel = session.tunnel = (Tunnel if trace is None else partial(TracedTunnel, trace=trace))(
             client,
             page=page,
             limits=self._limits,

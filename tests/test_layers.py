@@ -102,7 +102,7 @@ PURE = {
     ),
     *(module for module in MODULES if module.startswith("limits.")),
     *("client.problem", "client.gateway_url", "client.http_response", "client.opening_handshake"),
-    *("relay.states", "relay.waits", "websocket.frames", "websocket.half_close"),
+    *("log.levels", "relay.states", "relay.waits", "websocket.frames", "websocket.half_close"),
 }
 IMPURE = {
     "twisted",

@@ -8,8 +8,11 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from portofcall.admin.gate import AdminGate
+from portofcall.admin.log_level import LogLevel
 from portofcall.admin.tunnels import Tunnels
 from portofcall.errors import NotFound
+from portofcall.limits.values import Limits
+from portofcall.log.levels import LogLevels
 from portofcall.sessions import Sessions
 from portofcall.web.health import put_health
 from portofcall.web.responses import APIResource, error_response, text_response
@@ -21,19 +24,23 @@ _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 def make_admin_root(
     gate: AdminGate,
     sessions: Sessions,
+    levels: LogLevels,
     *,
+    limits: Limits,
     clock: IReactorTime,
     monotonic: Callable[[], float],
     metrics: Callable[[], bytes],
     not_ready: Callable[[], str],
 ) -> Resource:
-    """Build the tree: ``/metrics``, ``/tunnels``, ``/healthz`` and ``/readyz``.
+    """Build the tree: ``/metrics``, ``/tunnels``, ``/loglevel``, ``/healthz`` and ``/readyz``.
 
     Args:
         gate: admits requests.
         sessions: the live tunnels.
+        levels: how much is logged about clients.
+        limits: the limit on bodies.
         clock: for turns.
-        monotonic: the clock of the sessions.
+        monotonic: the clock of the sessions and of the levels.
         metrics: returns the text of ``/metrics``.
         not_ready: see `portofcall.web.health.put_health`.
     """
@@ -41,6 +48,7 @@ def make_admin_root(
     put_health(root, not_ready=not_ready)
     root.putChild(b"metrics", _Metrics(gate, metrics))
     root.putChild(b"tunnels", Tunnels(gate, sessions, clock=clock, monotonic=monotonic))
+    root.putChild(b"loglevel", LogLevel(gate, levels, limits=limits, monotonic=monotonic))
     return root
 
 

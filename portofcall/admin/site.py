@@ -56,6 +56,8 @@ def make_admin_site(
     root = make_admin_root(
         AdminGate(gatekeeper, records),
         gateway.sessions,
+        gateway.log_levels,
+        limits=limits,
         clock=reactor,
         monotonic=monotonic,
         metrics=metrics,

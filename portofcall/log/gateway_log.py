@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from portofcall.events import Event, LimitReached
+from portofcall.events import Caller, Event, LimitReached
 from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
+from portofcall.log.levels import Level, LogLevels
 from portofcall.log.lines import line
 
 
@@ -31,16 +32,27 @@ class GatewayLog:
     Args:
         limits: the values that warnings about limits show.
         now: returns monotonic time, in seconds.
+
+    Attributes:
+        levels: how much is logged about each client.
     """
 
     _log = Logger()
 
     def __init__(self, limits: Limits, *, now: Callable[[], float]) -> None:
+        self.levels = LogLevels(now=now)
         self._warnings = LimitWarnings(limits, now=now, warn=lambda line: self._log.warn("{line}", line=line))
 
     def __call__(self, event: Event) -> None:
         """Write an event."""
-        if type(event) is LimitReached:
+        if isinstance(event, LimitReached):
             self._warnings.reached(*event)
-        else:
+        elif self.levels.of(event.caller.address) <= Level.INFO:
             self._log.info("{record}", record=Record(event))
+
+    def tracer(self, caller: Caller) -> Callable[[str], None] | None:
+        """Return what logs each step of a new tunnel; None if its steps are not to be logged."""
+        if self.levels.of(caller.address) > Level.DEBUG:
+            return None
+        request_id = caller.request_id
+        return lambda step: self._log.debug("tunnel {id}: {step}", id=request_id, step=step)

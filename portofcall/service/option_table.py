@@ -186,7 +186,7 @@ OPTIONS: Final = (
         group=Group.MONITORING,
         metavar="ENDPOINT",
         parser=parse_endpoint,
-        help="serve /metrics and /tunnels on an endpoint, as for --listen: loopback or a UNIX "
+        help="serve /metrics, /tunnels and /loglevel on an endpoint, as for --listen: loopback or a UNIX "
         "socket, or any with --admin-auth",
         default="none",
     ),
