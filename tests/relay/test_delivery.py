@@ -156,6 +156,23 @@ def test_silence_of_the_peers_kernel_is_measured(tcp: Pair) -> None:
     until(lambda: tcp.delivery.progress.silent_seconds < 0.02)
 
 
+def test_time_without_data_is_measured(tcp: Pair) -> None:
+    """From the last data in either direction."""
+
+    def idle() -> float:
+        seconds = tcp.delivery.progress.idle_seconds
+        assert seconds is not None
+        return seconds
+
+    tcp.write(1)
+    until(lambda: idle() >= 0.03)
+    tcp.peer.sendall(b"x")
+    until(lambda: idle() < 0.03)
+    until(lambda: idle() >= 0.03)
+    tcp.write(1)
+    assert idle() < 0.03
+
+
 def test_unix_socket_is_empty_once_it_has_been_read(unix: Pair) -> None:
     """Before that, its queue is measured in kernel memory: more than the bytes."""
     unix.write(1000)
@@ -164,6 +181,12 @@ def test_unix_socket_is_empty_once_it_has_been_read(unix: Pair) -> None:
     unix.peer.recv(1000)
     assert unix.delivery.unacknowledged_bytes == 0
     assert unix.delivery.progress != unread
+
+
+def test_time_without_data_is_unknown_for_a_unix_socket(unix: Pair) -> None:
+    """The kernel does not keep it."""
+    unix.write(1)
+    assert unix.delivery.progress.idle_seconds is None
 
 
 def test_unix_socket_that_is_closed_unread_has_delivered_nothing_for_sure(unix: Pair) -> None:
