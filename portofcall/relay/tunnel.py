@@ -237,7 +237,8 @@ class Tunnel:
         elif event is Event.CLIENT_STUCK:
             self.ending.fail(causes.CLIENT_STUCK, Phase.CLOSING)
         elif event is Event.BACKEND_STUCK:
-            self._cut("backend-stuck", "the backend stopped reading")
+            seconds = self._limits.close_stall_seconds
+            self._cut("backend-stuck", f"the backend acknowledged nothing for {seconds:g} seconds")
         elif event is Event.GRACE_OVER:
             self._cut(
                 "grace-over",
@@ -252,7 +253,7 @@ class Tunnel:
             self._ends.cut = (CloseCode.INTERNAL_ERROR, f"{slug}: {sentence}")
         else:
             slug = "stall-timeout"
-            sentence = f"the client read nothing for {self._limits.client_stall_seconds:g} seconds"
+            sentence = f"the client made no progress for {self._limits.client_stall_seconds:g} seconds"
         self._happens(event, Cause(slug, f"timed out: {sentence}", Side.CLIENT))
 
     def _cut(self, slug: str, sentence: str) -> None:

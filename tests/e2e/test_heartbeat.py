@@ -136,6 +136,6 @@ def test_stalled_client_is_reset_after_the_stall_timeout(tmp_path: Path) -> None
         backend(send_until_lost) as server,
         WebSocketClient(gateway.port, server.query) as client,
     ):
-        gateway.wait_for_log("closed: timed out: the client read nothing for 1 seconds")
+        gateway.wait_for_log("closed: timed out: the client made no progress for 1 seconds")
         with pytest.raises(ConnectionResetError):
             client.socket.sendall(bytes(MiB))

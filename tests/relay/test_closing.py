@@ -75,7 +75,7 @@ def test_client_that_acknowledges_nothing_is_reset_after_30_seconds() -> None:
     rig.wait(2.5)
     assert rig.client.log == ["1000", "reset"]
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.ending.outcome == "the backend closed; timed out: client stopped reading"
+    assert rig.tunnel.ending.outcome == "the backend closed; timed out: client acknowledged nothing"
 
 
 def test_what_a_reset_client_has_not_acknowledged_is_undelivered() -> None:

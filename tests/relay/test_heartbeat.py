@@ -177,7 +177,7 @@ def test_stalled_client_is_reset_after_the_stall_timeout() -> None:
         rig.wait(65)
         assert done(rig) == after
     assert rig.transport.log[-1] == "reset"
-    assert rig.tunnel.ending.outcome == "timed out: the client read nothing for 60 seconds"
+    assert rig.tunnel.ending.outcome == "timed out: the client made no progress for 60 seconds"
 
 
 def test_client_that_acknowledges_slowly_does_not_stall() -> None:

@@ -158,6 +158,7 @@ class Walk(NamedTuple):
 
 DIALING, V1_OPEN, V1_ENDED, V1_FINISHED, V1_CLOSED, OPEN, *_LATER = End
 ENDED, FINISHED, CLOSED, LINGERING, DROPPED, GONE = _LATER
+STUCK = "1011 backend-stuck: the backend acknowledged nothing for 30 seconds"
 RESET = "1011 backend-reset: the backend reset the connection"
 # fmt: off
 WALKS = [
@@ -210,7 +211,7 @@ WALKS = [
     Walk("dialled, unacknowledged up, Close, FIN, 32 s", (Event.BACKEND_STUCK, DROPPED, CLOSED),
          (DROPPED, DROPPED), ["reply", "fin", "close", "reset"], ["fin", "reset"]),
     Walk("dialled, unacknowledged up, Close, 32 s", (Event.BACKEND_STUCK, ENDED, FINISHED),
-         (LINGERING, DROPPED), ["1011 backend-stuck: the backend stopped reading", "fin"], ["fin", "reset"]),
+         (LINGERING, DROPPED), [STUCK, "fin"], ["fin", "reset"]),
     Walk("dialled, much down, down, backend lost", (Event.BACKEND_LOST, OPEN, OPEN), (FINISHED, GONE),
          [RESET], []),
     Walk("dialled, Close, backend lost", (Event.BACKEND_LOST, ENDED, FINISHED), (LINGERING, GONE),
@@ -293,7 +294,7 @@ WALKS = [
     Walk("v1, dialled, much up, up, eof, FIN, backend closes", (Event.BACKEND_LOST, V1_CLOSED, ENDED),
          (FINISHED, GONE), ["eof", RESET], []),
     Walk("v1, dialled, unacknowledged up, FIN, eof, 32 s", (Event.BACKEND_STUCK, V1_CLOSED, CLOSED),
-         (FINISHED, DROPPED), ["eof", "1011 backend-stuck: the backend stopped reading"], ["fin", "reset"]),
+         (FINISHED, DROPPED), ["eof", STUCK], ["fin", "reset"]),
 ]
 # fmt: on
 
