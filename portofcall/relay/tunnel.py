@@ -240,10 +240,8 @@ class Tunnel:
             seconds = self._limits.close_stall_seconds
             self._cut("backend-stuck", f"the backend acknowledged nothing for {seconds:g} seconds")
         elif event is Event.GRACE_OVER:
-            self._cut(
-                "grace-over",
-                f"the backend was still sending {self._grace_seconds:g} seconds after it got FIN",
-            )
+            seconds = self._grace_seconds
+            self._cut("grace-over", f"the backend was still sending {seconds:g} seconds after it got FIN")
         self._happens(event)
 
     def _missed(self, event: Event) -> None:
