@@ -5,15 +5,16 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 from portofcall.commands import Once
-from portofcall.egress.check import ALLOWED, INVALID, Resolve, check
+from portofcall.egress.check import ALLOWED, INVALID, Resolve, check, check_named
 from portofcall.egress.interfaces import Interfaces
 from portofcall.egress.local_networks import LocalNetworks
+from portofcall.egress.named_target import TargetsError, read_all_targets
+from portofcall.egress.policy import DEFAULT_ALLOW
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.egress.resolver import look_up
 from portofcall.egress.rules import RuleError
@@ -37,10 +38,19 @@ def add_arguments(subparsers: Any) -> None:
         "--deny", metavar="RULE", action="append", default=[], help="as for twistd portofcall"
     )
     parser.add_argument("--policy", metavar="FILE", action=Once, type=Path, help="as for twistd portofcall")
+    parser.add_argument(
+        "--target", metavar="NAME=TARGET", action="append", default=[], help="as for twistd portofcall"
+    )
+    parser.add_argument(
+        "--target-file", metavar="FILE", action=Once, type=Path, help="as for twistd portofcall"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.add_argument("--resolve", action="store_true", help="resolve names, and judge every address")
     parser.add_argument(
-        "host", metavar="HOST", help="a name or an address; - reads lines of HOST PORT from standard input"
+        "host",
+        metavar="HOST",
+        help="a name or an address; without PORT the name of a target; - reads lines of HOST PORT or NAME "
+        "from standard input",
     )
     parser.add_argument("port", metavar="PORT", nargs="?", help="1 to 65535")
     parser.set_defaults(run=run)
@@ -73,33 +83,41 @@ def run(
         # A host may be any bytes; those that are not UTF-8 make an invalid target, not a traceback.
         stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        policy = read_policy(args.policy, allow=args.allow, deny=args.deny)
-    except RuleError as error:
+        targets = read_all_targets(args.target, args.target_file)
+        default = () if targets.by_name else DEFAULT_ALLOW
+        policy = read_policy(args.policy, allow=args.allow, deny=args.deny, default=default)
+    except (RuleError, TargetsError) as error:
         stderr.write(f"portofcall check: {error}\n")
         return INVALID
     except PolicyFileError as error:
         stderr.write(f"portofcall check: --policy: {error}\n")
         return INVALID
-    if (args.host == "-") != (args.port is None):
-        stderr.write("portofcall check: expected HOST PORT, or - alone\n")
+    if args.host == "-" and args.port is not None:
+        stderr.write("portofcall check: expected - alone, or HOST PORT\n")
+        return INVALID
+    if args.host != "-" and args.port is None and not targets.by_name:
+        stderr.write("portofcall check: expected HOST PORT, or - alone, or --target or --target-file\n")
         return INVALID
     resolve = look_up if args.resolve else None
     local_networks = local_networks or Interfaces(monotonic=time.monotonic).networks
     worst = ALLOWED
     for host, port in _lines(stdin) if args.host == "-" else [(args.host, args.port)]:
-        finding = check(policy, host, port, local=local_networks(), resolve=resolve)
-        stdout.write((json.dumps(asdict(finding)) if args.json else finding.line()) + "\n")
+        if port is None and targets.by_name:
+            finding = check_named(policy, targets, host, local=local_networks(), resolve=resolve)
+        else:
+            finding = check(policy, host, port or "", local=local_networks(), resolve=resolve)
+        stdout.write((json.dumps(finding.fields()) if args.json else finding.line()) + "\n")
         stdout.flush()
         worst = max(worst, finding.status)
     return worst
 
 
-def _lines(stdin: IO[str]) -> Iterator[tuple[str, str]]:
-    """Read targets: after the last space of a line is the port, before it the host."""
+def _lines(stdin: IO[str]) -> Iterator[tuple[str, str | None]]:
+    """Read targets: after the last space of a line is the port, before it the host; without one a name."""
     while line := stdin.readline(_MAX_LINE_CHARACTERS):
         rest = line
         while rest and not rest.endswith("\n"):
             rest = stdin.readline(_MAX_LINE_CHARACTERS)
         # The start of a line that was too long has no valid port.
-        host, _, port = line.rstrip("\r\n").rpartition(" ")
-        yield host, port
+        host, space, port = line.rstrip("\r\n").rpartition(" ")
+        yield (host, port) if space else (port, None)

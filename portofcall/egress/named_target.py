@@ -173,6 +173,27 @@ def read_targets(path: Path, others: Targets) -> Targets:
     return Targets.of(targets.values())
 
 
+def read_all_targets(texts: Iterable[str], path: Path | None) -> Targets:
+    """Read the targets of ``--target``, and those that the file of ``--target-file`` has now.
+
+    Args:
+        texts: see `Targets.parse`.
+        path: see `read_targets`; None means no file.
+
+    Raises:
+        TargetsError: one is not valid; the message begins with the option, and the file where it has one.
+    """
+    option = "--target"
+    try:
+        targets = Targets.parse(texts)
+        if path is not None:
+            option = f"--target-file {printable(str(path))}"
+            targets = read_targets(path, targets)
+    except TargetsError as problem:
+        raise TargetsError(f"{option}: {problem}") from None
+    return targets
+
+
 def _parse_line(line: str) -> NamedTarget:
     match = _LINE.fullmatch(line)
     if match is None:

@@ -9,7 +9,7 @@ from twisted.python import usage
 from portofcall.access.password_file import PasswordFile, PasswordFileError
 from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.line_file import read_text
-from portofcall.egress.named_target import Targets, TargetsError, read_targets
+from portofcall.egress.named_target import Targets, read_all_targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.policy_file import read_policy
 from portofcall.errors import printable
@@ -69,15 +69,7 @@ class OptionFiles(usage.Options):
         Raises:
             TargetsError: one is not valid; the message begins with the option, and the file where it has one.
         """
-        path = self["target-file"]
-        option = "--target"
-        try:
-            targets = Targets.parse(self["target"])
-            if path is not None:
-                option = f"--target-file {printable(str(path))}"
-                targets = read_targets(path, targets)
-        except TargetsError as problem:
-            raise TargetsError(f"{option}: {problem}") from None
+        targets = read_all_targets(self["target"], self["target-file"])
         return targets if targets.by_name else None
 
     def read_tls(self) -> Contexts:

@@ -117,7 +117,98 @@ def test_policy_file_counts(tmp_path: Path) -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--allow", "10.0.0.1/8", "8.8.8.8", "1"], ["8.8.8.8"], ["-", "22"]])
+TARGETS = ("--target", "db=10.0.0.5:5432", "--target", "app=unix:/run/app.sock")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["db"], 0, 'allowed target db, 10.0.0.5 port 5432: allowed: allowed by rule "10.0.0.5:5432"'),
+        (
+            ["--deny", "10.0.0.0/8", "db"],
+            1,
+            'blocked target db, 10.0.0.5 port 5432: blocked: denied by rule "10.0.0.0/8"',
+        ),
+        (
+            ["app"],
+            0,
+            "allowed target app, /run/app.sock: allowed: no rule is about UNIX sockets",
+        ),
+        (["DB"], 2, "invalid target DB: unknown-target: there is no target DB"),
+        (
+            ["d b"],
+            2,
+            "invalid target d b: invalid-target: target: expected a name of 1 to 63 letters, digits, . _ "
+            'or -, got "d b"',
+        ),
+        (
+            ["8.8.8.8", "53"],
+            1,
+            "blocked 8.8.8.8 port 53: blocked: this gateway has named targets only: ask with target=NAME",
+        ),
+        (
+            ["--allow", "public", "8.8.8.8", "53"],
+            0,
+            'allowed 8.8.8.8 port 53: allowed: allowed by rule "public"',
+        ),
+    ],
+)
+def test_named_target_is_judged_as_the_gateway_does(arguments: list[str], status: int, line: str) -> None:
+    """No rule has to allow it; and without one that does, nothing else is allowed."""
+    assert check(*TARGETS, *arguments) == (status, f"{line}\n", "")
+
+
+def test_name_of_a_named_target_is_resolved() -> None:
+    """With --resolve, and every address is judged."""
+    names = {"db.example.com": ["10.0.0.5"]}
+    arguments = ("--target", "db=tls:db.example.com:5432", "--deny", "10.0.0.0/8", "db")
+    status, out, _ = check(*arguments, names=names)
+    assert (status, out.startswith("allowed target db, db.example.com port 5432: ")) == (0, True)
+    assert "not resolved (use --resolve)" in out
+    status, out, _ = check("--resolve", "--json", *arguments, names=names)
+    assert status == 1
+    assert json.loads(out) == {
+        "verdict": "blocked",
+        "slug": "blocked",
+        "reason": 'denied by rule "10.0.0.0/8"',
+        "target": "db",
+        "host": "db.example.com",
+        "port": 5432,
+        "addresses": ["10.0.0.5"],
+    }
+
+
+def test_lines_may_be_names_of_targets(tmp_path: Path) -> None:
+    """Beside those with host and port; the names are those of the file, and of the command line on top."""
+    path = tmp_path / "targets"
+    path.write_text("# ours\nweb: [2001:db8::5]:443\n")
+    status, out, _ = check(
+        *TARGETS, "--target-file", str(path), "--json", "-", stdin="web\napp\n8.8.8.8 53\nx\n"
+    )
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [(each["verdict"], each.get("target"), each.get("path")) for each in found] == [
+        ("allowed", "web", None),
+        ("allowed", "app", "/run/app.sock"),
+        ("blocked", None, None),
+        ("invalid", "x", None),
+    ]
+    assert status == 2
+    path.write_text("web 443\n")
+    status, out, err = check("--target-file", str(path), "web")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"portofcall check: --target-file {path}: line 1: expected NAME: HOST:PORT")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--allow", "10.0.0.1/8", "8.8.8.8", "1"],
+        ["8.8.8.8"],
+        ["-", "22"],
+        ["--target", "db", "db"],
+        ["--target", "db=10.0.0.5:5432", "--target", "db=10.0.0.6:5432", "db"],
+    ],
+)
 def test_senseless_command_line_is_2_with_one_line(arguments: list[str]) -> None:
     """Nothing is judged by rules with a mistake in them."""
     status, out, err = check(*arguments)
