@@ -10,8 +10,9 @@ from portofcall.client.problem import Problem, Status, of_close_frame
 from portofcall.limits.values import Limits
 from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.causes import Cause
 from portofcall.relay.interfaces import IClientEnd
-from portofcall.relay.states import Event
+from portofcall.relay.states import End, Event
 from portofcall.relay.tunnel import Tunnel
 from portofcall.websocket.client_end import GatewayEnd
 
@@ -118,6 +119,11 @@ class ClientTunnel(Tunnel):
             self._gateway.drop()
 
     # Time limits
+
+    def _happens(self, event: Event, cause: Cause | None = None) -> None:
+        """Wait for the gateway's Close frame once both sides have ended: it knows what the target has got."""
+        if event is not Event.BACKEND_ACKNOWLEDGED or self._ends.client_state is not End.V1_CLOSED:
+            super()._happens(event, cause)
 
     def _missed(self, event: Event) -> None:
         seconds = self._limits.ping_timeout_seconds

@@ -91,6 +91,26 @@ def test_the_local_end_ends_first() -> None:
     assert result(tunnel.closed) is None
 
 
+def test_success_is_reported_only_when_the_target_has_everything(protocol: str) -> None:
+    """Both sides may have ended while the gateway still has something for it; only half-close shows that."""
+    pair, tunnel, backend = opened()
+    backend.protocol.readConnectionLost()
+    pair.exchange()
+    pair.local.connection.send(bytes(70_000))
+    pair.exchange()
+    pair.local.connection.send(b"the end")
+    pair.local.readConnectionLost()
+    pair.exchange()
+    assert "fin" in pair.local.connection.log
+    assert not tunnel.closed.called
+    backend.lose(ConnectionLost())
+    pair.exchange()
+    pair.local.connection.lose()
+    pair.lose()
+    problem = result(tunnel.closed)
+    assert getattr(problem, "slug", None) == ("backend-reset" if protocol == SUBPROTOCOL else None)
+
+
 def test_a_target_that_refuses_is_a_problem() -> None:
     """With the gateway's slug and sentence; the local end is ended at once."""
     pair = Pair()
