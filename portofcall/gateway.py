@@ -25,6 +25,7 @@ from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
 from portofcall.log.observers import Observers
+from portofcall.recheck import Recheck
 from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
@@ -68,9 +69,9 @@ class Gateway:
         accepting: whether load balancers are to send new clients here. It is cleared as soon as the end of
             the process is known, and only `drain` refuses clients that come all the same.
         log_levels: how much is logged about clients.
-        sessions: the live tunnels.
         suggestions: what the page suggests to connect to.
         handshakes: counts and reports the TLS handshakes of listeners.
+        recheck: call it to have `policy` and `targets` judge open tunnels as well, see `Recheck`.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Gateway:
         self._records = Records(self._callers, report=report, monotonic=monotonic)
         self._gatekeeper = Gatekeeper(rules, self._authenticator, self.admission, self._callers)
         self.handshakes = Handshakes(self._gatekeeper, self._records)
+        local_networks = local_networks or Interfaces(monotonic=monotonic).networks
         self._dialer = Dialer(
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
@@ -120,7 +122,7 @@ class Gateway:
             targets=targets or Targets(),
             admission=self.admission,
             loop_guard=self.loop_guard,
-            local_networks=local_networks or Interfaces(monotonic=monotonic).networks,
+            local_networks=local_networks,
             limits=self._limits,
             monotonic=monotonic,
         )
@@ -138,10 +140,11 @@ class Gateway:
             report=report,
             tracer=log.tracer,
         )
+        self.recheck = Recheck(self.sessions, self._dialer, local_networks=local_networks, clock=reactor)
 
     @property
     def policy(self) -> Policy:
-        """Where clients may go. May be replaced at any time; open tunnels stay open."""
+        """Where clients may go. May be replaced at any time; open tunnels stay open, see `recheck`."""
         return self._dialer.policy
 
     @policy.setter

@@ -27,6 +27,7 @@ class Session:
     Attributes:
         caller: the request.
         began_at: as given.
+        target: as given.
         described: as given.
         trace: notes of the dial.
         place: the place of the target that the tunnel takes; None before it is reached.
@@ -34,7 +35,7 @@ class Session:
     """
 
     __slots__ = (
-        "_admitted", "_route", "_target", "began_at", "caller", "described", "place", "trace", "tunnel"
+        "_admitted", "_route", "began_at", "caller", "described", "place", "target", "trace", "tunnel"
     )  # fmt: skip
     tunnel: Tunnel
 
@@ -47,13 +48,13 @@ class Session:
         self.trace = DialTrace()
         self.place: Lease | None = None
         self._admitted = admitted
-        self._target = target
+        self.target = target
         self._route: Route | None = None
 
     @property
     def requested(self) -> str:
         """The target as the client wrote it: HOST:PORT, or a name; ``?`` for an invalid one."""
-        return "?" if isinstance(self._target, InvalidTarget) else str(self._target)
+        return "?" if isinstance(self.target, InvalidTarget) else str(self.target)
 
     @property
     def route(self) -> Route:

@@ -46,7 +46,19 @@ ARROWS: dict[str, set[str]] = {
         "websocket",
         "twisted_internals",
     },
-    "gateway": {"access", "egress", "events", "limits", "log", "relay", "sessions", "web", "websocket"},
+    "recheck": {"egress", "errors", "relay", "session", "sessions"},
+    "gateway": {
+        "access",
+        "egress",
+        "events",
+        "limits",
+        "log",
+        "recheck",
+        "relay",
+        "sessions",
+        "web",
+        "websocket",
+    },
     "admin": {
         "access",
         "errors",
@@ -83,7 +95,13 @@ ARROWS: dict[str, set[str]] = {
 #: Modules without Twisted, sockets, clocks and the environment: their results depend on their arguments.
 PURE = {
     *("errors", "events", "target"),
-    *("egress.address_table", "egress.check", "egress.line_file", "egress.local_networks"),
+    *(
+        "egress.address_table",
+        "egress.check",
+        "egress.judge_again",
+        "egress.line_file",
+        "egress.local_networks",
+    ),
     *(
         "egress.name_table",
         "egress.named_target",

@@ -163,6 +163,12 @@ OPTIONS: Final = (
         help="read more named targets from a file, one `NAME: TARGET` a line; SIGHUP reloads it",
         default="none",
     ),
+    Option(
+        name="recheck-open-tunnels",
+        group=Group.EGRESS,
+        help="after SIGHUP, end open tunnels that the reloaded --policy and --target-file no longer allow",
+        default="off",
+    ),
     *LIMIT_OPTIONS,
     Option(
         name="drain-delay",

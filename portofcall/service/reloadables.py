@@ -48,6 +48,7 @@ def _policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:
 
     def use(policy: Policy) -> str:
         gateway.policy = policy
+        _recheck(options, gateway)
         return f"{count(policy.allow, 'allow rule')}, {count(policy.deny, 'deny rule')}"
 
     return Reloadable(name="policy", read=read, use=use)
@@ -56,9 +57,15 @@ def _policy(options: Options, gateway: Gateway) -> Reloadable[Policy]:
 def _targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
     def use(targets: Targets) -> str:
         gateway.targets = targets
+        _recheck(options, gateway)
         return count(targets.by_name, "target")
 
     return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
+
+
+def _recheck(options: Options, gateway: Gateway) -> None:
+    if options["recheck-open-tunnels"]:
+        gateway.recheck()
 
 
 def _passwords(options: Options, gateway: Gateway) -> Reloadable[Sequence[ICredentialsChecker]]:

@@ -115,11 +115,11 @@ class ManyTunnels:
                 await transfer.give(writer, self.half)
             else:
                 sending = asyncio.create_task(transfer.give(writer, 1 << 30))
-                while await reader.read(65536):
-                    pass
-                sending.cancel()
-                with suppress(asyncio.CancelledError):
-                    await sending
+                try:
+                    while await reader.read(65536):
+                        pass
+                finally:
+                    await _end(sending)
         writer.close()
 
     async def carry(self, transfer: Transfer, gateway_port: int) -> None:
@@ -145,12 +145,16 @@ class ManyTunnels:
             transfer.take(payload)
         (transfer.close_code,) = struct.unpack("!H", payload[:2])
         if sending is not None:
-            sending.cancel()
-            with suppress(asyncio.CancelledError):
-                await sending
+            await _end(sending)
         writer.write(pack(CLOSE, payload[:2]))
         assert await reader.read() == b""
         writer.close()
+
+
+async def _end(sending: asyncio.Task[None]) -> None:
+    sending.cancel()
+    with suppress(asyncio.CancelledError, ConnectionError):
+        await sending
 
 
 async def _receive(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -70,3 +71,16 @@ def twistd(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(TWISTD), *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
+
+
+def logged(path: Path, pattern: str) -> re.Match[str]:
+    """Wait until a line of a log matches."""
+    found: list[re.Match[str]] = []
+
+    def look() -> bool:
+        match = re.search(pattern, path.read_text()) if path.exists() else None
+        found.extend([match] if match else [])
+        return bool(found)
+
+    until(look)
+    return found[0]

@@ -3,10 +3,7 @@
 import asyncio
 import os
 import pty
-import re
 import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +15,7 @@ import pytest
 from tests.e2e.backends import backend, echo
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
 from tests.e2e.many_tunnels import Kind, ManyTunnels, Transfer
-from tests.e2e.support import until
+from tests.e2e.support import logged
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 pytestmark = pytest.mark.slow
@@ -103,19 +100,6 @@ def in_terminal(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
             os.waitpid(pid, 0)
 
 
-def logged(path: Path, pattern: str) -> re.Match[str]:
-    """Wait until a line of a log matches."""
-    found: list[re.Match[str]] = []
-
-    def look() -> bool:
-        match = re.search(pattern, path.read_text()) if path.exists() else None
-        found.extend([match] if match else [])
-        return bool(found)
-
-    until(look)
-    return found[0]
-
-
 def test_gateway_ends_with_its_terminal(tmp_path: Path) -> None:
     """SIGHUP reloads while the window is open, and stops when it has been closed: no process stays."""
     log = tmp_path / "log"
@@ -136,49 +120,3 @@ def test_gateway_ends_with_its_terminal(tmp_path: Path) -> None:
     logged(log, "the terminal is gone: stopping")
     logged(log, "1 tunnels in flight, 0 ended by themselves, 0 reset; 0 bytes undelivered")
     assert "Traceback" not in log.read_text()
-
-
-def test_gateway_in_the_background_reloads_and_follows_its_log(tmp_path: Path) -> None:
-    """SIGHUP, with a whole file and a broken one; then SIGUSR1 after a rename, as by logrotate."""
-    log, pid_file, policy = tmp_path / "log", tmp_path / "pid", tmp_path / "policy"
-    policy.write_text("allow 127.0.0.1\n")
-    started = subprocess.run(
-        [
-            *(str(TWISTD), f"--pidfile={pid_file}", f"--logfile={log}", "portofcall"),
-            *(f"--policy={policy}", "--listen=tcp:0:interface=127.0.0.1"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-    assert started.returncode == 0, started.stderr
-    pid = int(pid_file.read_text())
-    try:
-        port = int(logged(log, r"listening on http://127\.0\.0\.1:(\d+)")[1])
-        policy.write_text("allow 127.0.0.1\ndeny 10.0.0.0/8\n")
-        os.kill(pid, signal.SIGHUP)
-        logged(log, "policy reloaded: 1 allow rule, 1 deny rule")
-        policy.write_text("allow 127.0.0.1\nnonsense\n")
-        os.kill(pid, signal.SIGHUP)
-        logged(log, f"policy not reloaded, the previous one stays in force: {policy}: line 2: expected allow")
-        log.rename(tmp_path / "log.1")
-        with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
-            connection.sendall(b"GET /old HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            connection.recv(1)
-        logged(tmp_path / "log.1", "GET /old")
-        os.kill(pid, signal.SIGUSR1)
-        logged(log, f"log file {log} reopened")
-        before = (tmp_path / "log.1").stat().st_size
-        with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
-            connection.sendall(b"GET /new HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            connection.recv(1)
-        logged(log, "GET /new")
-        assert (tmp_path / "log.1").stat().st_size == before
-        assert sorted(path.name for path in tmp_path.glob("log*")) == ["log", "log.1"]
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        until(lambda: not Path(f"/proc/{pid}").exists())
-    assert not pid_file.exists()
-    assert "stopped after" in log.read_text()

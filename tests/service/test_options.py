@@ -234,3 +234,9 @@ def test_end_at_exp_needs_a_key_for_tickets(tmp_path: Path) -> None:
     assert not parse("--ticket-key", str(path)).credentials.end_at_exp
     with pytest.raises(usage.UsageError, match="--end-at-exp: needs --ticket-key"):
         parse("--end-at-exp")
+
+
+def test_recheck_of_open_tunnels_needs_a_file_that_can_change() -> None:
+    """Without one it would never happen."""
+    with pytest.raises(usage.UsageError, match="--recheck-open-tunnels: needs --policy or --target-file"):
+        parse("--recheck-open-tunnels", "--allow=public")

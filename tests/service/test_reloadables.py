@@ -4,6 +4,7 @@ from pathlib import Path
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
+from portofcall.egress.named_target import Targets
 from portofcall.service.reload import Reload
 from portofcall.service.reloadables import reloadables
 from portofcall.testing import WebSocketClient, World, upgrade_request
@@ -77,3 +78,27 @@ def test_ticket_key_is_read_again(tmp_path: Path, logged: list[str]) -> None:
 def test_nothing_is_read_again_without_files() -> None:
     """Passwords of the command line stay."""
     assert list(reloadables(parse("--auth=memory:a:b"), World(credentials=Credentials()).gateway, None)) == []
+
+
+def test_open_tunnels_are_judged_again_if_that_is_asked_for(tmp_path: Path, logged: list[str]) -> None:
+    """By a reloaded policy; without the option they stay open."""
+    for flags, codes in (([], []), (["--recheck-open-tunnels"], [4403])):
+        path = tmp_path / "policy"
+        path.write_text("allow public\n")
+        rig = Rig(f"--policy={path}", *flags)
+        client = WebSocketClient(rig.world)
+        path.write_text("allow 10.0.0.0/8\n")
+        rig.reload()
+        assert [int.from_bytes(payload[:2]) for _, payload in client.received()] == codes
+
+
+def test_open_tunnels_to_named_targets_are_judged_again_as_well(tmp_path: Path) -> None:
+    """By a reloaded target file."""
+    path = tmp_path / "targets"
+    path.write_text("db: 10.0.0.5:5432\n")
+    rig = Rig(f"--target-file={path}", "--recheck-open-tunnels")
+    rig.world.gateway.targets = parse(f"--target-file={path}").targets or Targets()
+    client = WebSocketClient(rig.world, upgrade_request("target=db"))
+    path.write_text("db: 10.0.0.6:5432\n")
+    rig.reload()
+    assert client.close_frame() == (4403, "blocked: db leads elsewhere now")
