@@ -48,6 +48,7 @@ class Tunnel:
         to_backend: the chain of writes from client to backend.
         to_client: the chain of writes from backend to client.
         ending: why it ended.
+        phase: how far it is in its life.
     """
 
     _log = Logger()
@@ -63,6 +64,7 @@ class Tunnel:
         session_seconds: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.phase = Phase.DIALING
         self.ending = Ending()
         self._grace_seconds = 0 if page or client.half_closes else limits.close_grace_seconds
         self._limits = limits
@@ -83,11 +85,6 @@ class Tunnel:
             self._expiry = Expiry(
                 ends, limits=limits, session_seconds=session_seconds, clock=clock, over=self.end
             )
-
-    @property
-    def phase(self) -> Phase:
-        """How far the tunnel is in its life."""
-        return phase(self._ends.client_state, self._ends.backend_state)
 
     def dial(self, dialing: Deferred[BackendEnd]) -> None:
         """Wait for the backend; bytes from the client queue up meanwhile, bounded.
@@ -214,9 +211,10 @@ class Tunnel:
             cause: why the tunnel ends, if this is what ends it.
         """
         ends, was = self._ends, self.phase
-        ends.client_state, ends.backend_state, does = step(event, ends.client_state, ends.backend_state)
-        now = self.phase
-        if not now.is_live:
+        client, backend, does = step(event, ends.client_state, ends.backend_state)
+        ends.client_state, ends.backend_state = client, backend
+        self.phase = now = phase(client, backend)
+        if now is Phase.CLOSING or now is Phase.CLOSED:
             if cause is not None:
                 self.ending.begin(cause, was)
             if was.is_live:

@@ -94,5 +94,7 @@ def parse_query(uri: bytes) -> dict[bytes, list[bytes]]:
     for parameter in query.split(b"&"):
         name, equals, value = parameter.replace(b"+", b" ").partition(b"=")
         if equals:
-            found.setdefault(unquote_to_bytes(name), []).append(unquote_to_bytes(value))
+            if b"%" in parameter:
+                name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+            found.setdefault(name, []).append(value)
     return found

@@ -15,6 +15,9 @@ class Turns:
     continue in the next turns, as far as its budget goes in each, one after the other and again from the
     first, however much each has left.
 
+    A turn in which less than half of its budget is spent costs no timer: what it has left is also all that is
+    left for the next ones, until half of it is spent.
+
     Args:
         reactor: its `callLater` with no delay is the next turn.
 
@@ -38,7 +41,8 @@ class Turns:
             Whether more may be done at once: there is budget left, and no other connection waits for it.
         """
         self.left -= units
-        self._schedule()
+        if self.left <= UNITS_PER_TURN // 2:
+            self._schedule()
         return self.left > 0 and not self._waiting
 
     def wait(self, go_on: Callable[[], None]) -> None:
