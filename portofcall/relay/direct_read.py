@@ -24,6 +24,8 @@ from portofcall.relay.direct_write import direct_write
 from portofcall.relay.interfaces import IEndTransport, IStreamTransport
 
 _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
+#: The same where both directions have ended, without an error.
+_LAST_READ = _READABLE | select.EPOLLHUP if hasattr(select, "epoll") else 0
 #: The most that is read at a time: while all of it can be passed on at once, and while it has to wait.
 _BULK_READ_BYTES = 256 * KiB
 _READ_BYTES = 64 * KiB
@@ -124,8 +126,13 @@ class DirectRead:
     ) -> None:
         self.reads_bulk = True
         self.most_read_bytes = 0
+        # What each tunnel uses; `__getattr__` is slow.
         self.write = transport.write
         self.writeSequence = transport.writeSequence
+        self.registerProducer = transport.registerProducer
+        self.unregisterProducer = transport.unregisterProducer
+        self.loseWriteConnection = transport.loseWriteConnection
+        self.delivery = transport.delivery
         self._transport = transport
         self._connection = connection
         self._readiness = readiness
@@ -172,8 +179,8 @@ class DirectRead:
         self._unwatch(closed=True)
 
     def _readable(self, event: int) -> None:
-        if event != _READABLE:
-            # An error, or both directions have ended.
+        if event not in (_READABLE, _LAST_READ):
+            # An error.
             self._leave_to_transport()
             self._transport.resumeProducing()
             return

@@ -131,11 +131,6 @@ class Phase(Enum):
     CLOSING = "closing"
     CLOSED = "closed"
 
-    @property
-    def is_live(self) -> bool:
-        """Whether bytes are carried, or will be, from either end."""
-        return self in (Phase.DIALING, Phase.OPEN)
-
 
 #: A client with portofcall.v1 whose tunnel is live.
 V1_LIVE = (End.V1_OPEN, End.V1_ENDED, End.V1_FINISHED)

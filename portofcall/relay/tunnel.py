@@ -217,7 +217,7 @@ class Tunnel:
         if now is Phase.CLOSING or now is Phase.CLOSED:
             if cause is not None:
                 self.ending.begin(cause, was)
-            if was.is_live:
+            if was is Phase.OPEN or was is Phase.DIALING:
                 self._heartbeat.stop()
                 if self._expiry is not None:
                     self._expiry.stop()
