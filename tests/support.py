@@ -5,7 +5,7 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +17,7 @@ from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.egress.dialer import Dialer
@@ -296,6 +297,37 @@ RULE_TEXT = st.one_of(
         r"(public|\*\.a\.b|a\.b(=10\.0\.0\.0/8)?|\[?[0-9a-f:.]{1,20}(/[0-9]{1,3})?\]?)(:[0-9,*-]{0,12})?"
     ),
 )
+
+
+class Outcome:
+    """What a coroutine or a Deferred has come to.
+
+    Attributes:
+        results: empty until it is done; then its value, or the failure.
+        deferred: of the coroutine; may be cancelled.
+    """
+
+    def __init__(self, awaited: Deferred[Any] | Coroutine[Deferred[Any], Any, Any]) -> None:
+        self.deferred: Deferred[Any] = (
+            awaited if isinstance(awaited, Deferred) else Deferred.fromCoroutine(awaited)
+        )
+        self.results: list[Any] = []
+        self.deferred.addBoth(self.results.append)
+
+    @property
+    def value(self) -> Any:
+        """The value; a test fails if there is none."""
+        (result,) = self.results
+        assert not isinstance(result, Failure), result
+        return result
+
+    @property
+    def error(self) -> BaseException:
+        """The error; a test fails if there is none."""
+        (failure,) = self.results
+        assert isinstance(failure, Failure), failure
+        assert failure.value is not None
+        return failure.value
 
 
 class SlowChecker(InMemoryUsernamePasswordDatabaseDontUse):

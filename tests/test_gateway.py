@@ -1,5 +1,6 @@
 """A gateway can be embedded in every documented way."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from portofcall.events import Event, LimitReached
+from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
@@ -33,24 +35,18 @@ async def test_factory_for_an_endpoint() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_whole_api_in_an_existing_site() -> None:
-    """``root.putChild(b"gateway", gateway.resource())``."""
+@pytest.mark.parametrize(
+    ("resource", "path"),
+    [(Gateway.resource, "/gateway/api/connect"), (Gateway.tunnel_resource, "/gateway")],
+    ids=["whole API", "tunnel alone"],
+)
+async def test_resource_in_an_existing_site(resource: Callable[[Gateway], Resource], path: str) -> None:
+    """``root.putChild(b"gateway", gateway.resource())``, or ``gateway.tunnel_resource()``."""
     gateway = loopback_gateway()
     root = Resource()
-    root.putChild(b"gateway", gateway.resource())
+    root.putChild(b"gateway", resource(gateway))
     async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", Site(root)) as port:
-        await echo_through(f"tcp:127.0.0.1:{port}", "/gateway/api/connect", echo)
-        await settle(gateway)
-
-
-@pytest_twisted.ensureDeferred
-async def test_only_the_tunnel_in_an_existing_site() -> None:
-    """``root.putChild(b"tcp", gateway.tunnel_resource())``."""
-    gateway = loopback_gateway()
-    root = Resource()
-    root.putChild(b"tcp", gateway.tunnel_resource())
-    async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", Site(root)) as port:
-        await echo_through(f"tcp:127.0.0.1:{port}", "/tcp", echo)
+        await echo_through(f"tcp:127.0.0.1:{port}", path, echo)
         await settle(gateway)
 
 

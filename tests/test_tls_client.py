@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from OpenSSL.crypto import X509, PKey
 from OpenSSL.SSL import Context
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import CertificateOptions, TLSVersion
@@ -22,7 +21,7 @@ from portofcall.limits.values import Limits
 from portofcall.target import TargetName
 from portofcall.testing import FakeTransport, WebSocketClient, World, pack_frame, upgrade_request
 from tests.certificates import DAY, Authority, Issued
-from tests.support import Post, make_dialer
+from tests.support import Outcome, Post, make_dialer
 
 ROOT = Authority()
 SERVER = Authority("Test Intermediate", above=ROOT).issue("localhost")
@@ -119,27 +118,17 @@ def world_of(cafile: Path, host: str = "localhost", **options: Any) -> World:
     )
 
 
-class Dial:
+class Dial(Outcome):
     """A dial to ``mail`` under way, and its result."""
 
     def __init__(self, world: World, *, dialer: Dialer | None = None) -> None:
         dialer = dialer or make_dialer(world)
-        coroutine = dialer.dial(TargetName("mail"), Application, client="192.0.2.1")
-        self.results: list[Any] = []
-        self.deferred = Deferred.fromCoroutine(coroutine)
-        self.deferred.addBoth(self.results.append)
-
-    @property
-    def dialed(self) -> Any:
-        (result,) = self.results
-        assert not isinstance(result, Failure), result
-        return result
+        super().__init__(dialer.dial(TargetName("mail"), Application, client="192.0.2.1"))
 
     @property
     def error(self) -> TargetError:
         """The error, which shows no address."""
-        (failure,) = self.results
-        problem = failure.value
+        problem = super().error
         assert isinstance(problem, TargetError), problem
         assert "localhost" not in problem.sentence
         assert "127.0.0.1" not in problem.sentence
@@ -155,13 +144,13 @@ def test_dial_is_done_after_the_handshake(cafile: Path) -> None:
     assert dial.results == []
     world.reactor.advance(1)
     server = TLSServer(world, wire)
-    assert dial.dialed.rtt_ms == pytest.approx(200)
+    assert dial.value.rtt_ms == pytest.approx(200)
     assert server.server_names == [b"localhost"]
-    dial.dialed.protocol.transport.write(b"hello")
+    dial.value.protocol.transport.write(b"hello")
     server.pump()
     assert server.application.data == b"hello"
     server.send(b"hello to you")
-    assert dial.dialed.protocol.data == b"hello to you"
+    assert dial.value.protocol.data == b"hello to you"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -173,7 +162,7 @@ def test_certificate_of_an_address_is_verified_for_it(cafile: Path, host: str) -
         server = TLSServer(world, world.accept(), issued)
         assert server.server_names == [None]
         if issued is not SERVER:
-            assert dial.dialed
+            assert dial.value
     assert dial.error.sentence == "mail: its certificate is for another host"
 
 
@@ -297,7 +286,7 @@ def test_authorities_are_loaded_once_and_again_for_new_targets(
     for expected in (1, 1, 2):
         dial = Dial(world, dialer=dialer)
         TLSServer(world, world.accept())
-        assert dial.dialed
+        assert dial.value
         assert len(loaded) == expected
         if expected == 1 and len(world.dialed) == 2:
             dialer.targets = Targets.of(dialer.targets.by_name.values())

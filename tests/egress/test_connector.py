@@ -5,20 +5,21 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from portofcall.egress.connector import ATTEMPT_DELAY_SECONDS, Dialed, Race
+from portofcall.egress.connector import ATTEMPT_DELAY_SECONDS, Race
 from portofcall.errors import TargetBusy
 from portofcall.limits.admission import Lease
 from portofcall.testing import World
+from tests.support import Outcome
 
 FIRST, SECOND, THIRD = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 
-class Dial:
+class Dial(Outcome):
     """A race under way.
 
     Attributes:
@@ -62,11 +63,7 @@ class Dial:
             build=Protocol,
             monotonic=self.world.reactor.seconds,
         )
-        self.deferred = Deferred.fromCoroutine(
-            race.run([ip_address(address) for address in addresses], timeout_seconds=10)
-        )
-        self.results: list[Any] = []
-        self.deferred.addBoth(self.results.append)
+        super().__init__(race.run([ip_address(address) for address in addresses], timeout_seconds=10))
 
     @property
     def dialled(self) -> list[str]:
@@ -78,16 +75,7 @@ class Dial:
 
     @property
     def winner(self) -> str:
-        (result,) = self.results
-        assert isinstance(result, Dialed), result
-        return str(result.address)
-
-    @property
-    def error(self) -> BaseException:
-        (failure,) = self.results
-        assert isinstance(failure, Failure)
-        assert failure.value is not None
-        return failure.value
+        return str(self.value.address)
 
 
 def test_address_that_was_not_judged_is_never_dialled() -> None:

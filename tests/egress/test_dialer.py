@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 from twisted.internet import error
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.protocol import Protocol
 
-from portofcall.egress.connector import Dialed
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.policy import Undecided
 from portofcall.errors import (
@@ -24,13 +23,13 @@ from portofcall.errors import (
 from portofcall.limits.values import Limits, Rate
 from portofcall.target import Target
 from portofcall.testing import World
-from tests.support import make_dialer
+from tests.support import Outcome, make_dialer
 
 PUBLIC = "93.184.215.14"
 PUBLIC_V6 = "2606:2800:220:1::1"
 
 
-class Dial:
+class Dial(Outcome):
     """A dial under way, and its result."""
 
     def __init__(
@@ -46,20 +45,7 @@ class Dial:
         coroutine = (dialer or make_dialer(world)).dial(
             Target.parse(host, port), Protocol, client=client, timeout_seconds=timeout_seconds
         )
-        self.deferred: Deferred[Dialed[Protocol]] = Deferred.fromCoroutine(coroutine)
-        self.results: list[Any] = []
-        self.deferred.addBoth(self.results.append)
-
-    @property
-    def dialed(self) -> Dialed[Protocol]:
-        (result,) = self.results
-        assert isinstance(result, Dialed), result
-        return result
-
-    @property
-    def error(self) -> Any:
-        (failure,) = self.results
-        return failure.value
+        super().__init__(coroutine)
 
 
 def test_literal_address_is_dialled_without_asking_the_resolver() -> None:
@@ -68,7 +54,7 @@ def test_literal_address_is_dialled_without_asking_the_resolver() -> None:
     dial = Dial(world, PUBLIC, 22)
     assert world.dialed == [(PUBLIC, 22)]
     world.accept()
-    assert str(dial.dialed.address) == PUBLIC
+    assert str(dial.value.address) == PUBLIC
     assert world.resolver.asked == []
 
 
@@ -97,7 +83,7 @@ def test_several_addresses_are_tried_one_after_the_other() -> None:
     world.reactor.advance(0.5)
     assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
     world.accept()
-    assert str(dial.dialed.address) == PUBLIC
+    assert str(dial.value.address) == PUBLIC
     assert world.given_up == [(PUBLIC_V6, 443)], "the loser, and only that"
 
 
@@ -200,7 +186,7 @@ def test_busy_address_of_two_leaves_the_other() -> None:
     assert world.dialed == [(PUBLIC_V6, 443), (PUBLIC, 443)]
     assert isinstance(dials[2].error, TargetBusy)
     world.accept()
-    assert str(dials[1].dialed.address) == PUBLIC
+    assert str(dials[1].value.address) == PUBLIC
 
 
 def test_address_that_was_only_listed_keeps_its_place_and_its_rate() -> None:
@@ -222,7 +208,7 @@ def test_lease_of_the_winner_is_that_of_the_connection() -> None:
     first = Dial(world, PUBLIC, dialer=dialer)
     world.accept()
     assert isinstance(Dial(world, PUBLIC, dialer=dialer).error, TargetBusy)
-    first.dialed.lease.release()
+    first.value.lease.release()
     Dial(world, PUBLIC, dialer=dialer)
     assert world.dialed == [(PUBLIC, 443)] * 2
 
@@ -327,4 +313,4 @@ def test_rtt_is_the_handshake_of_the_winner_alone() -> None:
     world.reactor.advance(0.5)
     world.reactor.advance(0.0125)
     world.accept()
-    assert dial.dialed.rtt_ms == pytest.approx(12.5)
+    assert dial.value.rtt_ms == pytest.approx(12.5)

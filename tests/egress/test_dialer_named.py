@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from twisted.internet import error
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -25,7 +24,7 @@ from portofcall.errors import (
 from portofcall.limits.values import Limits
 from portofcall.target import Requested, Target, TargetName
 from portofcall.testing import World
-from tests.support import make_dialer
+from tests.support import Outcome, make_dialer
 
 #: What must be in no error about a named target.
 SECRETS = ("10.9.", "secret", "/run", "64:ff9b", "169.254")
@@ -38,26 +37,18 @@ def world_of(*values: str, **options: Any) -> World:
     )
 
 
-class Dial:
+class Dial(Outcome):
     """A dial under way, and its result."""
 
     def __init__(self, world: World, target: Requested | str = "db", *, dialer: Dialer | None = None) -> None:
         wanted = TargetName.parse(target) if isinstance(target, str) else target
         coroutine = (dialer or make_dialer(world)).dial(wanted, Protocol, client="192.0.2.1")
-        self.results: list[Any] = []
-        Deferred.fromCoroutine(coroutine).addBoth(self.results.append)
-
-    @property
-    def dialed(self) -> Any:
-        (result,) = self.results
-        assert not isinstance(result, Failure), result
-        return result
+        super().__init__(coroutine)
 
     @property
     def error(self) -> TargetError:
         """The error, which shows nothing but the name."""
-        (failure,) = self.results
-        problem = failure.value
+        problem = super().error
         assert isinstance(problem, TargetError), problem
         assert not any(secret in problem.close_reason + problem.sentence for secret in SECRETS)
         return problem
@@ -80,7 +71,7 @@ def test_named_target_needs_no_rule(value: str, where: tuple[str, int]) -> None:
     dial = Dial(world)
     assert world.dialed == [where]
     world.accept()
-    assert str(dial.dialed.address) == where[0]
+    assert str(dial.value.address) == where[0]
 
 
 def test_host_and_port_are_refused_where_no_rule_allows_any() -> None:
@@ -156,7 +147,7 @@ def test_unix_socket_is_dialled_by_its_path() -> None:
     assert world.dialed == [("/run/secret.sock", 0)]
     world.reactor.advance(0.25)
     world.accept()
-    assert dial.dialed.rtt_ms == 250
+    assert dial.value.rtt_ms == 250
     assert world.resolver.asked == []
 
 
@@ -244,7 +235,7 @@ def test_limits_count_the_place_whatever_its_name(limit: str) -> None:
         busy = Dial(world, second, dialer=dialer)
         assert isinstance(busy.error, TargetBusy)
         assert second in busy.error.sentence
-        one.dialed.lease.release()
+        one.value.lease.release()
         Dial(world, second, dialer=dialer)
         world.accept()
     assert world.dialed == [("10.9.0.5", 22)] * 2 + [("/run/secret", 0)] * 2

@@ -13,7 +13,7 @@ from portofcall.egress.probe import MAX_LINES_BEFORE, Banner, BannerReader, ping
 from portofcall.errors import BannerTimedOut, Blocked, ClosedEarly, ConnectTimedOut, NotSSH, Refused
 from portofcall.target import Target
 from portofcall.testing import World
-from tests.support import make_dialer
+from tests.support import Outcome, make_dialer
 
 PUBLIC = "93.184.215.14"
 TARGET = Target.parse(PUBLIC, 22)
@@ -94,13 +94,11 @@ def test_longest_line_is_still_read() -> None:
     assert len(banner.line) == 253
 
 
-class Probe:
+class Probe(Outcome):
     """A probe under way, and its result."""
 
     def __init__(self, world: World, coroutine: Any) -> None:
-        self.results: list[Any] = []
-        self.deferred: Deferred[Any] = Deferred.fromCoroutine(coroutine)
-        self.deferred.addBoth(self.results.append)
+        super().__init__(coroutine)
         self.backend = world.accept() if world.dialed else None
 
     @property

@@ -9,27 +9,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from portofcall.limits.values import KiB, MiB
 from portofcall.relay.write_chain import WriteChain
-from tests.support import FakeClient, FakeSink, FakeSource
-
-
-class Ending:
-    """Records how often, and how, a chain was done."""
-
-    def __init__(self, chain: WriteChain) -> None:
-        self.results: list[Any] = []
-        chain.done.addBoth(self.results.append)
-
-    @property
-    def error(self) -> BaseException:
-        (failure,) = self.results
-        assert isinstance(failure, Failure)
-        assert failure.value is not None
-        return failure.value
+from tests.support import FakeClient, FakeSink, FakeSource, Outcome
 
 
 def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[Any, ...]:
@@ -37,7 +21,7 @@ def make(high_water_bytes: int = 1 * MiB, buffer_size: int = 64 * KiB) -> tuple[
     chain = WriteChain(high_water_bytes=high_water_bytes)
     source, sink = FakeSource(), FakeSink(buffer_size=buffer_size)
     chain.registerProducer(source, True)
-    return chain, source, sink, Ending(chain)
+    return chain, source, sink, Outcome(chain.done)
 
 
 def test_is_what_transports_take_it_for() -> None:

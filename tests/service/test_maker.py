@@ -16,9 +16,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface.verify import verifyObject
 
-from portofcall.egress.loop_guard import LoopGuard
 from portofcall.gateway import Gateway
-from portofcall.limits.values import Limits
 from portofcall.service.listener import NotListening
 from portofcall.service.maker import makeService
 from portofcall.testing import World
@@ -46,6 +44,20 @@ class StoppableReactor(MemoryReactorClock):
         self.stops += 1
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Gateway]:
+    """The gateways that are made during the test."""
+    gateways: list[Gateway] = []
+
+    class Recorded(Gateway):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            gateways.append(self)
+
+    monkeypatch.setattr("portofcall.service.maker.Gateway", Recorded)
+    return gateways
+
+
 @pytest_twisted.ensureDeferred
 async def test_service_of_an_application(tmp_path: Path) -> None:
     """It listens while it runs, and drains when it stops."""
@@ -61,20 +73,13 @@ async def test_service_of_an_application(tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_unix_listener_is_no_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unix_listener_is_no_target(tmp_path: Path, made: list[Gateway]) -> None:
     """The gateway does not dial its own socket, by whatever path, while it listens."""
-    guards: list[LoopGuard] = []
-
-    class Spy(Gateway):
-        def __init__(self, *arguments: Any, **more: Any) -> None:
-            super().__init__(*arguments, **more)
-            guards.append(self.loop_guard)
-
-    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
     path, link = tmp_path / "socket", tmp_path / "link"
     link.symlink_to(path)
     service = makeService(parse("--listen", f"unix:{path}", f"--target=loop=unix:{link}"))
-    (guard,) = guards
+    (gateway,) = made
+    guard = gateway.loop_guard
     service.privilegedStartService()
     assert guard.includes_path(str(link))
     await stop(service)
@@ -183,21 +188,13 @@ def test_listener_that_fails_later_stops_twistd(
 
 
 def test_policy_file_is_reloaded_into_the_gateway(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+    tmp_path: Path, made: list[Gateway], logged: list[str]
 ) -> None:
     """With the rules of the command line, as at the start."""
-    gateways: list[Gateway] = []
-
-    class Spy(Gateway):
-        def __init__(self, *arguments: Any, **more: Any) -> None:
-            super().__init__(*arguments, **more)
-            gateways.append(self)
-
-    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
     path = tmp_path / "policy"
     path.write_text("allow 10.0.0.0/8\n")
     service = makeService(parse("--policy", str(path), "--deny=10.1.0.0/16"), MemoryReactorClock())
-    (gateway,) = gateways
+    (gateway,) = made
     assert [rule.text for rule in gateway.policy.allow] == ["10.0.0.0/8"]
     path.write_text("allow public\n")
     reload = cast(Any, service).reload
@@ -223,21 +220,13 @@ def test_broken_policy_file_changes_nothing(tmp_path: Path, logged: list[str]) -
 
 
 def test_targets_are_reloaded_into_the_gateway(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+    tmp_path: Path, made: list[Gateway], logged: list[str]
 ) -> None:
     """A broken file changes nothing, and the log has the file and the number of the line."""
-    gateways: list[Gateway] = []
-
-    class Spy(Gateway):
-        def __init__(self, *arguments: Any, **more: Any) -> None:
-            super().__init__(*arguments, **more)
-            gateways.append(self)
-
-    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
     path = tmp_path / "targets"
     path.write_text("db: 10.0.0.5:5432\n")
     service = makeService(parse("--target-file", str(path), "--target=a=unix:/run/a"), MemoryReactorClock())
-    (gateway,) = gateways
+    (gateway,) = made
     reload = cast(Any, service).reload
     path.write_text("db: 10.0.0.6:5432\nmail: tls:mail.example.com:993\n")
     reload()
@@ -291,30 +280,26 @@ def test_certificates_are_reloaded_into_every_listener(tmp_path: Path, logged: l
 
 
 @pytest.mark.parametrize(
-    ("descriptors", "options", "tunnels", "waiting"),
+    ("descriptors", "options", "bounds"),
     [
-        (1000, [], 400, 150),
-        (100_000, [], 10_000, 2000),
-        (1000, ["--max-tunnels=0"], 0, 150),
-        (1000, ["--max-waiting=0"], 400, 0),
-        (1000, ["--max-tunnels=7", "--max-waiting=9"], 7, 9),
-        (2, [], 1, 1),
-        (resource.RLIM_INFINITY, [], 10_000, 2000),
+        (1000, [], (400, 150)),
+        (100_000, [], (10_000, 2000)),
+        (1000, ["--max-tunnels=0"], (0, 150)),
+        (1000, ["--max-waiting=0"], (400, 0)),
+        (1000, ["--max-tunnels=7", "--max-waiting=9"], (7, 9)),
+        (2, [], (1, 1)),
+        (resource.RLIM_INFINITY, [], (10_000, 2000)),
     ],
 )
 def test_tunnels_are_bounded_by_the_file_descriptors(
-    monkeypatch: pytest.MonkeyPatch, descriptors: int, options: list[str], tunnels: int, waiting: int
+    monkeypatch: pytest.MonkeyPatch,
+    made: list[Gateway],
+    descriptors: int,
+    options: list[str],
+    bounds: tuple[int, int],
 ) -> None:
     """40 % of them, and 15 % for connections that wait."""
-    made: list[Limits] = []
-
-    class Spy(Gateway):
-        def __init__(self, reactor: Any, *, limits: Limits, **more: Any) -> None:
-            made.append(limits)
-            super().__init__(reactor, limits=limits, **more)
-
-    monkeypatch.setattr("portofcall.service.maker.Gateway", Spy)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     makeService(parse(*options), MemoryReactorClock())
-    (limits,) = made
-    assert (limits.max_tunnels, limits.max_waiting) == (tunnels, waiting)
+    (limits,) = [gateway._limits for gateway in made]
+    assert (limits.max_tunnels, limits.max_waiting) == bounds
