@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IProducer, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProducer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -14,8 +14,8 @@ from zope.interface import implementer
 class FakeTransport:
     """A connection in memory. Like Twisted's transports it buffers, and pauses its producer while it is full.
 
-    The gateway sees a transport. The test plays the peer: `send` and `lose` act on the gateway; `take` and
-    `drain` read what the gateway wrote.
+    The gateway sees a transport. The test plays the peer: `send`, `fin` and `lose` act on the gateway; `take`
+    and `drain` read what the gateway wrote.
 
     Args:
         local_host: the gateway's address on this connection, as `getHost` returns it.
@@ -67,6 +67,14 @@ class FakeTransport:
         if not self.buffer and self.producer is not None and self.producer_paused:
             self.producer_paused = False
             self.producer.resumeProducing()
+
+    def fin(self) -> None:
+        """Send FIN; where the gateway's protocol can end one direction, as a backend's can, still read."""
+        protocol = IHalfCloseableProtocol(self.protocol, None)
+        if protocol is None:
+            self.lose()
+        else:
+            protocol.readConnectionLost()
 
     def lose(self, reason: Exception | None = None) -> None:
         """End the connection: ``reason`` is an error of `twisted.internet.error`; None means a clean end."""

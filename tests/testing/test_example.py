@@ -22,5 +22,6 @@ def test_the_example_was_found() -> None:
     """The document still has it, so something was run."""
     assert [name for name in EXAMPLE if name.startswith("test_")] == [
         "test_database_is_reachable_by_its_name",
+        "test_count_follows_the_end_of_the_words",
         "test_other_ports_are_blocked",
     ]

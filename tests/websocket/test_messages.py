@@ -25,11 +25,6 @@ def connect(world: World | None = None, **headers: Any) -> WebSocketClient:
     return WebSocketClient(world or World(), raw)
 
 
-def fin(client: WebSocketClient) -> None:
-    """Let the backend send FIN."""
-    client.backend.protocol.readConnectionLost()
-
-
 def end_of(client: WebSocketClient) -> Any:
     """Return the gateway's end of the connection."""
     return cast(Any, client.transport.protocol)
@@ -50,9 +45,9 @@ def test_eof_from_the_client_is_fin_and_the_answer_comes_after_it() -> None:
     assert client.backend.take() == b"question"
     assert client.backend.log[-1] == "fin"
     world.reactor.pump([1] * 15)
-    client.backend.protocol.dataReceived(b"answer")
+    client.backend.send(b"answer")
     assert client.received() == [(BINARY, b"answer")]
-    fin(client)
+    client.backend.fin()
     assert client.received() == [(TEXT, EOF), CLOSE_1000]
 
 
@@ -60,8 +55,8 @@ def test_fin_from_the_backend_is_eof_and_the_client_goes_on() -> None:
     """Everything that the backend sent comes before eof."""
     world = World()
     client = connect(world)
-    client.backend.protocol.dataReceived(b"enough")
-    fin(client)
+    client.backend.send(b"enough")
+    client.backend.fin()
     assert client.received() == [(BINARY, b"enough"), (TEXT, EOF)]
     world.reactor.pump([1] * 15)
     client.send(pack_frame(BINARY, b"more"))
@@ -94,8 +89,8 @@ def test_eof_waits_for_what_a_slow_client_has_not_read() -> None:
     client = connect()
     sent = bytes(range(256)) * (2 * 256)
     for start in range(0, len(sent), 32 * KiB):
-        client.backend.protocol.dataReceived(sent[start : start + 32 * KiB])
-    fin(client)
+        client.backend.send(sent[start : start + 32 * KiB])
+    client.backend.fin()
     frames: list[tuple[int, bytes]] = []
     while not frames or frames[-1][0] != TEXT:
         frames += client.received()
@@ -137,8 +132,8 @@ def test_close_frame_ends_both_directions_and_is_answered_at_once() -> None:
     assert client.received() == [(CLOSE, struct.pack("!H", 4321))]
     assert client.backend.take() == b"bye"
     assert client.backend.log[-1] == "fin"
-    client.backend.protocol.dataReceived(b"too late")
-    fin(client)
+    client.backend.send(b"too late")
+    client.backend.fin()
     assert client.received() == []
 
 
@@ -147,7 +142,7 @@ def test_close_1000_waits_until_the_backend_has_read_everything() -> None:
     client = connect()
     client.send(pack_frame(BINARY, bytes(70 * KiB)))
     client.send(pack_frame(BINARY, b"the end") + EOF_FRAME)
-    fin(client)
+    client.backend.fin()
     assert client.received() == [(TEXT, EOF)]
     assert client.backend.take()
     assert client.received() == [CLOSE_1000]
@@ -158,7 +153,7 @@ def test_backend_that_closes_over_what_it_has_not_read_is_1011() -> None:
     client = connect()
     client.send(pack_frame(BINARY, bytes(70 * KiB)))
     client.send(pack_frame(BINARY, b"the end") + EOF_FRAME)
-    fin(client)
+    client.backend.fin()
     client.backend.protocol.connectionLost(Failure(ConnectionDone()))
     eof, (opcode, reason) = client.received()
     assert eof == (TEXT, EOF)
@@ -324,8 +319,8 @@ def test_every_byte_arrives_whichever_side_ends_first(
                 client.send(raw[start : start + size])
         else:
             for piece in chunks(down, cuts):
-                client.backend.protocol.dataReceived(piece)
-            fin(client)
+                client.backend.send(piece)
+            client.backend.fin()
         received += client.received()
     assert client.backend.take() == up
     assert "fin" in client.backend.log
