@@ -77,14 +77,14 @@ class EventCounts:
     """Counts a gateway's events. What a label can be is known beforehand: a host or a token never is one.
 
     Args:
-        limits: the names of the limits that can be reached.
+        limits: the options of the limits that can be reached, without dashes in front.
 
     Attributes:
         tunnels: tunnels that ended, by slug.
         probes: pings and banners that ended, by slug.
         refused: requests that were refused, by slug.
         auth_failures: those that failed to authenticate, by how they tried.
-        limits: refusals by a limit, by its name.
+        limits: refusals by a limit, by its option.
         tunnel_seconds: how long tunnels lived.
         look_up_seconds: how long look-ups of host names took.
         dial_seconds: how long connecting to targets took.
@@ -115,7 +115,8 @@ class EventCounts:
             if event.attempted:
                 self.auth_failures.add(event.attempted)
         elif isinstance(event, LimitReached):
-            self.limits.add(event.limit)
+            # The option has the name of the field, with dashes.
+            self.limits.add(event.limit.replace("_", "-"))
         if isinstance(event, TunnelEnded | ProbeEnded):
             self.look_up_seconds.observe(event.route.look_up_seconds)
             self.dial_seconds.observe(event.route.dial_seconds)

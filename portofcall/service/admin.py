@@ -52,8 +52,7 @@ class AdminService(MultiService):
     ) -> None:
         super().__init__()
         self._drain = drain
-        limits = [option.field for option in LIMIT_OPTIONS if option.metavar in _REFUSING]
-        counts = EventCounts(str(field) for field in limits)
+        counts = EventCounts(option.name for option in LIMIT_OPTIONS if option.metavar in _REFUSING)
         gateway.observe(counts)
         lag = Histogram(WAIT_SECONDS)
         self._lag = EventLoopLag(reactor, lag.observe)

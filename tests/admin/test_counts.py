@@ -55,11 +55,11 @@ def test_probe_is_counted_with_its_dial() -> None:
 
 def test_refusal_is_counted_by_its_slug_and_by_what_was_tried() -> None:
     """A refusal for another reason is no failed authentication."""
-    counts = EventCounts(["max_tunnels"])
+    counts = EventCounts(["max-tunnels"])
     for attempted in ATTEMPTS:
         counts(Refused(caller(), "unauthorized", "no", 401, attempted=attempted))
     counts(Refused(caller(), "origin-refused", "no", 403))
     counts(LimitReached("max_tunnels", ""))
     assert (counts.refused.counts["unauthorized"], counts.refused.counts["origin-refused"]) == (3, 1)
     assert [counts.auth_failures.counts[attempted] for attempted in ATTEMPTS] == [1, 1, 1]
-    assert counts.limits.counts == {"max_tunnels": 1, OTHER: 0}
+    assert counts.limits.counts == {"max-tunnels": 1, OTHER: 0}

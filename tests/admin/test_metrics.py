@@ -38,7 +38,7 @@ class Scraped(AdminWorld):
         super().__init__(**options)
         self.reloaded = True
         self.certificates: Mapping[str, float] = {}
-        counts, self.lag = EventCounts(["max_tunnels", "request_rate"]), Histogram(WAIT_SECONDS)
+        counts, self.lag = EventCounts(["max-tunnels", "request-rate"]), Histogram(WAIT_SECONDS)
         self.gateway.observe(counts)
         self.text = Metrics(
             Sources(
@@ -146,8 +146,8 @@ def test_limits_are_counted_by_their_names() -> None:
     for _ in range(3):
         WebSocketClient(world)
     seen = world.scrape()
-    assert seen['portofcall_limit_reached_total{limit="request_rate"}'] == 2
-    assert seen['portofcall_limit_reached_total{limit="max_tunnels"}'] == 0
+    assert seen['portofcall_limit_reached_total{limit="request-rate"}'] == 2
+    assert seen['portofcall_limit_reached_total{limit="max-tunnels"}'] == 0
 
 
 def test_state_of_the_gateway_is_shown() -> None:
