@@ -133,7 +133,8 @@ def test_client_that_leaves_a_long_echo_unread_has_sent_everything(tmp_path: Pat
                 gateway.port, server.query, headers=page_of(gateway), receive_buffer=32 * 1024
             ) as client:
                 send_all(client, size)
-                assert server.wait_for_end(5) == "eof"
+                # A backend that was stuck would be reset instead.
+                assert server.wait_for_end() == "eof"
     assert (server.received, server.sha.hexdigest()) == (size, digest(size))
 
 
@@ -296,9 +297,10 @@ def test_program_that_closes_after_its_request_gets_the_whole_answer(
 
 
 @pytest.mark.slow
-def test_page_is_answered_within_a_second_and_frees_its_place(tmp_path: Path) -> None:
-    """Although its backend never stops sending."""
-    with gateway_process(tmp_path, *LOOPBACK, "--max-tunnels", "1") as gateway:
+def test_page_is_answered_at_once_and_frees_its_place(tmp_path: Path) -> None:
+    """Although its backend never stops sending, and others than pages are given minutes for that."""
+    options = ("--max-tunnels", "1", "--close-grace", "300")
+    with gateway_process(tmp_path, *LOOPBACK, *options) as gateway:
         with backend(send_until_lost) as server:
             with WebSocketClient(gateway.port, server.query, headers=page_of(gateway)) as client:
                 client.receive()
@@ -307,7 +309,7 @@ def test_page_is_answered_within_a_second_and_frees_its_place(tmp_path: Path) ->
                 for _ in client.messages():
                     pass
                 assert client.closed.code == 1000
-                assert time.monotonic() - began < 1
+                assert time.monotonic() - began < DEADLINE
         gateway.wait_for_log("closed: the client closed")
         with backend(echo) as server, WebSocketClient(gateway.port, server.query) as client:
             client.close()
