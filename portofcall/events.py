@@ -65,7 +65,8 @@ class Route(NamedTuple):
     Attributes:
         target: the target as the log shows it: a named one with what it leads to; ``?`` for an invalid one.
         address: the address and port, or the path, that was dialled; empty if none was, or none connected.
-        rule: the reason of the policy's verdict; empty if it was not asked.
+        rule: the reason of the policy's verdict, or why TLS to the target failed; empty if neither was
+            reached.
         look_up_seconds: how long the look-up of the host name took; None without one.
         dial_seconds: how long it took from the first connection attempt to an open connection, or to the end
             of the attempts; TLS to the target is included. None if nothing was dialled.

@@ -98,7 +98,7 @@ class Gateway:
         self._own_resolver = (
             None if resolver else ThreadedResolver(reactor, per_client=self._limits.look_ups_per_client)
         )
-        log = GatewayLog(self._limits, now=monotonic)
+        self._event_log = log = GatewayLog(self._limits, clock=reactor, now=monotonic)
         self.log_levels = log.levels
         self._observers = report = Observers(log)
 
@@ -250,7 +250,7 @@ class Gateway:
         self.drain()
         if self._own_resolver is not None:
             self._own_resolver.stop()
-        return self.sessions.shut_down()
+        return self.sessions.shut_down().addCallback(lambda _: self._event_log.flush())
 
     def abort(self) -> None:
         """Reset the connections of all tunnels, so that `shut_down` is over at once."""

@@ -44,7 +44,7 @@ def make_admin_site(
     """
     authenticator = Authenticator(credentials, wall_clock=wall_clock, monotonic=monotonic)
     callers = Callers((), monotonic=monotonic)
-    log = GatewayLog(limits, now=monotonic)
+    log = GatewayLog(limits, clock=reactor, now=monotonic)
 
     def report(event: Event) -> None:
         """Log what matters: neither each scrape, nor each refresh of a table."""

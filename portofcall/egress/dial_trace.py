@@ -10,7 +10,8 @@ class DialTrace:
     """Notes of one dial, which `portofcall.egress.dialer.Dialer.dial` takes: also of one that fails.
 
     Attributes:
-        rule: the reason of the policy's verdict; empty if it was not asked.
+        rule: the reason of the policy's verdict, or why TLS to the target failed, which the client is not
+            shown about a named target; empty if the policy was not asked.
         look_up_seconds: how long the look-up of the host name took; None without one.
         dial_seconds: how long it took to connect, or to fail at that; None if nothing was dialled yet.
         endpoint: what is dialled, or was reached; None before.

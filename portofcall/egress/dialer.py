@@ -10,7 +10,6 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Endpoint, Race
@@ -39,11 +38,14 @@ from portofcall.tls_client import start_tls, tls_problem
 
 P = TypeVar("P", bound=IProtocol)
 
+#: The longest reason in a trace, in characters.
+_MOST_REASON = 300
+
 
 class Dialer:
     """The only opener of connections.
 
-    What it raises about a named target shows the name only; the log has the rest.
+    What it raises about a named target shows the name only; the trace of the dial has the rest, for the log.
 
     Args:
         reactor: opens the connections and keeps the time limits.
@@ -56,8 +58,6 @@ class Dialer:
         limits: the time limits.
         monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Dialer:
             dialed = await race.run(endpoints[:MAX_ATTEMPTS], timeout_seconds=seconds)
             trace.dials(dialed.address, port)
             if named and trust:
-                starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build))
+                starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build, trace))
                 dialed = await starting.addTimeout(ends_at - self._reactor.seconds(), self._reactor)
             trace.rtt_ms = dialed.rtt_ms
             return dialed
@@ -171,7 +171,12 @@ class Dialer:
             trace.dial_seconds = self._monotonic() - started
 
     async def _start_tls(
-        self, named: NamedTarget, trust: TLSTrust, dialed: Dialed[Any], build: Callable[[], P]
+        self,
+        named: NamedTarget,
+        trust: TLSTrust,
+        dialed: Dialed[Any],
+        build: Callable[[], P],
+        trace: DialTrace,
     ) -> Dialed[P]:
         server, transport = cast(Target, named.place), dialed.protocol.transport
         try:
@@ -185,7 +190,7 @@ class Dialer:
             why = tls_problem(problem)
             if why is None:
                 raise
-            self._explain(named, f"{why}: {problem!r}")
+            trace.rule = printable(f"{why}: {problem!r}", _MOST_REASON)
             raise TLSFailed(f"{named.name}: {why}") from None
 
     async def _endpoints(
@@ -217,7 +222,6 @@ class Dialer:
         if not verdict.allowed:
             if named is None:
                 raise Blocked(verdict.reason)
-            self._explain(named, verdict.reason)
             raise Blocked(f"{named.name} is blocked by the policy of this gateway")
         # Counted, compared with our own listeners and dialled under one spelling.
         addresses = list(dict.fromkeys(map(destination, addresses)))
@@ -240,10 +244,6 @@ class Dialer:
         if not addresses:
             raise NameNotFound(f"{shown} has no address")
         return addresses
-
-    def _explain(self, named: NamedTarget, reason: str) -> None:
-        """Log what the error for the client leaves out."""
-        self._log.warn("target {target}: {reason}", target=named, reason=printable(reason, 300))
 
 
 def _key(endpoint: Endpoint, port: int) -> str:

@@ -1,15 +1,28 @@
 """The observer that writes a gateway's events to the log."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Final, NamedTuple
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from portofcall.events import Caller, Event, LimitReached
+from portofcall.events import (
+    Caller,
+    Event,
+    LimitReached,
+    ProbeEnded,
+    Refused,
+    RequestServed,
+    Stage,
+    TunnelEnded,
+)
 from portofcall.limits.limit_warnings import LimitWarnings
 from portofcall.limits.values import Limits
 from portofcall.log.levels import Level, LogLevels
-from portofcall.log.lines import line
+from portofcall.log.lines import line, summary
+from portofcall.log.repetition import Repetition
+
+_FIRST_ERROR: Final = 400
 
 
 class Record(NamedTuple):
@@ -17,20 +30,26 @@ class Record(NamedTuple):
 
     Attributes:
         event: what happened.
+        more: 0, or how many events like this one were not written; this stands for them.
     """
 
     event: Event
+    more: int = 0
 
     def __str__(self) -> str:
         """Return the event as one line."""
-        return line(self.event)
+        return summary(self.event, self.more) if self.more else line(self.event)
 
 
 class GatewayLog:
     """Writes events to Twisted's log, each as a `Record`.
 
+    What a client is refused, and requests of it that fail, are summed by their kind after the tenth in a
+    minute; see `portofcall.log.repetition`. Warnings about limits are at most one a minute for each limit.
+
     Args:
         limits: the values that warnings about limits show.
+        clock: for the sums.
         now: returns monotonic time, in seconds.
 
     Attributes:
@@ -39,16 +58,21 @@ class GatewayLog:
 
     _log = Logger()
 
-    def __init__(self, limits: Limits, *, now: Callable[[], float]) -> None:
+    def __init__(self, limits: Limits, *, clock: IReactorTime, now: Callable[[], float]) -> None:
         self.levels = LogLevels(now=now)
         self._warnings = LimitWarnings(limits, now=now, warn=lambda line: self._log.warn("{line}", line=line))
+        self._repetition: Repetition[Event] = Repetition(clock, now=now, summed=self._write)
 
     def __call__(self, event: Event) -> None:
-        """Write an event."""
+        """Write an event, or count it."""
         if isinstance(event, LimitReached):
             self._warnings.reached(*event)
-        elif self.levels.of(event.caller.address) <= Level.INFO:
-            self._log.info("{record}", record=Record(event))
+            return
+        if self.levels.of(event.caller.address) > Level.INFO:
+            return
+        kind = failure_kind(event)
+        if kind is None or self._repetition.admits((event.caller.key, *kind), kind, event):
+            self._write(event)
 
     def tracer(self, caller: Caller) -> Callable[[str], None] | None:
         """Return what logs each step of a new tunnel; None if its steps are not to be logged."""
@@ -56,3 +80,27 @@ class GatewayLog:
             return None
         request_id = caller.request_id
         return lambda step: self._log.debug("tunnel {id}: {step}", id=request_id, step=step)
+
+    def flush(self) -> None:
+        """Write what has been summed so far."""
+        self._repetition.flush()
+
+    def _write(self, event: Event, more: int = 0) -> None:
+        self._log.info("{record}", record=Record(event, more))
+
+
+def failure_kind(event: Event) -> tuple[Hashable, ...] | None:
+    """Return by what a failure is summed, for each client; None for an event that is always written.
+
+    The reason counts, not its wording: that has what the client chose, such as its origin.
+    """
+    match event:
+        case Refused(slug=slug):
+            return (Refused, slug)
+        case TunnelEnded(stage=Stage.DNS | Stage.DIAL, slug=slug):
+            return (TunnelEnded, slug)
+        case ProbeEnded(slug=slug) if slug != "ok":
+            return (ProbeEnded, slug)
+        case RequestServed(status=status) if status >= _FIRST_ERROR:
+            return (RequestServed, status)
+    return None

@@ -23,6 +23,11 @@ def line(event: Event) -> str:
     return _LINES[type(event)](event)
 
 
+def summary(event: Event, more: int) -> str:
+    """Return the line that stands for so many events like this one, which were not written."""
+    return f"{line(event)} (and {more} more like this)"
+
+
 def _tunnel_opened(event: TunnelOpened) -> str:
     return f"tunnel {event.caller} -> {event.route.target} opened id={event.caller.request_id}"
 

@@ -1,12 +1,58 @@
-"""twistd's log file: it does not rotate itself, and is reopened for logrotate."""
+"""twistd's log: its file, which does not rotate itself and is reopened for logrotate, and its format."""
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import IO, Any, cast
 
-from twisted.logger import Logger
+from twisted.logger import FileLogObserver, ILogObserver, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
+from portofcall.log.json_lines import json_line
+
 _log = Logger()
+
+
+class LogFormat(StrEnum):
+    """What a line of the log looks like."""
+
+    TEXT = "text"
+    JSON = "json"
+
+    @classmethod
+    def parse(cls, text: str) -> "LogFormat":
+        """Parse the name of a format.
+
+        Raises:
+            ValueError: the message says what was expected.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            raise ValueError("expected text or json") from None
+
+
+def make_observer(twistd: Mapping[str, Any], file: LogFile | None, format: LogFormat) -> ILogObserver | None:
+    """Make the observer that writes the log.
+
+    Args:
+        twistd: its options.
+        file: the log file, see `open_log_file`.
+        format: of the lines.
+
+    Returns:
+        None where twistd's own is right, for text that does not go to a file.
+
+    Raises:
+        ValueError: JSON can't go where ``--syslog`` or ``--logger`` sends the log.
+    """
+    if format is LogFormat.TEXT:
+        return None if file is None else textFileLogObserver(cast(IO[str], file))
+    if twistd.get("syslog") or twistd.get("logger"):
+        raise ValueError(
+            "--log-format json: expected a log file or the standard output, not --syslog or --logger"
+        )
+    return FileLogObserver(sys.stdout if file is None else cast(IO[str], file), json_line)
 
 
 def open_log_file(twistd: Mapping[str, Any]) -> LogFile | None:

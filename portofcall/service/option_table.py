@@ -10,6 +10,7 @@ from portofcall.access.client_address import parse_network
 from portofcall.access.origin import parse_origin
 from portofcall.service.admin_options import parse_admin_auth
 from portofcall.service.limit_options import LIMIT_OPTIONS
+from portofcall.service.log_file import LogFormat
 from portofcall.service.option import Group, Option
 from portofcall.service.option_values import (
     DEFAULT_LISTEN,
@@ -213,6 +214,14 @@ OPTIONS: Final = (
         help="whether /readyz still says yes while --max-tunnels are open: no makes a load balancer send "
         "clients elsewhere meanwhile",
         default="yes",
+    ),
+    Option(
+        name="log-format",
+        group=Group.MONITORING,
+        metavar="FORMAT",
+        parser=LogFormat.parse,
+        help="text, or json: one object a line, with the attribute names of OpenTelemetry",
+        default="text",
     ),
     Option(
         name="without-nvx",

@@ -4,17 +4,17 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python.logfile import LogFile
 
 from portofcall.errors import printable
 from portofcall.service.drain import Drain
 from portofcall.service.listener import NotListening
-from portofcall.service.log_file import open_log_file, reopen
+from portofcall.service.log_file import LogFormat, make_observer, open_log_file, reopen
 from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.reload import Reload
@@ -75,8 +75,13 @@ class Root(MultiService):
             except OSError as problem:
                 path = printable(str(problem.filename))
                 raise SystemExit(f"twistd portofcall: --logfile {path}: {problem.strerror}") from None
-            if self._log_file is not None:
-                parent.setComponent(ILogObserver, textFileLogObserver(cast(IO[str], self._log_file)))
+            try:
+                format = self._options["log-format"] or LogFormat.TEXT
+                observer = make_observer(self._options.parent, self._log_file, format)
+            except ValueError as problem:
+                raise SystemExit(f"twistd portofcall: {problem}") from None
+            if observer is not None:
+                parent.setComponent(ILogObserver, observer)
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:

@@ -119,7 +119,7 @@ def test_gateway_with_targets_shows_no_address(tmp_path: Path) -> None:
             assert (answered, json.loads(body)["error"]) == (status, reason.partition(": ")[2])
         with WebSocketClient(gateway.port, f"host=127.0.0.1&port={silent}") as client:
             assert client.expect_close().code == 4403
-        assert "target meta (169.254.169.254:80): 169.254.169.254 is cloud metadata" in gateway.log
+        gateway.wait_for_log(r"-> meta \(169.254.169.254:80\) .* rule=\"169.254.169.254 is cloud metadata")
         assert "-> none (unix:/nonexistent) closed: unreachable" in gateway.log
 
 
