@@ -24,7 +24,7 @@ _FLAGS = [
 
 
 #: Keys that are no characters (W3C WebDriver, keyboard actions).
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "ArrowUp": "\ue013", "Space": " "}
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "ArrowUp": "\ue013", "ArrowRight": "\ue014"}
 
 
 class Browser:
@@ -80,9 +80,16 @@ class Browser:
             f"{expression} is still false; the page: {self.value('document.body.innerText')}"
         )
 
-    def type(self, text: str) -> None:
-        """Type where the focus is; a key such as Tab or Enter has its code in `KEYS`."""
+    def type(self, text: str, held: str = "") -> None:
+        """Type where the focus is; a key such as Tab or Enter has its code in `KEYS`.
+
+        Args:
+            text: the keys, one after the other.
+            held: a key such as Shift that is held meanwhile.
+        """
         keys = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
+        if held:
+            keys = [{"type": "keyDown", "value": held}, *keys, {"type": "keyUp", "value": held}]
         self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
 
     def log(self) -> list[str]:

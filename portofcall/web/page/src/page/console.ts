@@ -112,7 +112,11 @@ class Session {
       }
     }
     this.flow.downEnded = true;
-    if (!this.leaving) this.output.note("The service has sent its last byte.");
+    this.pause.disabled = true;
+    if (this.leaving) return;
+    this.output.note(`The service has sent its last byte. ${this.flow.upEnded ? "" : "It may still read what you send."}`);
+    this.state.textContent = "service ended";
+    say("The service has sent its last byte");
   }
 
   private async write(data: Uint8Array<ArrayBuffer>, echo: boolean): Promise<void> {

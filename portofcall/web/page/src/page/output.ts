@@ -6,87 +6,109 @@ import {bytes} from "./units.ts";
 
 export type Mode = "text" | "hex";
 
-/** The least time between two drawings. */
+/** The least time between two drawings, and how many times its own duration a drawing is put off. */
 const DRAW_MILLISECONDS = 100;
+const DRAW_SHARE = 5;
+/** In a flood, nobody can read more than the last blocks; the others are drawn when it is over. */
+const FLOOD_BYTES = 256 << 10;
+const FLOOD_BLOCKS = 4;
+const QUIET_MILLISECONDS = 400;
 /** How near to the end the reader has to be, so that the end stays in view. */
 const NEAR_PIXELS = 48;
+const MOST_NOTES = 5;
+/** Of a line of text, for the height of blocks that are out of view. */
+const COLUMNS = 100;
 
 export class Output {
   readonly element = h("div", {class: "output", tabIndex: 0, role: "log", "aria-live": "off", "aria-label": "What came in and what was sent"});
   private readonly dropped = h("p", {class: "output-note", hidden: true}, `Only the last ${bytes(MOST_BYTES)} are shown; everything is counted.`);
+  private readonly list = h("div");
+  private readonly notes = h("div");
   private tail = new Tail();
   private readonly drawn = new Map<number, {element: HTMLElement; size: number}>();
   private mode: Mode = "text";
-  private scheduled = false;
-  private lastDrawn = 0;
-  private notes: HTMLElement[] = [];
+  private added = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private nextDraw = 0;
 
   constructor() {
-    this.element.append(this.dropped);
+    this.element.append(this.dropped, this.list, this.notes);
   }
 
   add(direction: Direction, data: Uint8Array): void {
     this.tail.add(direction, data);
+    this.added += data.length;
     this.schedule();
   }
 
   /** Show a line about the conversation, behind everything. */
   note(text: string): void {
-    this.notes.push(h("p", {class: "output-note"}, text));
+    this.notes.append(h("p", {class: "output-note"}, text));
+    if (this.notes.childElementCount > MOST_NOTES) this.notes.firstElementChild!.remove();
     this.schedule();
   }
 
   show(mode: Mode): void {
     this.mode = this.element.dataset.mode = mode;
-    for (const {element} of this.drawn.values()) element.remove();
-    this.drawn.clear();
+    this.forget();
     this.schedule();
   }
 
   clear(): void {
-    this.element.replaceChildren(this.dropped);
-    this.drawn.clear();
-    this.tail.blocks = [];
-    this.notes = [];
+    this.tail.clear();
+    this.notes.replaceChildren();
+    this.forget();
     this.schedule();
   }
 
-  private schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    const wait = Math.max(0, this.lastDrawn + DRAW_MILLISECONDS - performance.now());
-    setTimeout(() => requestAnimationFrame(() => {
-      this.scheduled = false;
+  private forget(): void {
+    this.list.replaceChildren();
+    this.drawn.clear();
+  }
+
+  private schedule(wait = 0): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      const began = performance.now();
       this.draw();
-      this.lastDrawn = performance.now();
-    }), wait);
+      const ended = performance.now();
+      this.nextDraw = ended + Math.max(DRAW_MILLISECONDS, DRAW_SHARE * (ended - began));
+    }, Math.max(wait, this.nextDraw - performance.now()));
   }
 
   private draw(): void {
-    const {element, tail} = this;
+    const {element, list} = this;
+    const flood = this.added > FLOOD_BYTES;
+    this.added = 0;
+    const blocks = flood ? this.tail.blocks.slice(-FLOOD_BLOCKS) : this.tail.blocks;
     const follow = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PIXELS;
-    const blocks = tail.blocks;
     const kept = new Set(blocks.map(({id}) => id));
     for (const [id, {element: old}] of this.drawn) {
       if (kept.has(id)) continue;
       old.remove();
       this.drawn.delete(id);
     }
-    for (const block of blocks) {
-      const known = this.drawn.get(block.id);
-      if (known?.size === block.bytes.length) continue;
-      const shown = known?.element ?? h("pre", {class: `block ${block.direction}`});
-      shown.textContent = this.render(block);
-      if (!known) element.append(shown);
-      this.drawn.set(block.id, {element: shown, size: block.bytes.length});
+    let next: HTMLElement | null = null;
+    for (const block of blocks.toReversed()) {
+      const shown = this.drawBlock(block);
+      if (shown.parentNode !== list || shown.nextSibling !== next) list.insertBefore(shown, next);
+      next = shown;
     }
-    element.append(...this.notes);
-    this.notes = [];
-    this.dropped.hidden = !tail.cut;
+    this.dropped.hidden = !this.tail.cut;
     if (follow) element.scrollTop = element.scrollHeight;
+    if (flood) this.schedule(QUIET_MILLISECONDS);
   }
 
-  private render({bytes: data, offset}: Block): string {
-    return this.mode === "text" ? toText(data) : toHex(data, offset);
+  private drawBlock(block: Block): HTMLElement {
+    const known = this.drawn.get(block.id);
+    if (known?.size === block.bytes.length) return known.element;
+    const element = known?.element ?? h("pre", {class: `block ${block.direction}`});
+    const text = this.mode === "text" ? toText(block.bytes) : toHex(block.bytes, block.offset);
+    element.textContent = text;
+    const lines = text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / COLUMNS)), 0);
+    // Blocks out of view are not laid out, so that they need a height.
+    element.style.containIntrinsicSize = `auto ${lines * 1.5}em`;
+    this.drawn.set(block.id, {element, size: block.bytes.length});
+    return element;
   }
 }

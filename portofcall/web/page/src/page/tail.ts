@@ -53,6 +53,13 @@ export class Tail {
     this.drop();
   }
 
+  /** Drop everything that is shown; the places go on. */
+  clear(): void {
+    this.blocks = [];
+    this.kept = 0;
+    this.cut = false;
+  }
+
   private drop(): void {
     let first = 0;
     while (this.kept > MOST_BYTES) this.kept -= this.blocks[first++]!.bytes.length;

@@ -1,0 +1,403 @@
+"""The page in a real browser, against a gateway that has built it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from portofcall.web.static_files import FOLDER
+from tests.e2e.backends import (
+    Backend,
+    MiB,
+    backend,
+    closed_port,
+    digest,
+    echo,
+    send_and_close,
+    send_until_lost,
+    stream,
+    wait_and_receive,
+)
+from tests.e2e.browser import KEYS, Browser, browser
+from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (FOLDER / "index.html").is_file(), reason="the page is not built"),
+]
+
+AXE = FOLDER.parent / "page" / "node_modules" / "axe-core" / "axe.min.js"
+ENTER, TAB = KEYS["Enter"], KEYS["Tab"]
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for the tests of this module."""
+    with browser(tmp_path_factory.mktemp("browser")) as window:
+        yield window
+
+
+class Page:
+    """The page of a gateway, in a window.
+
+    Args:
+        window: the window.
+        url: of the gateway, with its path prefix.
+    """
+
+    def __init__(self, window: Browser, url: str) -> None:
+        self.window = window
+        self.url = url
+
+    def open(self, link: str = "") -> None:
+        """Load the page with a link such as ``#tcp/host:port``, as a new visitor."""
+        self.window.open("about:blank")
+        self.window.log()
+        self.window.open(self.url + link)
+        self.window.wait('document.activeElement?.id === "place"')
+
+    def connect(self, server: Backend) -> None:
+        """Open a console to a backend, with the keyboard."""
+        self.open(f"#tcp/127.0.0.1:{server.port}")
+        self.window.type(ENTER)
+        self.window.wait('document.querySelector(".sending")')
+
+    def click(self, label: str) -> None:
+        """Click the button with this label."""
+        found = self.window.value(
+            f"(found => (found?.click(), found !== undefined))([...document.querySelectorAll('button')]"
+            f".find(button => button.textContent === {json.dumps(label)}))"
+        )
+        assert found, f"no button {label}"
+
+    def wait_for_text(self, text: str, selector: str = "#view") -> str:
+        """Wait until a part of the page has this text; return all of it."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        found = self.window.wait(
+            f"{element}?.textContent.includes({json.dumps(text)}) && {element}.textContent"
+        )
+        return str(found)
+
+    def assert_nothing_foreign(self) -> None:
+        """No error in the console, no violation of the policy, and no request to another origin."""
+        assert self.window.log() == []
+        names = self.window.value('performance.getEntriesByType("resource").map(({name}) => name)')
+        assert names
+        origin = self.window.value("location.origin")
+        assert [name for name in names if not name.startswith(f"{origin}/")] == []
+
+
+@pytest.fixture
+def page(window: Browser, tmp_path: Path) -> Iterator[Page]:
+    """Give the page of a gateway that goes to 127.0.0.1."""
+    with gateway_process(tmp_path, *LOOPBACK) as gateway:
+        yield Page(window, f"http://127.0.0.1:{gateway.port}/")
+
+
+def ssh_server(server: Backend) -> None:
+    """Identify itself like an SSH server."""
+    server.connection.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+    server.receive()
+
+
+def test_console_with_the_keyboard_alone(page: Page) -> None:
+    """Type a target, connect, send a line and hex, and read what comes back."""
+    with backend(echo) as server:
+        page.open()
+        page.window.type(f"127.0.0.1:{server.port}{ENTER}")
+        page.window.wait('document.activeElement?.placeholder === "A line to send"')
+        page.window.type(f"ahoy{ENTER}")
+        page.wait_for_text("ahoy↵\nahoy↵", ".output")
+        page.window.type(f"{KEYS['ArrowUp']} again{ENTER}")
+        page.wait_for_text("ahoy again↵\nahoy again↵", ".output")
+        # Back over the output, which can be scrolled, to the choice of how it is shown.
+        visited = []
+        while "mode" not in visited and len(visited) < 9:
+            page.window.type(TAB, held=KEYS["Shift"])
+            visited.append(
+                page.window.value("document.activeElement.name || document.activeElement.className")
+            )
+        assert "output" in visited
+        page.window.type(KEYS["ArrowRight"])
+        page.wait_for_text("61 68 6f 79 0a", ".output")
+        page.assert_nothing_foreign()
+
+
+def test_64_mib_down_with_a_checksum(page: Page) -> None:
+    """The last MiB is shown, everything is counted and can be saved."""
+    with backend(send_and_close(64 * MiB)) as server:
+        page.connect(server)
+        page.wait_for_text("The service has sent its last byte")
+        page.click("SHA-256")
+        page.wait_for_text(f"SHA-256 of all 64.0 MiB: {digest(64 * MiB)}")
+        shown = page.window.value('document.querySelector(".output").textContent.length')
+        assert 0 < shown <= 2 * MiB
+        page.click("Disconnect")
+        page.wait_for_text("Disconnected")
+        page.assert_nothing_foreign()
+
+
+def test_upload_of_a_file_and_the_end_of_sending(page: Page, tmp_path: Path) -> None:
+    """The file arrives whole; then one direction ends and the other goes on."""
+    path = tmp_path / "upload.bin"
+    size = 48 * MiB
+    with path.open("wb") as file:
+        for piece in stream(size):
+            file.write(piece)
+
+    def receive_and_answer(server: Backend) -> None:
+        server.receive()
+        server.connection.sendall(b"thank you\n")
+
+    with backend(receive_and_answer) as server:
+        page.connect(server)
+        choose_file(page, path)
+        page.wait_for_text("48.0 MiB", ".lane.up")
+        page.window.wait("!document.querySelector('.sending [type=submit]').disabled")
+        page.click("End sending")
+        page.wait_for_text("thank you")
+        assert (server.received, server.sha.hexdigest()) == (size, digest(size))
+        page.wait_for_text("closed", ".badge")
+        page.assert_nothing_foreign()
+
+
+def choose_file(page: Page, path: Path) -> None:
+    """Send a file, as its user would choose it."""
+    page.window.value(
+        "(kind => { kind.value = 'file'; kind.dispatchEvent(new Event('change')); })"
+        "(document.querySelector('.sending select'))"
+    )
+    document = page.window.command("DOM.getDocument")["root"]["nodeId"]
+    chooser = page.window.command("DOM.querySelector", nodeId=document, selector="input[type=file]")
+    page.window.command("DOM.setFileInputFiles", files=[str(path)], nodeId=chooser["nodeId"])
+    page.click("Send")
+
+
+def test_service_that_does_not_read_is_seen_and_cancelled(page: Page, tmp_path: Path) -> None:
+    """The picture shows where bytes wait; a cancelled upload says how much was sent."""
+    path = tmp_path / "upload.bin"
+    path.write_bytes(bytes(64 * MiB))
+    with backend(wait_and_receive, receive_buffer=4096) as server:
+        page.connect(server)
+        choose_file(page, path)
+        page.wait_for_text("the service does not read", ".lane.up")
+        page.click("Cancel")
+        server.go.set()
+        page.wait_for_text("Cancelled:")
+        page.click("Disconnect")
+        assert 0 < server.received <= 64 * MiB
+
+
+def test_paused_page_pauses_the_service(page: Page) -> None:
+    """Backpressure reaches from the button to the service's own socket."""
+    with backend(send_until_lost) as server:
+        page.connect(server)
+        page.window.wait('document.querySelector(".lane.down strong").textContent.endsWith("MiB")')
+        page.click("Pause reading")
+        page.wait_for_text("the service has to wait", ".lane.down")
+        before = -1
+        while before != server.sent:
+            before = server.sent
+            page.window.value("new Promise(resolve => setTimeout(resolve, 500))")
+        page.click("Resume reading")
+        page.window.wait("!document.querySelector('.lane.down').textContent.includes('wait')")
+        page.window.value("new Promise(resolve => setTimeout(resolve, 300))")
+        assert server.sent > before
+        page.click("Disconnect")
+
+
+def test_flood_neither_fills_nor_freezes_the_tab(page: Page) -> None:
+    """1 GiB: the heap stays small, and the keyboard is answered meanwhile."""
+    with backend(send_and_close(1024 * MiB)) as server:
+        page.connect(server)
+        heaps, answers = [], 0
+        while not page.window.value('document.querySelector("#view").textContent.includes("last byte")'):
+            page.window.type("x")
+            answers += 1
+            assert page.window.value('document.querySelector(".sending .mono").value') == "x" * answers
+            heaps.append(page.window.value("performance.memory.usedJSHeapSize"))
+        assert max(heaps) < 200 * MiB, [heap // MiB for heap in heaps]
+        assert answers > 5
+        page.wait_for_text("1.00 GiB", ".lane.down")
+        page.assert_nothing_foreign()
+
+
+def test_ping_repeats_and_its_plot_moves(page: Page) -> None:
+    """With figures, a stop and a start."""
+    with backend(echo) as server:
+        page.open(f"#ping/127.0.0.1:{server.port}")
+        page.window.type(ENTER)
+        plot = "document.querySelector('.chart canvas').toDataURL()"
+        summary = "document.querySelector('.chart')?.ariaLabel"
+        page.window.wait(f"/: [2-9] pings/.test({summary})")
+        before = page.window.value(plot)
+        page.window.wait(f"{plot} !== {json.dumps(before)}")
+        for name in ("LAST", "MIN", "MEDIAN", "P99", "LOSS"):
+            assert name in page.wait_for_text("ms").upper()
+        page.click("Stop")
+        sent = page.window.value("document.querySelector('.figures').textContent")
+        page.window.value("new Promise(resolve => setTimeout(resolve, 1200))")
+        assert page.window.value("document.querySelector('.figures').textContent") == sent
+        page.click("Start")
+        page.window.wait(f"document.querySelector('.figures').textContent !== {json.dumps(sent)}")
+        page.assert_nothing_foreign()
+
+
+def test_banner(page: Page) -> None:
+    """The fields of the API."""
+    with backend(ssh_server) as server:
+        page.open(f"#ssh/127.0.0.1:{server.port}")
+        page.window.type(ENTER)
+        text = page.wait_for_text("OpenSSH_9.2p1")
+        assert "SSH-2.0-OpenSSH_9.2p1 Debian-2" in text
+        page.assert_nothing_foreign()
+
+
+def test_links_fill_the_field_and_connect_nothing(page: Page) -> None:
+    """A page of another site can't make a visitor's gateway dial."""
+    for link in ("#tcp/127.0.0.1:1", "#ping/127.0.0.1:1", "ping/127.0.0.1:1", "ssh/127.0.0.1:1"):
+        page.open(link)
+        assert page.window.value('document.querySelector("#place").value') == "127.0.0.1:1"
+        assert page.window.value('document.querySelector("#view").hidden')
+        page.assert_nothing_foreign()
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "sentence"),
+    [
+        ("tcp", "10.0.0.1:22", "--allow 10.0.0.1:22"),
+        ("ping", "10.0.0.1:22", "--allow 10.0.0.1:22"),
+        ("ssh", "10.0.0.1", "--allow 10.0.0.1:22"),
+        ("tcp", "no-such-target", "no target no-such-target"),
+        ("tcp", "refused", "no service listens on that port"),
+    ],
+)
+def test_failure_says_what_to_do(page: Page, action: str, target: str, sentence: str) -> None:
+    """The sentence, its name, and an option where one would help; never 1006."""
+    if target == "refused":
+        target = f"127.0.0.1:{closed_port()}"
+    page.open(f"#{action}/{target}")
+    page.window.type(ENTER)
+    text = page.wait_for_text(sentence, ".failure")
+    assert "1006" not in text
+
+
+@contextmanager
+def ticket_gateway(folder: Path) -> Iterator[tuple[GatewayProcess, str]]:
+    """Run a gateway that requires tickets; give it and a ticket."""
+    key = folder / "key"
+    key.write_text("an-example-secret-of-more-than-32-bytes")
+    command = [str(TWISTD.with_name("portofcall")), "ticket", "--key", str(key)]
+    ticket = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    with gateway_process(folder, *LOOPBACK, "--ticket-key", str(key)) as gateway:
+        yield gateway, ticket
+
+
+def test_ticket_from_a_link_or_the_field(window: Browser, tmp_path: Path) -> None:
+    """It is refused without; the ticket is in no URL, no storage and no log."""
+    with ticket_gateway(tmp_path) as (gateway, ticket):
+        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+        with backend(echo) as server:
+            page.open(f"#tcp/127.0.0.1:{server.port}")
+            page.window.type(ENTER)
+            page.wait_for_text("Enter a ticket", ".failure")
+            page.open(f"#tcp/127.0.0.1:{server.port}&ticket={ticket}")
+            assert ticket not in page.window.value("location.href + JSON.stringify(localStorage)")
+            page.window.type(ENTER)
+            page.window.wait('document.activeElement?.placeholder === "A line to send"')
+            page.window.type(f"ahoy{ENTER}")
+            page.wait_for_text("ahoy↵\nahoy↵", ".output")
+            page.click("Disconnect")
+        names = page.window.value('performance.getEntriesByType("resource").map(({name}) => name)')
+        assert not any(ticket in name for name in names)
+        assert ticket[:30] not in gateway.log
+
+
+def test_basic_authentication(window: Browser, tmp_path: Path) -> None:
+    """The browser's own: once it has the password, pings and tunnels have it too."""
+    passwords = tmp_path / "passwords"
+    passwords.write_text("ada:lovelace\n")
+    with gateway_process(tmp_path, *LOOPBACK, "--auth", f"file:{passwords}") as gateway:
+        window.open("about:blank")
+        window.open(f"http://ada:lovelace@127.0.0.1:{gateway.port}/api/targets")
+        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+        with backend(echo) as server:
+            page.connect(server)
+            page.window.type(f"ahoy{ENTER}")
+            page.wait_for_text("ahoy↵\nahoy↵", ".output")
+            page.click("Disconnect")
+
+
+def test_demo_backends_are_one_click_away(window: Browser, tmp_path: Path) -> None:
+    """With a line on what each does; named targets are offered, too."""
+    with gateway_process(tmp_path, "--demo") as gateway:
+        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+        page.open()
+        page.wait_for_text("sends back what you send", ".offers")
+        page.window.value("document.querySelector('.card').click()")
+        page.window.wait('document.activeElement?.placeholder === "A line to send"')
+        page.window.type(f"ahoy{ENTER}")
+        page.wait_for_text("ahoy↵\nahoy↵", ".output")
+        page.click("Disconnect")
+    with backend(echo) as server:
+        place = f"harbour=127.0.0.1:{server.port}"
+        with gateway_process(tmp_path, "--target", place) as gateway:
+            page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+            page.open()
+            page.wait_for_text("harbour", ".offers")
+            page.click("harbour")
+            page.window.type(ENTER)
+            page.window.wait('document.activeElement?.placeholder === "A line to send"')
+            page.window.type(f"ahoy{ENTER}")
+            page.wait_for_text("ahoy↵\nahoy↵", ".output")
+            page.click("Disconnect")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, scheme: str) -> None:
+    """At 360 pixels nothing is cut off, and axe-core finds no serious violation in any view."""
+    assert AXE.is_file(), "run npm ci in portofcall/web/page"
+    axe = AXE.read_text("utf-8")
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    window.command("Emulation.setEmulatedMedia", features=features)
+    window.command(
+        "Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True
+    )
+    try:
+        with gateway_process(tmp_path, "--demo") as gateway:
+            page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+            echoing = gateway.wait_for_log(r"demo echo on (\S+),")[1]
+            for link, ready in (
+                ("", ".card"),
+                (f"#tcp/{echoing}", ".sending"),
+                (f"#ping/{echoing}", ".figures"),
+                (f"#ssh/{echoing}", ".hint"),
+                ("#tcp/10.0.0.1:22", ".failure"),
+            ):
+                page.open(link)
+                window.wait("document.querySelector('.card')")
+                if link:
+                    window.type(ENTER)
+                window.wait(f"document.querySelector('main {ready}')")
+                width = window.value("document.documentElement.scrollWidth")
+                assert width <= 360, (link, width)
+                window.value(f"{axe}; undefined")
+                run = "axe.run(document, {resultTypes: ['violations']})"
+                found = window.value(
+                    f"{run}.then(({{violations}}) => violations.filter(({{impact}}) => "
+                    "['serious', 'critical'].includes(impact))"
+                    ".map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html)}`))"
+                )
+                assert found == [], (link, found)
+                if link.startswith("#tcp/127"):
+                    page.click("Disconnect")
+                page.assert_nothing_foreign()
+    finally:
+        window.command("Emulation.clearDeviceMetricsOverride")
+        window.command("Emulation.setEmulatedMedia", features=[])
