@@ -28,5 +28,11 @@ with subprocess.Popen(
             answer = json.load(response)
         assert answer["success"], answer
         print(answer)
+        page = urllib.request.Request(f"{url[1]}/", headers={"Accept": "text/html"})
+        with urllib.request.urlopen(page, timeout=10) as response:
+            script = re.search(r'src="(static/app-\w+\.js)"', response.read().decode())
+        assert script, "the page is not built"
+        with urllib.request.urlopen(f"{url[1]}/{script[1]}", timeout=10) as response:
+            assert "immutable" in response.headers["Cache-Control"], response.headers
     finally:
         process.terminate()

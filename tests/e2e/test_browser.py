@@ -1,17 +1,13 @@
 """What a page can do with a gateway, in a real browser."""
 
-import http.server
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.backends import backend, echo
-from tests.e2e.browser import Browser, browser
+from tests.e2e.browser import Browser, another_site, browser
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
 
 pytestmark = pytest.mark.slow
@@ -39,33 +35,6 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser for the tests of this module."""
     with browser(tmp_path_factory.mktemp("browser")) as window:
         yield window
-
-
-class _Page(http.server.BaseHTTPRequestHandler):
-    """An empty page."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def another_site() -> Iterator[str]:
-    """Serve pages of another origin; give that origin."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def tunnel(window: Browser, gateway: GatewayProcess, query: str) -> str:

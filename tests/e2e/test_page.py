@@ -1,6 +1,7 @@
 """The page in a real browser, against a gateway that has built it."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,10 @@ from tests.e2e.backends import (
     stream,
     wait_and_receive,
 )
-from tests.e2e.browser import KEYS, Browser, browser
-from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
+from tests.e2e.browser import KEYS, Browser, another_site, browser
+from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
+from tests.e2e.support import until
+from tests.e2e.wsclient import DEADLINE
 
 pytestmark = [
     pytest.mark.slow,
@@ -114,7 +117,7 @@ def test_console_with_the_keyboard_alone(page: Page) -> None:
         page.window.type(f"{KEYS['ArrowUp']} again{ENTER}")
         page.wait_for_text("ahoy again↵\nahoy again↵", ".output")
         # Back over the output, which can be scrolled, to the choice of how it is shown.
-        visited = []
+        visited: list[str] = []
         while "mode" not in visited and len(visited) < 9:
             page.window.type(TAB, held=KEYS["Shift"])
             visited.append(
@@ -123,6 +126,8 @@ def test_console_with_the_keyboard_alone(page: Page) -> None:
         assert "output" in visited
         page.window.type(KEYS["ArrowRight"])
         page.wait_for_text("61 68 6f 79 0a", ".output")
+        page.window.type(f"{TAB * 3}{ENTER}")
+        page.wait_for_text("Disconnected")
         page.assert_nothing_foreign()
 
 
@@ -225,24 +230,25 @@ def test_flood_neither_fills_nor_freezes_the_tab(page: Page) -> None:
         page.assert_nothing_foreign()
 
 
-def test_ping_repeats_and_its_plot_moves(page: Page) -> None:
+def test_ping_repeats_and_its_plot_moves(window: Browser, tmp_path: Path) -> None:
     """With figures, a stop and a start."""
-    with backend(echo) as server:
-        page.open(f"#ping/127.0.0.1:{server.port}")
-        page.window.type(ENTER)
+    with gateway_process(tmp_path, "--demo") as gateway:
+        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
+        page.open(f"#ping/{gateway.wait_for_log(r'demo echo on ([^,]+),')[1]}")
+        window.type(ENTER)
         plot = "document.querySelector('.chart canvas').toDataURL()"
-        summary = "document.querySelector('.chart')?.ariaLabel"
-        page.window.wait(f"/: [2-9] pings/.test({summary})")
-        before = page.window.value(plot)
-        page.window.wait(f"{plot} !== {json.dumps(before)}")
-        for name in ("LAST", "MIN", "MEDIAN", "P99", "LOSS"):
-            assert name in page.wait_for_text("ms").upper()
+        window.wait("/: [2-9] pings/.test(document.querySelector('.chart')?.ariaLabel)")
+        before = window.value(plot)
+        window.wait(f"{plot} !== {json.dumps(before)}")
+        figures = "document.querySelector('.figures').textContent"
+        for figure in ("Last", "Min", "Median", "p99", "Loss0 %"):
+            assert figure in window.value(figures)
         page.click("Stop")
-        sent = page.window.value("document.querySelector('.figures').textContent")
-        page.window.value("new Promise(resolve => setTimeout(resolve, 1200))")
-        assert page.window.value("document.querySelector('.figures').textContent") == sent
+        sent = window.value(figures)
+        window.value("new Promise(resolve => setTimeout(resolve, 1200))")
+        assert window.value(figures) == sent
         page.click("Start")
-        page.window.wait(f"document.querySelector('.figures').textContent !== {json.dumps(sent)}")
+        window.wait(f"{figures} !== {json.dumps(sent)}")
         page.assert_nothing_foreign()
 
 
@@ -401,3 +407,108 @@ def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, schem
     finally:
         window.command("Emulation.clearDeviceMetricsOverride")
         window.command("Emulation.setEmulatedMedia", features=[])
+
+
+#: A page of another origin that imports the module, and sends and reads through it.
+IMPORTS = """
+(async () => {{
+  const {{open, TunnelError}} = await import("{gateway}static/portofcall.js");
+  const tunnel = await open("{gateway}", "127.0.0.1", {port});
+  const writer = tunnel.writable.getWriter();
+  await writer.write(new TextEncoder().encode("ahoy"));
+  await writer.close();
+  const text = await new Response(tunnel.readable).text();
+  const end = await tunnel.closed;
+  const refused = await open("{gateway}", "10.0.0.1", 22);
+  const error = await refused.closed.catch((error) => error);
+  const known = error instanceof TunnelError;
+  return [text, end.code, tunnel.halfClose, known, error.code, error.slug, error.reason];
+}})()
+"""
+
+
+@pytest.mark.parametrize("without", ["", "delete globalThis.WebSocketStream; "])
+def test_module_in_a_page_of_another_origin(window: Browser, tmp_path: Path, without: str) -> None:
+    """With ``--origin``, in browsers with WebSocketStream and without."""
+    with another_site() as site, gateway_process(tmp_path, *LOOPBACK, "--origin", site) as gateway:
+        window.open(f"{site}/")
+        with backend(echo) as server:
+            script = IMPORTS.format(gateway=f"http://127.0.0.1:{gateway.port}/", port=server.port)
+            text, code, *rest = window.value(f"{without}{script}")
+        assert (text, code) == ("ahoy", 1000)
+        assert rest[:4] == [True, True, 4403, "blocked"]
+        assert rest[4].startswith("10.0.0.1 is private")
+
+
+#: nginx in front: TLS, and the gateway below a path.
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {certificate};
+        location /gateway/ {{
+            proxy_pass http://127.0.0.1:{gateway}/;
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $http_connection;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+def listens(port: int) -> bool:
+    """Whether a connection to this port is accepted."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), DEADLINE):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
+@contextmanager
+def nginx(folder: Path, gateway: GatewayProcess, certificate: Path) -> Iterator[str]:
+    """Run nginx in front of a gateway; give the URL."""
+    port = closed_port()
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    values = {"folder": folder, "port": port, "gateway": gateway.port, "certificate": certificate}
+    configuration = folder / "nginx.conf"
+    configuration.write_text(NGINX.format(**values, temporary=temporary))
+    process = subprocess.Popen([need("nginx"), "-c", str(configuration), "-p", str(folder)])
+    try:
+        until(lambda: listens(port))
+        yield f"https://127.0.0.1:{port}/gateway/"
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+
+
+def test_over_tls_below_a_path_of_nginx(window: Browser, tmp_path: Path, certificate: Path) -> None:
+    """Console and ping; every address is relative."""
+    with (
+        gateway_process(tmp_path, *LOOPBACK, "--trust-forwarded", "127.0.0.1", "--no-auth") as gateway,
+        nginx(tmp_path, gateway, certificate) as url,
+    ):
+        window.command("Security.setIgnoreCertificateErrors", ignore=True)
+        page = Page(window, url)
+        with backend(echo) as server:
+            page.connect(server)
+            page.window.type(f"ahoy{ENTER}")
+            page.wait_for_text("ahoy↵\nahoy↵", ".output")
+            page.click("Disconnect")
+            page.wait_for_text("Disconnected")
+        page.assert_nothing_foreign()
+        page.open("ssh/10.0.0.1")
+        page.window.type(ENTER)
+        page.wait_for_text("--allow 10.0.0.1:22", ".failure")

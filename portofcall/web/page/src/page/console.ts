@@ -85,7 +85,7 @@ class Session {
     try {
       await this.read();
       const end = await this.tunnel.closed;
-      this.over(end.reason || "The service has closed the connection.");
+      this.over(this.leaving ? "Disconnected." : end.reason || "The service has closed the connection.");
     } catch (error) {
       if (this.signal.aborted) return;
       const problem = failed(error);
