@@ -66,9 +66,8 @@ class Ends:
         self.to_backend.registerProducer(client, True)
         # A backend that is resumed when nothing more goes to the client would be read in vain.
         self.to_client = WriteChain(
-            high_water_bytes=high_water_bytes, monotonic=monotonic, leaves_paused=True
+            high_water_bytes=high_water_bytes, monotonic=monotonic, leaves_paused=True, sink=client
         )
-        self.to_client.open(client)
 
     def carry_out(self, do: Do) -> None:
         """Do one thing of the table, with the states already changed to those that follow."""

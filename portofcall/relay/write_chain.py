@@ -27,8 +27,7 @@ class WriteChain:
     source is paused, and once everything that waits here has been handed over it is resumed.
 
     One `Deferred`, as old as the chain, keeps the order: each time the sink stops taking bytes two links are
-    added to it, *wait until it takes them again* and *hand over what waits*. The first pair waits for the
-    sink to open.
+    added, *wait until it takes them again* and *hand over what waits*. The first pair waits for it to open.
 
     It is the `IConsumer` of the source's transport and the `IPushProducer` of the sink's. It closes neither:
     `portofcall.relay.tunnel.Tunnel` decides that when `done` fires.
@@ -36,8 +35,8 @@ class WriteChain:
     Args:
         high_water_bytes: see `portofcall.limits.values.Limits`.
         monotonic: a clock in seconds that never jumps, for `paused_seconds`.
-        leaves_paused: whether a paused source stays so when the chain is done. Otherwise it is resumed, so
-            that its end is noticed.
+        leaves_paused: whether a paused source stays so when the chain is done, or its end is to be noticed.
+        sink: where the bytes go, if it is open already; otherwise see `open`.
 
     Attributes:
         done: fires exactly once: with None when, after `finish`, everything has been handed over and the
@@ -55,12 +54,10 @@ class WriteChain:
         high_water_bytes: int,
         monotonic: Callable[[], float] = time.monotonic,
         leaves_paused: bool = False,
+        sink: ISink | None = None,
     ) -> None:
         self.done: Deferred[None] = Deferred()
-        self.waiting_bytes = 0
-        self.passed_bytes = 0
-        self.dropped_bytes = 0
-        self.pauses = 0
+        self.waiting_bytes = self.passed_bytes = self.dropped_bytes = self.pauses = 0
         self._monotonic = monotonic
         self._paused_at = self._paused_seconds = 0.0
         self._high_water_bytes = high_water_bytes
@@ -75,7 +72,11 @@ class WriteChain:
         self._gate: Deferred[None] | None = None
         self._chain: Deferred[None] = Deferred()
         self._chain.callback(None)
-        self.pauseProducing()
+        if sink is None:
+            self.pauseProducing()
+        else:
+            self._sink, self._straight = sink, sink.write
+            sink.registerProducer(self, True)
 
     @property
     def backed_up(self) -> bool:

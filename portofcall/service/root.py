@@ -22,7 +22,7 @@ from portofcall.service.reload import Reload
 from portofcall.service.signals import Signals
 
 #: How many objects are made between two collections of the youngest. A tunnel makes hundreds and most go with
-#: it; Python's 700 to 2000 would look at those of live tunnels again and again, for 5 % of the cost of opening.
+#: it; Python's 700 to 2000 would look at those of live tunnels again and again.
 _OBJECTS_PER_COLLECTION = 10_000
 
 
