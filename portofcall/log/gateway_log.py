@@ -24,6 +24,8 @@ from portofcall.log.repetition import Repetition
 
 _FIRST_ERROR: Final = 400
 
+_log = Logger()
+
 
 class Record(NamedTuple):
     """An event in the log: ``record`` of a log event. Its text is made when something asks for it.
@@ -56,11 +58,9 @@ class GatewayLog:
         levels: how much is logged about each client.
     """
 
-    _log = Logger()
-
     def __init__(self, limits: Limits, *, clock: IReactorTime, now: Callable[[], float]) -> None:
         self.levels = LogLevels(now=now)
-        self._warnings = LimitWarnings(limits, now=now, warn=lambda line: self._log.warn("{line}", line=line))
+        self._warnings = LimitWarnings(limits, now=now, warn=lambda line: _log.warn("{line}", line=line))
         self._repetition: Repetition[Event] = Repetition(clock, now=now, summed=self._write)
 
     def __call__(self, event: Event) -> None:
@@ -79,14 +79,14 @@ class GatewayLog:
         if self.levels.of(caller.address) > Level.DEBUG:
             return None
         request_id = caller.request_id
-        return lambda step: self._log.debug("tunnel {id}: {step}", id=request_id, step=step)
+        return lambda step: _log.debug("tunnel {id}: {step}", id=request_id, step=step)
 
     def flush(self) -> None:
         """Write what has been summed so far."""
         self._repetition.flush()
 
     def _write(self, event: Event, more: int = 0) -> None:
-        self._log.info("{record}", record=Record(event, more))
+        _log.info("{record}", record=Record(event, more))
 
 
 def failure_kind(event: Event) -> tuple[Hashable, ...] | None:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import IO, Any, cast
 
-from twisted.logger import FileLogObserver, ILogObserver, Logger, textFileLogObserver
+from twisted.logger import FileLogObserver, ILogObserver, Logger
 from twisted.python.logfile import LogFile
 
 from portofcall.log.json_lines import json_line
+from portofcall.log.text_lines import text_line
 
 _log = Logger()
 
@@ -41,18 +42,21 @@ def make_observer(twistd: Mapping[str, Any], file: LogFile | None, format: LogFo
         format: of the lines.
 
     Returns:
-        None where twistd's own is right, for text that does not go to a file.
+        None where twistd's own is right, or where twistd refuses: a daemon has no standard output.
 
     Raises:
         ValueError: JSON can't go where ``--syslog`` or ``--logger`` sends the log.
     """
-    if format is LogFormat.TEXT:
-        return None if file is None else textFileLogObserver(cast(IO[str], file))
     if twistd.get("syslog") or twistd.get("logger"):
+        if format is LogFormat.TEXT:
+            return None
         raise ValueError(
             "--log-format json: expected a log file or the standard output, not --syslog or --logger"
         )
-    return FileLogObserver(sys.stdout if file is None else cast(IO[str], file), json_line)
+    if file is None and not twistd.get("nodaemon"):
+        return None
+    line = text_line if format is LogFormat.TEXT else json_line
+    return FileLogObserver(sys.stdout if file is None else cast(IO[str], file), line)
 
 
 def open_log_file(twistd: Mapping[str, Any]) -> LogFile | None:

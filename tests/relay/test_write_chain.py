@@ -376,7 +376,7 @@ def test_write_from_inside_a_write_keeps_its_turn() -> None:
 
 def test_sink_that_is_open_from_the_start_gets_each_write_at_once() -> None:
     """And can pause the chain like any other."""
-    sink = FakeSink(buffer_size=4)
+    sink: Any = FakeSink(buffer_size=4)
     chain = WriteChain(high_water_bytes=1 * MiB, sink=sink)
     chain.write(b"12345")
     assert chain.waiting_bytes == 0
