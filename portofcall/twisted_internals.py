@@ -8,7 +8,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Connection
+from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -33,7 +35,10 @@ USED: Final = MappingProxyType(
         "twisted.protocols.tls.BufferingTLSTransport": {"_aggregator": "loseConnection"},
         "twisted.protocols.tls._AggregateSmallWrites": {"_buffer": "flush"},
         "twisted.internet.endpoints.SSL4ServerEndpoint": {"_sslContextFactory": "listen"},
-        "twisted.internet.endpoints._WrapperServerEndpoint": {"_wrappedEndpoint": "listen"},
+        "twisted.internet.endpoints._WrapperServerEndpoint": {
+            "_wrappedEndpoint": "listen",
+            "_wrapperFactory": "listen",
+        },
         "twisted.web.http.HTTPChannel": {"_respondToBadRequestAndDisconnect": "lineReceived"},
     }
 )
@@ -83,6 +88,18 @@ def certificate_options(endpoint: Any) -> Any:
     while hasattr(endpoint, "_wrappedEndpoint"):
         endpoint = endpoint._wrappedEndpoint
     return endpoint._sslContextFactory
+
+
+def silence_wrapper(endpoint: Any) -> None:
+    """Have the factory that an endpoint puts around another one, such as ``haproxy:``, log no lines."""
+    make = endpoint._wrapperFactory
+
+    def make_silent(factory: IProtocolFactory) -> WrappingFactory:
+        wrapper: WrappingFactory = make(factory)
+        wrapper.noisy = False
+        return wrapper
+
+    endpoint._wrapperFactory = make_silent
 
 
 class TLSConnection(BufferingTLSTransport):

@@ -11,6 +11,8 @@ from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import makeChecker
 from twisted.python import usage
 
+from portofcall.access.password_file import PasswordFile, PasswordFileError
+from portofcall.egress.line_file import read_text
 from portofcall.errors import printable
 
 
@@ -23,7 +25,7 @@ def make_checker(option: str, text: str) -> ICredentialsChecker:
 
     Raises:
         usage.UsageError: there is no such method for passwords, or its argument is invalid. The argument,
-            which may have a password in it, is not part of the message.
+            which may have a password in it, is not part of the message, unless it is a file.
     """
     try:
         checker: ICredentialsChecker | None = makeChecker(text)
@@ -34,17 +36,21 @@ def make_checker(option: str, text: str) -> ICredentialsChecker:
         raise usage.UsageError(
             f"{option}: expected a method that --help-auth lists, with its argument, got '{kind}:...'"
         )
-    return usable_checker(checker)
+    return _usable(option, checker)
 
 
-def usable_checker(checker: ICredentialsChecker) -> ICredentialsChecker:
+def _usable(option: str, checker: ICredentialsChecker) -> ICredentialsChecker:
     """Return a checker that `portofcall.access.authenticator.Authenticator` can ask."""
     if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
         # Twisted's own plugin fills it with text, but credentials are bytes and would never match.
         checker.users = {_bytes(user): _bytes(password) for user, password in checker.users.items()}
     if isinstance(checker, FilePasswordDB):
-        # twistd may change its directory later (--rundir).
-        checker.filename = str(Path(checker.filename).absolute())
+        # Twisted's own reads the file at every login. And twistd may change its directory later (--rundir).
+        path = Path(checker.filename).absolute()
+        try:
+            return PasswordFile(option, path, lambda path: read_text(path, PasswordFileError))
+        except PasswordFileError as problem:
+            raise usage.UsageError(str(problem)) from None
     return checker
 
 

@@ -7,10 +7,9 @@ from typing import Any, Final
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
-from twisted.protocols.policies import WrappingFactory
+from twisted.internet.interfaces import IStreamServerEndpoint
 
-from portofcall.twisted_internals import certificate_options
+from portofcall.twisted_internals import certificate_options, silence_wrapper
 
 #: Asks for TLS with the certificates of ``--tls-cert``.
 TLS_PREFIX: Final = "tls+"
@@ -38,6 +37,11 @@ def is_encrypted(text: str) -> bool:
     return has_own_tls(text) or _kind(text) in _TWISTED_TLS
 
 
+def takes_proxy_header(text: str) -> bool:
+    """Whether each connection begins with the PROXY header, from a proxy in front."""
+    return endpoint_fields(text)[:1] == ["haproxy"]
+
+
 def make_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     """Make the endpoint itself, without TLS of our own.
 
@@ -56,26 +60,15 @@ def make_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     endpoint: IStreamServerEndpoint = serverFromString(reactor, text.removeprefix(TLS_PREFIX))
     if _kind(text) == "ssl":
         _complete_chain(endpoint, endpoint_fields(text))
-    if "haproxy" in endpoint_fields(text):
-        _silence(endpoint)
+    if takes_proxy_header(text):
+        # It would log itself as an object in memory.
+        silence_wrapper(endpoint)
     return endpoint
 
 
 def _kind(text: str) -> str:
     """Return the name of the endpoint that listens, such as ``tcp``."""
     return next((field for field in endpoint_fields(text) if field != "haproxy"), "")
-
-
-def _silence(endpoint: Any) -> None:
-    """Have the factory that takes the PROXY header apart log nothing: it would log itself as an object."""
-    make = endpoint._wrapperFactory
-
-    def make_quiet(factory: IProtocolFactory) -> WrappingFactory:
-        wrapper: WrappingFactory = make(factory)
-        wrapper.noisy = False
-        return wrapper
-
-    endpoint._wrapperFactory = make_quiet
 
 
 def _complete_chain(endpoint: Any, fields: list[str]) -> None:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.errors import printable
-from portofcall.service.endpoint import endpoint_fields, has_own_tls
+from portofcall.service.endpoint import has_own_tls, takes_proxy_header
 from portofcall.service.exposure import why_exposed
 from portofcall.service.url import is_wildcard, listener_url, tunnel_url
 from portofcall.target import Network
@@ -158,7 +158,7 @@ class Listener(Service):
         more = [f"tunnels: {tunnels}"] if tunnels else []
         if is_wildcard(host):
             more.append("on all addresses of this machine")
-        if "haproxy" in endpoint_fields(self._description):
+        if takes_proxy_header(self._description):
             more.append("for proxies that send the PROXY protocol")
         return f" ({', '.join(more)})" if more else ""
 

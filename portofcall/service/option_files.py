@@ -1,14 +1,11 @@
 """The files that options name: read at the start, and again on SIGHUP."""
 
-from collections.abc import Sequence
+import stat
 from pathlib import Path
 
-from twisted.cred.checkers import FilePasswordDB, ICredentialsChecker
 from twisted.python import usage
 
-from portofcall.access.password_file import PasswordFile, PasswordFileError
 from portofcall.access.ticket_key import TicketKey
-from portofcall.egress.line_file import read_text
 from portofcall.egress.named_target import Targets, read_all_targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.policy_file import read_policy
@@ -34,22 +31,16 @@ class OptionFiles(usage.Options):
         """
         path: Path = self["ticket-key"]
         try:
-            if path.is_fifo():
+            if stat.S_ISFIFO(path.stat().st_mode):
+                # It could be read once, and reading it again would block for ever.
                 raise ValueError("expected a regular file")
             return TicketKey.read(path)
+        except OSError as problem:
+            raise ValueError(
+                f"--ticket-key {printable(str(path))}: expected a readable file ({problem.strerror})"
+            ) from None
         except ValueError as problem:
             raise ValueError(f"--ticket-key {printable(str(path))}: {problem}") from None
-
-    def read_checkers(self) -> Sequence[ICredentialsChecker]:
-        """Return what checks passwords, with the files as they are now.
-
-        Raises:
-            PasswordFileError: a file can't be read, or a line of it is not a user and a password.
-        """
-        return [
-            _read_passwords(checker) if isinstance(checker, FilePasswordDB) else checker
-            for checker in self["credCheckers"]
-        ]
 
     def read_policy(self) -> Policy:
         """Read the rules, with those that the policy file has now.
@@ -80,12 +71,3 @@ class OptionFiles(usage.Options):
         """
         assert self.tls_files is not None
         return Contexts(self.tls_files.read())
-
-
-def _read_passwords(checker: FilePasswordDB) -> PasswordFile:
-    """Read the file of one of Twisted's checkers, which would read it again at every login."""
-    path = Path(checker.filename)
-    try:
-        return PasswordFile.parse(read_text(path, PasswordFileError))
-    except PasswordFileError as problem:
-        raise PasswordFileError(f"--auth file:{printable(str(path))}: {problem}") from None

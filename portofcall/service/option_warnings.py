@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from twisted.cred.checkers import FilePasswordDB
-
+from portofcall.access.password_file import PasswordFile
 from portofcall.errors import printable
 from portofcall.service.options import Options
 
@@ -38,9 +37,9 @@ def _secret_files(options: Options) -> Iterator[tuple[str, Path]]:
     key = options.credentials.ticket_key
     if key is not None and key.can_issue:
         yield "--ticket-key ", options["ticket-key"]
-    for checker in options["credCheckers"]:
-        if isinstance(checker, FilePasswordDB):
-            yield "--auth file:", Path(checker.filename)
+    for checker in (*options["credCheckers"], *options["admin-auth"]):
+        if isinstance(checker, PasswordFile):
+            yield f"{checker.option} file:", checker.path
     if options.tls_files is not None:
         for option, path in options.tls_files.secret:
             yield f"{option} ", path

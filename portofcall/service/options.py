@@ -119,7 +119,7 @@ class Options(OptionFiles, AuthOptionMixin):
             raise usage.UsageError("--end-at-exp: needs --ticket-key")
         try:
             self.credentials = Credentials(
-                checkers=self.read_checkers(),
+                checkers=self["credCheckers"],
                 ticket_key=self["ticket-key"] and self.read_ticket_key(),
                 end_at_exp=bool(self["end-at-exp"]),
             )

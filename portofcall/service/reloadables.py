@@ -1,11 +1,9 @@
 """The files of the command line that SIGHUP reads again."""
 
 import datetime
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any
-
-from twisted.cred.checkers import ICredentialsChecker
 
 from portofcall.access.password_file import PasswordFile
 from portofcall.access.ticket_key import TicketKey
@@ -31,8 +29,10 @@ def reloadables(options: Options, gateway: Gateway, tls: ServerTLS | None) -> It
         yield _policy(options, gateway)
     if options.targets is not None:
         yield _targets(options, gateway)
-    if any(isinstance(checker, PasswordFile) for checker in options.credentials.checkers):
-        yield _passwords(options, gateway)
+    checkers = (*options["credCheckers"], *options["admin-auth"])
+    password_files = [checker for checker in checkers if isinstance(checker, PasswordFile)]
+    if password_files:
+        yield _passwords(password_files)
     if options["ticket-key"] is not None:
         yield _ticket_key(options, gateway)
     if tls is not None:
@@ -68,15 +68,13 @@ def _recheck(options: Options, gateway: Gateway) -> None:
         gateway.recheck()
 
 
-def _passwords(options: Options, gateway: Gateway) -> Reloadable[Sequence[ICredentialsChecker]]:
-    def use(checkers: Sequence[ICredentialsChecker]) -> str:
-        gateway.credentials = replace(gateway.credentials, checkers=checkers)
-        users = [
-            user for checker in checkers if isinstance(checker, PasswordFile) for user in checker.passwords
-        ]
-        return count(users, "user")
+def _passwords(files: Sequence[PasswordFile]) -> Reloadable[Sequence[Mapping[bytes, bytes]]]:
+    def use(read: Sequence[Mapping[bytes, bytes]]) -> str:
+        for file, passwords in zip(files, read, strict=True):
+            file.passwords = passwords
+        return count([user for passwords in read for user in passwords], "user")
 
-    return Reloadable(name="password list", read=options.read_checkers, use=use)
+    return Reloadable(name="password list", read=lambda: [file.read() for file in files], use=use)
 
 
 def _ticket_key(options: Options, gateway: Gateway) -> Reloadable[TicketKey]:

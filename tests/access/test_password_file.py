@@ -1,5 +1,6 @@
 """Users and passwords of a file; the number of the wrong line is known, and nothing of it is shown."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.python.failure import Failure
 
 from portofcall.access.basic_auth import Login
-from portofcall.access.password_file import PasswordFile, PasswordFileError
+from portofcall.access.password_file import PasswordFile, PasswordFileError, parse_passwords
 
 
 def check(file: PasswordFile, user: bytes, password: bytes) -> bytes | None:
@@ -20,7 +21,11 @@ def check(file: PasswordFile, user: bytes, password: bytes) -> bytes | None:
 
 def test_user_has_the_password_of_its_line() -> None:
     """In UTF-8; comments, empty lines, white space at the end and further fields are ignored."""
-    file = PasswordFile.parse("# users\n\nada:lovelace  \r\ngrace:hopper:admiral\nzoë:ünïcode\nbob:a#b")
+    file = PasswordFile(
+        "--auth",
+        Path("passwords"),
+        lambda _: "# users\n\nada:lovelace  \r\ngrace:hopper:admiral\nzoë:ünïcode\nbob:a#b",
+    )
     assert check(file, b"ada", b"lovelace") == b"ada"
     assert check(file, b"grace", b"hopper") == b"grace"
     assert check(file, "zoë".encode(), "ünïcode".encode()) == "zoë".encode()
@@ -42,5 +47,15 @@ def test_user_has_the_password_of_its_line() -> None:
 def test_broken_file_is_refused(text: str, problem: str) -> None:
     """With the line; the line itself may hold a password."""
     with pytest.raises(PasswordFileError) as caught:
-        PasswordFile.parse(text)
+        parse_passwords(text)
     assert str(caught.value) == problem
+
+
+def test_file_that_is_broken_later_keeps_what_it_had() -> None:
+    """The error names the option and the file."""
+    texts = ["ada:lovelace", "lovelace"]
+    file = PasswordFile("--auth", Path("/run/passwords"), lambda _: texts.pop(0))
+    with pytest.raises(PasswordFileError) as caught:
+        file.read()
+    assert str(caught.value) == "--auth file:/run/passwords: line 1: expected user:password"
+    assert check(file, b"ada", b"lovelace") == b"ada"

@@ -12,7 +12,13 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
-from portofcall.service.endpoint import endpoint_fields, has_own_tls, is_encrypted, make_endpoint
+from portofcall.service.endpoint import (
+    endpoint_fields,
+    has_own_tls,
+    is_encrypted,
+    make_endpoint,
+    takes_proxy_header,
+)
 from tests.certificates import Authority, pem_key
 
 ROOT = Authority()
@@ -101,3 +107,13 @@ def test_ssl_endpoint_with_a_weak_key_is_refused(tmp_path: Path) -> None:
     certificate, key = ROOT.issue("a.example", key=rsa.generate_private_key(65537, 1024)).write(tmp_path)
     with pytest.raises(ValueError, match=r"^OpenSSL refuses privateKey or certKey: .*ee key too small"):
         make_endpoint(None, f"ssl:443:privateKey={key}:certKey={certificate}")
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [("haproxy:tcp:1", True), ("tls+haproxy:tcp:1", True), ("unix:haproxy", False), ("tcp:1", False)],
+)
+def test_endpoints_behind_a_proxy_are_known_by_their_first_field(text: str, takes: bool) -> None:
+    """A socket may have any name."""
+    assert takes_proxy_header(text) is takes
+    make_endpoint(None, text)

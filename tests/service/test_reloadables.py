@@ -52,6 +52,18 @@ def test_password_files_are_read_again(tmp_path: Path, logged: list[str]) -> Non
     assert [rig.status(*login) for login in logins] == [401, 101, 101, 101]
 
 
+def test_password_files_of_the_admin_listener_are_read_again_as_well(tmp_path: Path) -> None:
+    """They are known by their own option."""
+    path = tmp_path / "passwords"
+    path.write_text("ada:lovelace\n")
+    options = parse(f"--admin-auth=file:{path}", "--admin=tcp:0")
+    reload = Reload(list(reloadables(options, World().gateway, None)))
+    path.write_text("grace:hopper\n")
+    reload()
+    (checker,) = options["admin-auth"]
+    assert (checker.option, checker.passwords) == ("--admin-auth", {b"grace": b"hopper"})
+
+
 def test_ticket_key_is_read_again(tmp_path: Path, logged: list[str]) -> None:
     """Tickets of the old one are refused then; a file that holds no key changes nothing."""
     path = tmp_path / "key"
