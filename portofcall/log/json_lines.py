@@ -7,6 +7,7 @@ begin with ``portofcall.``. An attribute whose value is not known is left out. T
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from twisted.logger import LogEvent, formatEvent
@@ -38,9 +39,9 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 def json_line(event: LogEvent) -> str:
     """Return a log event as one line of JSON: a formatter for `twisted.logger.FileLogObserver`."""
     record = event.get("record")
-    level = event["log_level"].name
+    level, (seconds, rest) = event["log_level"].name, divmod(event["log_time"], 1)
     fields: dict[str, Any] = {
-        "timestamp": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
+        "timestamp": f"{_date(int(seconds))}.{int(rest * 1000):03d}Z",
         "severity": level.upper(),
         "severity.number": _SEVERITIES[level],
     }
@@ -51,6 +52,12 @@ def json_line(event: LogEvent) -> str:
     else:
         fields.update(_other(event))
     return _encode(fields) + "\n"
+
+
+@lru_cache(1)
+def _date(seconds: int) -> str:
+    """Return the date of all lines of a second, in UTC (RFC 3339), up to the seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def attributes(event: Event) -> Attributes:

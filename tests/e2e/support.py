@@ -56,12 +56,13 @@ def receive_all(client: WebSocketClient) -> tuple[int, str]:
 
 
 def ask(
-    gateway: GatewayProcess, method: str, path: str, payload: Any = None
+    gateway: GatewayProcess, method: str, path: str, payload: Any = None, **headers: str
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Send one request; bytes go as they are, anything else as JSON."""
+    """Send one request; bytes go as they are, anything else as JSON. ``_`` in a header's name is a hyphen."""
     body = payload if isinstance(payload, bytes | None) else json.dumps(payload).encode()
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)) as connection:
-        connection.request(method, path, body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, named)
         response = connection.getresponse()
         return response.status, response.headers, response.read()
 

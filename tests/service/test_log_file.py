@@ -1,16 +1,17 @@
 """The log file of twistd is found, does not rotate by itself, and is reopened."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.application.service import Application
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, LogLevel
 from twisted.python.logfile import LogFile
 
-from portofcall.service.log_file import open_log_file, reopen
+from portofcall.service.log_file import LogFormat, make_observer, open_log_file, reopen
 from portofcall.service.maker import makeService
 from tests.service.support import parse
 
@@ -94,3 +95,31 @@ def test_log_file_that_cannot_be_opened_ends_the_start_with_one_line(tmp_path: P
     service: Any = makeService(parse(twistd={"nodaemon": True, "logfile": str(path)}), MemoryReactorClock())
     with pytest.raises(SystemExit, match=f"twistd portofcall: --logfile {path}: No such file or directory"):
         service.setServiceParent(Application("portofcall"))
+
+
+@pytest.mark.parametrize("twistd", [{"nodaemon": True, "syslog": True}, {"nodaemon": True, "logger": print}])
+def test_json_needs_a_file_or_the_standard_output(twistd: dict[str, Any]) -> None:
+    """``--syslog`` and ``--logger`` have formats of their own."""
+    assert make_observer(twistd, None, LogFormat.TEXT) is None
+    with pytest.raises(ValueError, match=r"^--log-format json: expected a log file or the standard output"):
+        make_observer(twistd, None, LogFormat.JSON)
+
+
+def test_log_format_is_text_or_json() -> None:
+    """Nothing else."""
+    assert [LogFormat.parse(text) for text in ("text", "json")] == [LogFormat.TEXT, LogFormat.JSON]
+    with pytest.raises(ValueError, match="expected text or json"):
+        LogFormat.parse("JSON")
+
+
+def test_each_line_is_written_in_the_format(capsys: pytest.CaptureFixture[str]) -> None:
+    """Here to the standard output, as with ``-n``."""
+    event = {"log_time": 0.5, "log_level": LogLevel.info, "log_namespace": "here", "log_format": "it began"}
+    for format, line in (
+        (LogFormat.TEXT, r"1970-01-01T\S+ \[here#info\] it began\n"),
+        (LogFormat.JSON, r'\{"timestamp":"1970-01-01T00:00:00.500Z",.*"body":"it began",.*\}\n'),
+    ):
+        observer = make_observer({"nodaemon": True}, None, format)
+        assert observer is not None
+        observer(event)
+        assert re.fullmatch(line, capsys.readouterr().out)
