@@ -68,6 +68,7 @@ class FakeDelivery:
 
     trailer_bytes = 0
     is_exact = True
+    failed = False
     unacknowledged_bytes = 0
     progress = Progress()
 

@@ -57,7 +57,7 @@ class ProtocolEnd(LocalEnd):
     trailer_bytes = queued_bytes = unacknowledged_bytes = 0
     is_exact = reads_bulk = True
     progress = Progress()
-    disconnecting = False
+    failed = disconnecting = False
 
     def __init__(
         self, protocol: IProtocol, tunnel: ClientTunnel, address: TunnelAddress, reactor: Any

@@ -29,6 +29,7 @@ class StdioTransport:
 
     trailer_bytes = 0
     is_exact = True
+    failed = False
     most_read_bytes = 0
 
     def __init__(

@@ -45,6 +45,11 @@ class BackendEnd(Protocol):
         return self.transport.delivery.is_exact
 
     @property
+    def failed(self) -> bool:
+        """Whether the connection was reset, or timed out, and that may not be reported, as it is not read."""
+        return self.transport.delivery.failed
+
+    @property
     def progress(self) -> Progress:
         """What the backend has done so far."""
         return self.transport.delivery.progress

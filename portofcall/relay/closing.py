@@ -87,7 +87,8 @@ class Closing:
 
     def look_soon(self) -> None:
         """Take note that something has happened while the tunnel is closing."""
-        if self._ends.backend_state is End.CLOSED and not self._ends.backend_pending:
+        ends = self._ends
+        if ends.backend_state is End.CLOSED and not ends.backend_pending and not ends.backend_has_failed():
             self._happens(Event.BACKEND_ACKNOWLEDGED)
         elif self._ends.client_state is End.CLOSED and not self._ends.client_pending:
             self._happens(Event.CLIENT_ACKNOWLEDGED)
@@ -137,7 +138,7 @@ class Closing:
         progress, client_pending = ends.backend_progress, ends.client_pending
         pending = ends.backend_pending and not progress.reset
         if ends.backend_state is End.CLOSED and not pending:
-            return Event.BACKEND_ACKNOWLEDGED
+            return None if ends.backend_has_failed() else Event.BACKEND_ACKNOWLEDGED
         wait = backend_wait(
             ends.backend_state, ends.client_state, pending=pending, client_pending=client_pending
         )

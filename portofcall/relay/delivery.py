@@ -82,6 +82,7 @@ class Delivery:
         self._connection: Any = None
         self._tls: list[TLSMemoryBIOProtocol] = []
         self._lost_bytes = 0
+        self._failed = False
         below: Any = transport
         while isinstance(below, ProtocolWrapper):
             if isinstance(below, TLSMemoryBIOProtocol):
@@ -133,6 +134,18 @@ class Delivery:
             state == _TCP_CLOSE,
             min(sent_milliseconds, received_milliseconds) / 1000,
         )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the connection was reset, or timed out; its transport may not notice if it does not read.
+
+        The kernel reports it only once (SO_ERROR).
+        """
+        connection = self._connection
+        if connection is not None and not self._failed:
+            handle = connection.getHandle()
+            self._failed = handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        return self._failed
 
     def _lose(self, reason: Failure) -> None:
         connection = self._connection

@@ -97,10 +97,16 @@ class Ends:
         """What the backend has done so far."""
         return self._dialed.progress if self._connected else Progress()
 
-    def look_for_reset_backend(self) -> None:
-        """Have the end of a backend noticed that has sent FIN, so that it is not read any more."""
-        if self.backend_state is End.ENDED and self.backend_progress.reset:
+    def backend_has_failed(self) -> bool:
+        """Return whether a backend was reset that has sent FIN, so that it is not read any more.
+
+        Its end then reports this later.
+        """
+        after_fin = self._connected and self.client_state in (End.V1_FINISHED, End.V1_CLOSED)
+        if after_fin and self._dialed.failed:
             self._dialed.abort()
+            return True
+        return False
 
     @property
     def traffic(self) -> Traffic:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -123,7 +123,7 @@ class Tunnel:
             ends.cut = (CloseCode.INTERNAL_ERROR, f"backend-gone: {sentence}")
             cause = Cause("backend-gone", f"backend is gone: {sentence}", Side.BACKEND)
             self._happens(Event.BACKEND_STUCK, cause)
-        ends.look_for_reset_backend()
+        ends.backend_has_failed()
 
     # What the client's end reports
 
@@ -156,7 +156,9 @@ class Tunnel:
         """The backend's connection is gone. Reported once, last."""
         if self._ends.client.half_closes and reason.check(ConnectionDone):
             self._happens(Event.BACKEND_CLOSED, causes.BACKEND_CLOSED)
-        sentence = f"the backend was lost: {printable(reason.getErrorMessage(), 200)}"
+        # What it aborts for another reason has a cause already.
+        reset = reason.check(ConnectionAborted) and "it reset the connection"
+        sentence = f"the backend was lost: {reset or printable(reason.getErrorMessage(), 200)}"
         cause = Cause("backend-reset", sentence, Side.BACKEND)
         if self._ends.client_state is End.V1_CLOSED:
             self.ending.fail(cause, self.phase, link="; ")

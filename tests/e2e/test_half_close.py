@@ -183,6 +183,57 @@ def test_backend_that_closes_over_unread_data_is_1011(gateway: GatewayProcess) -
         assert (close.code, close.reason.partition(":")[0]) == (1011, "backend-reset")
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_backend_that_has_closed_does_not_get_what_the_client_still_sends(
+    gateway: GatewayProcess, pause: float
+) -> None:
+    """Its FIN may mean that it reads on; its reset says that it did not, whenever the client's eof comes."""
+
+    def serve(server: Backend) -> None:
+        server.connection.close()
+
+    with backend(serve) as server, tunnel(gateway, server) as client:
+        assert client.receive().payload == EOF
+        client.send(b"in vain")
+        time.sleep(pause)
+        client.send_eof()
+        close = client.expect_close()
+        assert (close.code, close.reason.partition(":")[0]) == (1011, "backend-reset")
+
+
+def test_reset_after_both_ends_is_no_success(gateway: GatewayProcess) -> None:
+    """All data, and FIN, are in the gateway's kernel when the backend closes over what it has not read."""
+
+    def serve(server: Backend) -> None:
+        server.connection.shutdown(1)
+        server.wait()
+        server.connection.close()
+
+    with backend(serve, receive_buffer=4096) as server, tunnel(gateway, server) as client:
+        assert client.receive().payload == EOF
+        client.send(bytes(200_000))
+        client.send_eof()
+        client.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.receive()
+        client.socket.settimeout(DEADLINE)
+        server.go.set()
+        close = client.expect_close()
+        assert (close.code, close.reason.partition(":")[0]) == (1011, "backend-reset")
+
+
+def test_backend_that_has_closed_needs_nothing_but_eof(gateway: GatewayProcess) -> None:
+    """If the client has nothing to say either, nothing is lost."""
+
+    def serve(server: Backend) -> None:
+        server.connection.close()
+
+    with backend(serve) as server, tunnel(gateway, server) as client:
+        assert client.receive().payload == EOF
+        client.send_eof()
+        expect_close_1000(client)
+
+
 def test_unknown_text_is_1003(gateway: GatewayProcess) -> None:
     """And the backend is reset."""
     with backend(Backend.receive) as server:

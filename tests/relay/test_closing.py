@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.python.failure import Failure
 
 from portofcall.errors import Refused
@@ -398,13 +398,35 @@ def test_reset_of_a_backend_that_has_sent_fin_is_noticed(reset: bool) -> None:
     """It is not read any more, so that the reactor does not report it."""
     rig = TunnelRig(half_closes=True)
     rig.backend.readConnectionLost()
-    rig.delivery.progress = Progress(reset=reset)
+    rig.delivery.failed = reset
     rig.tunnel.look_for_gone_peers()
     assert ("reset" in rig.transport.log) is reset
     assert rig.tunnel.phase is Phase.OPEN
     if reset:
-        rig.backend.connectionLost(Failure(ConnectionLost()))
+        rig.backend.connectionLost(Failure(ConnectionAborted()))
         assert rig.client.log == ["eof", "1011 backend-reset: the backend reset the connection"]
+        assert rig.tunnel.ending.outcome == "the backend was lost: it reset the connection"
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_connection_that_is_over_after_both_ends_may_have_been_reset(failed: bool) -> None:
+    """Its state is the same; only the error tells whether the backend may have lost something."""
+    rig = TunnelRig(half_closes=True)
+    rig.delivery.sent(1)
+    rig.backend.readConnectionLost()
+    rig.tunnel.client_ended()
+    rig.wait(1)
+    assert rig.client.log == ["eof"]
+    rig.delivery.progress = Progress(reset=True)
+    rig.delivery.failed = failed
+    rig.wait(1)
+    if failed:
+        assert rig.transport.log[-1] == "reset"
+        rig.backend.connectionLost(Failure(ConnectionAborted()))
+        assert rig.client.log == ["eof", "1011 backend-reset: the backend reset the connection"]
+    else:
+        assert rig.transport.log[-1] == "close"
+        assert rig.client.log == ["eof", "1000"]
 
 
 @pytest.mark.parametrize("end", ["client", "backend"])
