@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
-from portofcall.access.gatekeeper import Gatekeeper
+from portofcall.access.gatekeeper import Admitted, Gatekeeper
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.probe import ping, read_banner
 from portofcall.errors import BodyTooLarge, InvalidField, InvalidTarget
@@ -45,8 +45,7 @@ class Ping(APIResource):
 
     async def measure(self, request: Request, target: Requested, seconds: float) -> Mapping[str, Any]:
         """Admit a request, and ping the target within so many seconds; return the fields of the response."""
-        tickets = parse_query(request.uri).get(b"ticket", ())
-        admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
+        admitted = await _admit(self._gatekeeper, request, target)
         caller, shown = admitted.caller, self._dialer.targets.describe(target)
         with admitted.lease, self._probe(request, caller, target=shown) as record:
             found = await ping(
@@ -89,8 +88,7 @@ class SSHBanner(APIResource):
 
     async def measure(self, request: Request, target: Requested, seconds: float) -> Mapping[str, Any]:
         """Admit a request, and read the banner within so many seconds; return the fields of the response."""
-        tickets = parse_query(request.uri).get(b"ticket", ())
-        admitted = await self._gatekeeper.admit(request, target, tickets=tickets)
+        admitted = await _admit(self._gatekeeper, request, target)
         caller, shown = admitted.caller, self._dialer.targets.describe(target)
         with admitted.lease, self._probe(request, caller, target=shown) as record:
             banner = await read_banner(
@@ -112,6 +110,16 @@ class SSHBanner(APIResource):
             "comments": banner.comments,
             "rtt": round(banner.rtt_ms, 2),
         }
+
+
+async def _admit(gatekeeper: Gatekeeper, request: Request, target: Requested) -> Admitted:
+    # A page that rebinds its name has no Origin in a GET request, and could read the response.
+    return await gatekeeper.admit(
+        request,
+        target,
+        tickets=parse_query(request.uri).get(b"ticket", ()),
+        judge_host_always=request.method != b"POST",
+    )
 
 
 def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class StaticFile(NamedTuple):
     @property
     def tag(self) -> str:
         """A name of this content."""
-        return hashlib.sha256(self.content).hexdigest()[:20]
+        return _tag(self.content)
 
     def headers(self) -> Headers:
         """Return the headers of the response that depend on the file."""
@@ -56,6 +56,12 @@ class StaticFile(NamedTuple):
             "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin",
             **({"Access-Control-Allow-Origin": "*"} if shared else {}),
         }
+
+
+@cache
+def _tag(content: bytes) -> str:
+    """Return a name of some content. It is computed once: every client may ask for it, at any rate."""
+    return hashlib.sha256(content).hexdigest()[:20]
 
 
 class StaticFiles(Resource):

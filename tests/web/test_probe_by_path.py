@@ -123,6 +123,18 @@ def test_page_of_another_site_causes_no_dial(header: str) -> None:
     assert (answer.status, answer.json["code"], world.dialed) == (403, "origin-refused", [])
 
 
+def test_page_that_rebinds_its_name_causes_no_dial() -> None:
+    """It is of the same origin, so that it may change User-Agent; Host is still its own name."""
+    for host, status in (("evil.example:8080", 403), ("localhost:8080", None), ("127.0.0.1:8080", None)):
+        world = World()
+        transport = world.connect(local_host="127.0.0.1")
+        transport.send(f"GET /ping/{PUBLIC}:443 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        if status is None:
+            assert world.dialed == [(PUBLIC, 443)]
+        else:
+            assert (Response(transport.take()).status, world.dialed) == (status, [])
+
+
 def test_timeout_is_in_milliseconds() -> None:
     """Within the range of the API."""
     world = World()
