@@ -18,7 +18,10 @@ BUILT = Path("portofcall/web/static")
 STAMP = "sources.sha256"
 #: Without a network npm is to give up soon; with a slow one it needs some time.
 NPM_SECONDS = 120
-NPM_CI = ("ci", "--omit=dev", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=15000")
+NPM_CI = (
+    *("ci", "--omit=dev", "--prefer-offline"),
+    *("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=15000"),
+)
 
 
 def page_sources() -> list[Path]:
@@ -82,7 +85,7 @@ def build_in_place() -> None:
             problem = f"npm took more than {NPM_SECONDS} seconds"
         except subprocess.CalledProcessError as failed:
             lines = [line for line in failed.stdout.splitlines() if "rror" in line] or ["it printed no error"]
-            problem = f"{' '.join(map(str, failed.cmd[:2]))} failed: {lines[0].strip()[:200]}"
+            problem = f"{Path(failed.cmd[0]).name} {failed.cmd[1]} failed: {lines[0].strip()[:200]}"
         except OSError as failed:
             problem = str(failed)
         else:

@@ -13,6 +13,7 @@ test("a place is host:port, with IPv6 in brackets, or the name of a target", () 
 
 test("with a default port, a text without one is a host", () => {
   assert.deepEqual(parsePlace("db.example", 22), {host: "db.example", port: 22});
+  assert.deepEqual(parsePlace("db", 22, ["db"]), {target: "db"});
   assert.deepEqual(parsePlace("[::1]", 22), {host: "::1", port: 22});
   assert.deepEqual(parsePlace("db.example:2222", 22), {host: "db.example", port: 2222});
 });

@@ -70,6 +70,7 @@ export class Chart {
     this.plot = new UPlot({
       width: this.container.clientWidth || 320,
       height: HEIGHT,
+      padding: [8, 30, 0, 0],
       legend: {show: false},
       cursor: {show: false},
       scales: {x: {range: (_, min, max) => [Math.min(min, max - seconds), max]}, y: {range: (_, __, max) => [0, Math.max(max * 1.15, 0.001)]}},

@@ -68,7 +68,7 @@ function showFieldError(text: string): void {
 async function start(action: Action): Promise<void> {
   let target: Place;
   try {
-    target = parsePlace(place.value, action.defaultPort);
+    target = parsePlace(place.value, action.defaultPort, offers.names);
   } catch (error) {
     if (!(error instanceof PlaceError)) throw error;
     showFieldError(error.message);

@@ -29,6 +29,11 @@ export class Offers {
     private readonly connect: (text: string) => void,
   ) {}
 
+  /** The targets that have a name. */
+  get names(): readonly string[] {
+    return this.shown.targets;
+  }
+
   /** Ask the gateway what it offers; without `signIn` the browser asks for no password. */
   async load(signIn = false): Promise<void> {
     try {

@@ -5,9 +5,15 @@ export type Place = {readonly host: string; readonly port: number} | {readonly t
 /** A field that does not hold a place; the message says what was expected. */
 export class PlaceError extends Error {}
 
-/** Parse what is in the field. The gateway is stricter; this is for what it could not be asked at all. */
-export function parsePlace(text: string, defaultPort?: number): Place {
+/**
+ * Parse what is in the field. The gateway is stricter; this is for what it could not be asked at all.
+ *
+ * @param defaultPort makes the port optional; a text without one is then a host, if it is not in `named`.
+ * @param named the targets that the gateway offers by name.
+ */
+export function parsePlace(text: string, defaultPort?: number, named: readonly string[] = []): Place {
   text = text.trim();
+  if (named.includes(text)) return {target: text};
   if (!text) throw new PlaceError("Enter a host and a port, such as db.example:5432.");
   const match = /^(\[[^\]]+\]|[^:]+):(\d+)$/.exec(text);
   if (match) {

@@ -1,0 +1,127 @@
+"""Make the screenshots of the documentation: ``python -m tests.e2e.screenshots docs/screenshots``."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.backends import closed_port
+from tests.e2e.browser import KEYS, Browser, browser
+from tests.e2e.gateway import GatewayProcess, gateway_process, need
+
+ENTER = KEYS["Enter"]
+WIDE, NARROW = 1080, 360
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[int]:
+    """Run a Redis server; give its port."""
+    port = closed_port()
+    command = [
+        need("redis-server"),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Camera:
+    """Takes pictures of a gateway's page, in one colour scheme."""
+
+    def __init__(self, window: Browser, gateway: GatewayProcess, folder: Path, scheme: str) -> None:
+        self._window = window
+        self._url = f"http://127.0.0.1:{gateway.port}/"
+        self._folder = folder
+        self._scheme = scheme
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        window.command("Emulation.setEmulatedMedia", features=features)
+        self.resize(WIDE)
+
+    def resize(self, width: int) -> None:
+        """Set the width of the window."""
+        self._window.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=680, deviceScaleFactor=1, mobile=True
+        )
+
+    def open(self, link: str = "", ready: str = ".offers h2") -> None:
+        """Load the page, and connect if there is a link."""
+        self._window.open("about:blank")
+        self._window.open(self._url + link)
+        self._window.wait("document.querySelector('.offers h2')")
+        if link:
+            self._window.type(ENTER)
+        self._window.wait(f"document.querySelector('{ready}')")
+
+    def take(self, name: str) -> None:
+        """Write a picture."""
+        (self._folder / f"{name}-{self._scheme}.png").write_bytes(self._window.screenshot())
+
+
+def demo(camera: Camera, window: Browser, gateway: GatewayProcess) -> None:
+    """Take the pictures of a gateway with ``--demo``."""
+    window.open("about:blank")
+    camera.open()
+    window.value("localStorage.clear()")
+    camera.open()
+    camera.take("front")
+    chargen = gateway.wait_for_log(r"demo chargen on ([^,]+),")[1]
+    camera.open(f"#tcp/{chargen}", ".sending")
+    time.sleep(4)
+    window.value("document.querySelector('[value=hex]').click()")
+    window.value(
+        "[...document.querySelectorAll('button')].find(b => b.textContent === 'Pause reading').click()"
+    )
+    time.sleep(3)
+    camera.take("backpressure")
+    camera.open("#tcp/10.0.0.1:22", ".failure")
+    camera.take("failure")
+
+
+def redis_session(camera: Camera, window: Browser) -> None:
+    """Take the pictures of a gateway with the target ``cache``."""
+    camera.open("#tcp/cache", ".sending")
+    for line in ("PING", "SET ship Endeavour", "GET ship"):
+        window.type(f"{line}{ENTER}")
+        time.sleep(0.7)
+    time.sleep(3)
+    camera.take("console")
+    camera.resize(NARROW)
+    camera.take("narrow")
+    camera.resize(WIDE)
+    camera.open("#ping/cache", ".figures")
+    time.sleep(15)
+    camera.take("ping")
+
+
+def main(destination: Path) -> None:
+    """Make all of them."""
+    destination.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary, browser(Path(temporary)) as window:
+        folder = Path(temporary)
+        for scheme in ("light", "dark"):
+            with gateway_process(folder, "--demo") as gateway:
+                demo(Camera(window, gateway, destination, scheme), window, gateway)
+            with (
+                redis(folder) as port,
+                gateway_process(folder, "--target", f"cache=127.0.0.1:{port}") as gateway,
+            ):
+                redis_session(Camera(window, gateway, destination, scheme), window)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
