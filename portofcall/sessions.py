@@ -93,12 +93,9 @@ class Sessions:
         return list(self._open.values())
 
     def carried(self) -> tuple[Carried, Carried]:
-        """Return what all tunnels have carried so far, from clients and to them."""
+        """Return what the tunnels that have ended have carried, from clients and to them."""
         up, down = self._carried
-        return (
-            up.plus(tunnel.to_backend for tunnel in self._open),
-            down.plus(tunnel.to_client for tunnel in self._open),
-        )
+        return up.copy(), down.copy()
 
     def open(
         self, client: IClientEnd, target: Requested | InvalidTarget, admitted: Admitted, *, page: bool
@@ -189,7 +186,8 @@ class Sessions:
     def _forget(self, tunnel: Tunnel) -> None:
         self._open.pop(tunnel, None)
         up, down = self._carried
-        self._carried = up.plus((tunnel.to_backend,)), down.plus((tunnel.to_client,))
+        up.add(tunnel.to_backend)
+        down.add(tunnel.to_client)
         if not self._open and self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None

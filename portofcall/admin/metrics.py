@@ -27,7 +27,6 @@ class Sources:
         counts: has observed the gateway's events.
         lag: how late the event loop was, in seconds.
         tunnels: returns the number of tunnels that are not over.
-        carried: returns what all tunnels together have carried, from clients and to them.
         draining: returns whether new clients are sent elsewhere.
         reloaded: returns whether the last reload of files succeeded.
         certificates: returns the seconds until each certificate ends, by the name of its file.
@@ -36,7 +35,6 @@ class Sources:
     counts: EventCounts
     lag: Histogram
     tunnels: Callable[[], int]
-    carried: Callable[[], tuple[Carried, Carried]]
     draining: Callable[[], bool]
     reloaded: Callable[[], bool]
     certificates: Callable[[], Mapping[str, float]]
@@ -51,12 +49,19 @@ class Metrics:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._up = self._down = Carried()
         self._registry = CollectorRegistry()
         self._registry.register(cast(Any, self))
         ProcessCollector(registry=self._registry)
 
-    def text(self) -> bytes:
-        """Return all of them as they are now."""
+    def text(self, up: Carried, down: Carried) -> bytes:
+        """Return all of them as they are now.
+
+        Args:
+            up: what all tunnels together have carried from clients.
+            down: the same to clients.
+        """
+        self._up, self._down = up, down
         return generate_latest(self._registry)
 
     def describe(self) -> list[Any]:
@@ -70,7 +75,7 @@ class Metrics:
         yield _gauge("build_info", "1; the versions are labels.", versions, 1)
         yield from _events(sources.counts)
         yield _gauge("active_tunnels", "Tunnels that are not over.", {}, sources.tunnels())
-        yield from _carried(*sources.carried())
+        yield from _carried(self._up, self._down)
         yield _gauge("draining", "1 while new clients are sent elsewhere.", {}, sources.draining())
         yield _gauge("config_reload_success", "1 if the last reload succeeded.", {}, sources.reloaded())
         expiry = GaugeMetricFamily(

@@ -8,7 +8,7 @@ from portofcall.access.authenticator import Authenticator, Credentials
 from portofcall.access.callers import Callers
 from portofcall.access.gatekeeper import AccessRules, Gatekeeper
 from portofcall.admin.gate import AdminGate
-from portofcall.admin.root import make_admin_root
+from portofcall.admin.root import MetricsText, make_admin_root
 from portofcall.events import Event, RequestServed
 from portofcall.gateway import Gateway
 from portofcall.limits.admission import Admission
@@ -21,7 +21,7 @@ from portofcall.web.server import GatewaySite
 def make_admin_site(
     gateway: Gateway,
     *,
-    metrics: Callable[[], bytes],
+    metrics: MetricsText,
     reactor: Any,
     credentials: Credentials,
     limits: Limits,

@@ -1,15 +1,15 @@
 """``/tunnels``: which tunnels there are, and their end by the operator."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from portofcall.admin.gate import AdminGate
+from portofcall.admin.portions import in_portions
 from portofcall.admin.tunnel_filter import TunnelFilter
 from portofcall.errors import InvalidField, NotFound
 from portofcall.events import Side
@@ -88,7 +88,7 @@ class Tunnels(APIResource):
         with (await self._gate.admit(request)).lease:
             wanted = TunnelFilter(request.uri)
             lines: list[str] = []
-            async for portion in self._portions(_DESCRIBED_PER_TURN):
+            async for portion in in_portions(self._sessions.live(), _DESCRIBED_PER_TURN, self._clock):
                 now = self._monotonic()
                 found = (session for session in portion if wanted.matches(session))
                 lines += [json.dumps(describe(session, now)) for session in found]
@@ -103,7 +103,7 @@ class Tunnels(APIResource):
             if not wanted.is_given:
                 raise InvalidField("expected client, subject or target")
             ended = 0
-            async for portion in self._portions(_ENDED_PER_TURN):
+            async for portion in in_portions(self._sessions.live(), _ENDED_PER_TURN, self._clock):
                 for session in portion:
                     if wanted.matches(session):
                         _end(session.tunnel)
@@ -120,14 +120,6 @@ class Tunnels(APIResource):
             for session in found:
                 _end(session.tunnel)
             return json_response(request, {"success": True, "ended": len(found)})
-
-    async def _portions(self, size: int) -> AsyncIterator[Sequence[Session]]:
-        """Yield the tunnels that there are now, so many in each turn of the event loop."""
-        sessions = self._sessions.live()
-        for start in range(0, len(sessions), size):
-            if start:
-                await deferLater(self._clock, 0)
-            yield sessions[start : start + size]
 
 
 def _end(tunnel: Tunnel) -> None:

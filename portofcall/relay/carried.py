@@ -1,33 +1,37 @@
 """What many tunnels together have carried, for the metrics."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Self
 
 from portofcall.relay.write_chain import WriteChain
 
 
-class Carried(NamedTuple):
-    """What was carried in one direction.
+class Carried:
+    """What was carried in one direction, added up.
 
     Attributes:
-        passed_bytes: the payload that was passed on, acknowledged or not: this never decreases.
+        passed_bytes: the payload that was passed on, acknowledged or not, so that it never decreases.
         pauses: how often senders were paused because too much waited.
         paused_seconds: for how long.
-        buffered_bytes: what waits for slow readers now.
+        buffered_bytes: what waits for slow readers.
     """
 
-    passed_bytes: int = 0
-    pauses: int = 0
-    paused_seconds: float = 0.0
-    buffered_bytes: int = 0
+    __slots__ = ("buffered_bytes", "passed_bytes", "paused_seconds", "pauses")
 
-    def plus(self, chains: Iterable[WriteChain]) -> "Carried":
-        """Return the sum of this and of what these chains have carried."""
-        passed_bytes, pauses, paused_seconds, buffered_bytes = self
-        for chain in chains:
-            passed_bytes += chain.passed_bytes
-            buffered_bytes += chain.buffered_bytes
-            if chain.pauses:
-                pauses += chain.pauses
-                paused_seconds += chain.paused_seconds
-        return Carried(passed_bytes, pauses, paused_seconds, buffered_bytes)
+    def __init__(self) -> None:
+        self.passed_bytes = self.pauses = self.buffered_bytes = 0
+        self.paused_seconds = 0.0
+
+    def add(self, chain: WriteChain) -> None:
+        """Add what a chain has carried so far."""
+        self.passed_bytes += chain.passed_bytes
+        self.buffered_bytes += chain.buffered_bytes
+        if chain.pauses:
+            self.pauses += chain.pauses
+            self.paused_seconds += chain.paused_seconds
+
+    def copy(self) -> Self:
+        """Return the same sums, apart from these."""
+        other = type(self)()
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other

@@ -61,7 +61,6 @@ class AdminService(MultiService):
                 counts=counts,
                 lag=lag,
                 tunnels=lambda: len(gateway.sessions),
-                carried=gateway.sessions.carried,
                 draining=lambda: not gateway.accepting,
                 reloaded=lambda: reload.succeeded,
                 certificates=lambda: {} if tls is None else _certificates(tls),

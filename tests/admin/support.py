@@ -3,7 +3,9 @@
 from typing import Any
 
 from portofcall.access.authenticator import Credentials
+from portofcall.admin.root import MetricsText
 from portofcall.admin.site import make_admin_site
+from portofcall.relay.carried import Carried
 from portofcall.testing import FakeTransport, Response, World
 
 
@@ -15,21 +17,24 @@ class AdminWorld(World):
         options: as for `World`.
 
     Attributes:
-        metrics: the text of ``/metrics``; a test may set it.
+        text: makes the text of ``/metrics``; a test may set it.
     """
 
     def __init__(self, *, operators: Credentials | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.metrics = b"up 1\n"
+        self.text: MetricsText = lambda up, down: b"up 1\n"
         self._admin = make_admin_site(
             self.gateway,
-            metrics=lambda: self.metrics,
+            metrics=self._metrics,
             reactor=self.reactor,
             credentials=operators or Credentials(),
             limits=self.limits,
             wall_clock=lambda: self.now,
             monotonic=self.reactor.seconds,
         )
+
+    def _metrics(self, up: Carried, down: Carried) -> bytes:
+        return self.text(up, down)
 
     def admin_connection(self, *, local: str = "192.0.2.2") -> FakeTransport:
         """Connect to the admin listener.

@@ -17,7 +17,7 @@ from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.relay import causes
 from portofcall.testing import PUBLIC, WebSocketClient, pack_frame, upgrade_request
 from tests.admin.support import AdminWorld
-from tests.support import Post, basic, need_prometheus
+from tests.support import Post, basic, need_prometheus, turn
 
 PACKAGE = Path(causes.__file__).parents[1]
 
@@ -45,7 +45,6 @@ class Scraped(AdminWorld):
                 counts=counts,
                 lag=self.lag,
                 tunnels=lambda: len(self.gateway.sessions),
-                carried=self.gateway.sessions.carried,
                 draining=lambda: not self.gateway.accepting,
                 reloaded=lambda: self.reloaded,
                 certificates=lambda: self.certificates,
@@ -54,7 +53,6 @@ class Scraped(AdminWorld):
 
     def scrape(self) -> dict[str, float]:
         """Return each sample by its name and labels."""
-        self.metrics = self.text()
         response = self.ask("GET", "/metrics")
         assert response.status == 200
         assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -200,3 +198,21 @@ def test_every_slug_of_the_code_has_a_label() -> None:
 def test_metrics_are_read_only(method: str) -> None:
     """Nothing can be reset."""
     assert AdminWorld().ask(method, "/metrics").status == 405
+
+
+def test_many_tunnels_are_added_up_in_several_turns() -> None:
+    """A scrape does not hold up all others; a tunnel that ends meanwhile counts once."""
+    world = Scraped()
+    client = WebSocketClient(world)
+    client.send(pack_frame(2, b"x" * 100))
+    (session,) = world.gateway.sessions.live()
+    # The same tunnel, again and again, instead of so many.
+    world.gateway.sessions.live = lambda: [session] * 1001  # type: ignore[method-assign]
+    connection = world.admin_connection()
+    connection.send(b"GET /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert connection.take() == b""
+    client.transport.lose()
+    client.backend.lose()
+    turn(world.reactor)
+    turn(world.reactor)
+    assert b'\nportofcall_tunnel_bytes_total{direction="up"} 100100.0\n' in connection.take()
