@@ -25,6 +25,8 @@ _HEADINGS: Final = (
     *("ID", "PHASE", "AGE", "IDLE", "CLIENT", "SUBJECT", "TARGET", "ADDRESS"),
     *("UP", "DOWN", "UP/S", "DOWN/S", "QUEUED", "PAUSED"),
 )
+#: Columns that need an earlier state.
+_RATES: Final = ("UP/S", "DOWN/S")
 #: Columns of numbers are aligned to the right.
 _NUMBERS: Final = {"AGE", "IDLE", "UP", "DOWN", "UP/S", "DOWN/S", "QUEUED"}
 #: ANSI: to the first line; clear the rest of a line; clear everything below.
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace, *, sleep: Callable[[float], None] = time.sleep
         The exit status: 0, or 2 if the gateway could not be asked.
     """
     query = urlencode(filters(args))
-    before: dict[str, Tunnel] = {}
+    before: dict[str, Tunnel] | None = {} if args.watch else None
     seen_at = 0.0
     try:
         admin = AdminAPI(args)
@@ -90,23 +92,26 @@ def _ask(admin: AdminAPI, query: str) -> Sequence[Tunnel]:
     return tunnels
 
 
-def table(tunnels: Sequence[Tunnel], before: Mapping[str, Tunnel], seconds: float) -> list[str]:
+def table(
+    tunnels: Sequence[Tunnel], before: Mapping[str, Tunnel] | None = None, seconds: float = 0
+) -> list[str]:
     """Lay out tunnels as lines of text.
 
     Args:
         tunnels: as ``GET /tunnels`` returns them.
-        before: by their ids, as they were some time ago; empty if that is not known.
+        before: by their ids, as they were some time ago, for the rates; None leaves these columns out.
         seconds: how long ago.
 
     Returns:
         The line of headings, one line for each tunnel, and a line with their number.
     """
-    rows = [_HEADINGS, *(_row(tunnel, before.get(tunnel["id"]), seconds) for tunnel in tunnels)]
+    rows = [_HEADINGS, *(_row(tunnel, (before or {}).get(tunnel["id"]), seconds) for tunnel in tunnels)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
             cell.rjust(width) if heading in _NUMBERS else cell.ljust(width)
             for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
+            if before is not None or heading not in _RATES
         ).rstrip()
         for row in rows
     ]

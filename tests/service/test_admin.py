@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from portofcall.service.listener import NotListening
 from portofcall.service.maker import makeService
+from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.testing import upgrade_request
 from tests.loopback import Collector, echo_server, exchange, reactor
@@ -186,6 +187,20 @@ def test_invalid_options_are_one_line(arguments: list[str], error: str) -> None:
         parse(LISTEN, *arguments)
     assert str(caught.value).startswith(error)
     assert "secret" not in str(caught.value)
+
+
+def test_password_file_is_read_at_the_start(tmp_path: Path) -> None:
+    """A missing one is an error then, and not the operator's surprise later."""
+    file = tmp_path / "operators"
+    arguments = [LISTEN, "--admin=unix:/x", f"--admin-auth=file:{file}"]
+    with pytest.raises(usage.UsageError, match=f"^--admin-auth file:{file}: "):
+        parse(*arguments)
+    file.write_text("ops:secret\n")
+    file.chmod(0o644)
+    options = parse(*arguments)
+    assert list(option_warnings(options)) == [
+        f"--admin-auth file:{file}: readable by every user of this host; chmod o-r it"
+    ]
 
 
 def test_missing_dependency_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
