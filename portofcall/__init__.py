@@ -1,7 +1,8 @@
 """Port of Call: a WebSocket-to-TCP gateway for Twisted.
 
-What is exported here is the public API. Everything else may change in any release. Names are loaded when they
-are first used (PEP 562), so that ``import portofcall`` loads no Twisted.
+What is exported here, in `portofcall.events` and in `portofcall.testing` is the public API. Everything else
+may change in any release. Names are loaded when they are first used (PEP 562), so that ``import portofcall``
+loads no Twisted.
 """
 
 from importlib import import_module

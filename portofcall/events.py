@@ -9,6 +9,23 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+__all__ = [
+    "Caller",
+    "Event",
+    "LimitReached",
+    "Observer",
+    "Probe",
+    "ProbeEnded",
+    "Refused",
+    "RequestServed",
+    "Route",
+    "Side",
+    "Stage",
+    "Traffic",
+    "TunnelEnded",
+    "TunnelOpened",
+]
+
 
 class Side(StrEnum):
     """Whose action, or silence, ended something."""

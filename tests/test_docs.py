@@ -13,6 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 import portofcall
+import portofcall.events
 import portofcall.testing
 from portofcall.testing import PUBLIC, FakeTransport, Response, World
 from tests.support import python_blocks
@@ -106,7 +107,8 @@ def test_protocol_s_client_ends_its_request_with_eof(
 def test_only_public_names_are_shown(document: str) -> None:
     """An application that follows the documentation depends on stable names only."""
     public = {f"portofcall.{name}" for name in portofcall.__all__}
-    public |= {f"portofcall.testing.{name}" for name in portofcall.testing.__all__}
+    for module in (portofcall.events, portofcall.testing):
+        public |= {f"{module.__name__}.{name}" for name in module.__all__}
     shown = {
         f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
         for block in python_blocks(document)
