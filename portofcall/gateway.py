@@ -216,7 +216,9 @@ class Gateway:
         Args:
             page: as for `resource`.
         """
-        return self.serve(self.resource(page=page), count=self._gatekeeper.count, records=self._records)
+        site = self.serve(self.resource(page=page), count=self._gatekeeper.count, records=self._records)
+        site.draining = lambda: self.draining
+        return site
 
     def serve(self, root: Resource, *, count: Callable[[Request], None], records: Records) -> GatewaySite:
         """Make a protocol factory that serves any tree, within the same bounds; see `GatewaySite`."""

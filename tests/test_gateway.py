@@ -16,7 +16,7 @@ from twisted.web.server import Site
 from portofcall.events import Event, LimitReached
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
-from portofcall.testing import WebSocketClient, World, upgrade_request
+from portofcall.testing import Response, WebSocketClient, World, upgrade_request
 from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
 
 
@@ -164,3 +164,16 @@ def test_observers_are_called_with_each_event_and_cannot_end_anything() -> None:
         WebSocketClient(world)
     assert LimitReached("max_tunnels", "") in seen
     assert [log["log_failure"].type for log in logs if "log_failure" in log]
+
+
+def test_drained_gateway_closes_connections_after_the_next_response() -> None:
+    """So that clients come back to another gateway, and a load balancer keeps no connection to this one."""
+    world = World()
+    connection = world.connect()
+    for closes in (False, True):
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        response = Response(connection.take())
+        assert (response.status, response.headers.get("connection") == "close") == (200, closes)
+        world.reactor.advance(0)
+        world.gateway.drain()
+    assert connection.log[-1] == "close"

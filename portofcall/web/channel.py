@@ -45,6 +45,7 @@ class GatewayChannel(PacedChannel):
         count: is called with each request when its head is complete; may raise a `RequestError`.
         refused: is called with each refusal: where it comes from, the request if its head is complete, and
             the error; returns the request's id and its client.
+        draining: whether the connection is to close after the next response.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class GatewayChannel(PacedChannel):
         waiting: FairEviction[ConnectionState],
         count: Callable[[GatewayRequest], None],
         refused: Callable[[IAddress, GatewayRequest | None, RequestError], Caller],
+        draining: Callable[[], bool],
     ) -> None:
         super().__init__(clock, turns)
         self._limits = limits
         self._waiting = waiting
         self._count = count
         self._refused = refused
+        self._draining = draining
         self._bounds = RequestBounds(limits)
         self._header = b""
         self._idle = False
@@ -208,9 +211,9 @@ class GatewayChannel(PacedChannel):
             super().allHeadersReceived()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Close after the last request that a connection may have."""
+        """Close after the last request that a connection may have, and while the gateway shuts down."""
         self._requests_begun += 1
-        if self._requests_begun < MOST_REQUESTS:
+        if self._requests_begun < MOST_REQUESTS and not self._draining():
             return cast(bool, super().checkPersistence(request, version))
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return False

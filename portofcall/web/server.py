@@ -35,6 +35,7 @@ class GatewaySite(Site):
 
     Attributes:
         waiting: as given.
+        draining: whether connections are to close after the next response; never, unless it is replaced.
     """
 
     #: The log shows the URL instead of the object.
@@ -56,6 +57,7 @@ class GatewaySite(Site):
         self._limits = limits
         self._turns = turns
         self.waiting = waiting
+        self.draining: Callable[[], bool] = lambda: False
         self._count = count
         self._records = records
 
@@ -68,6 +70,7 @@ class GatewaySite(Site):
             waiting=self.waiting,
             count=self._count,
             refused=self._records.refused_early,
+            draining=self.draining,
         )
 
     def log(self, request: HTTPRequest) -> None:
