@@ -15,7 +15,7 @@ _SOON_SECONDS, _LATER_SECONDS = 0.02, 1.0
 
 
 class Over(Enum):
-    """Why an end is waited for no longer."""
+    """Why the wait for an end is over."""
 
     QUIET = "there was no progress for too long"
     TOTAL = "it took too long in all"
@@ -38,12 +38,12 @@ class Watch:
         """Look at the end.
 
         Args:
-            wait: what it is waited for now. If that changes, the time starts anew.
+            wait: what this end is expected to do now. A change restarts the time.
             patience: how long it may take.
             seen: what has come of it so far; any change is progress.
 
         Returns:
-            Why it is waited for no longer, or None. The time starts anew then.
+            Why the wait is over, or None while it is not. The time then restarts.
         """
         now = self._clock.seconds()
         if wait is not self._wait:

@@ -64,7 +64,7 @@ class Ends:
         self.cut = BACKEND_RESET
         self.to_backend = WriteChain(high_water_bytes=high_water_bytes, monotonic=monotonic)
         self.to_backend.registerProducer(client, True)
-        # A backend that is resumed when nothing more goes to the client would be read in vain.
+        # Resuming the backend when nothing more goes to the client would read data only to discard it.
         self.to_client = WriteChain(
             high_water_bytes=high_water_bytes, monotonic=monotonic, leaves_paused=True, sink=client
         )

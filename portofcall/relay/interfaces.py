@@ -46,7 +46,7 @@ class IEndTransport(IStreamTransport, ISource, ISink):
 
     Attributes:
         delivery: what has become of the bytes that were written.
-        most_read_bytes: set by its end: the most to read at a time, whatever `reads_bulk` is; 0 is no limit.
+        most_read_bytes: set by its end: the most to read at a time, regardless of `reads_bulk`; 0: no limit.
     """
 
     delivery: "Delivery"

@@ -90,7 +90,7 @@ class WriteChain:
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes wait here and, as far as that is known, in the sink."""
+        """How many bytes wait here and, where that is known, in the sink."""
         return self.waiting_bytes + (0 if self._sink is None else self._sink.queued_bytes)
 
     @property

@@ -123,7 +123,7 @@ class Incoming:
             self._kept, self._behind = memoryview(self._behind), bytearray()
         try:
             self._kept = self._parse_some(self._kept)
-        except Exception:  # noqa: BLE001 - as the reactor: whatever it is, it ends this connection only
+        except Exception:  # noqa: BLE001 - as in the reactor, any error ends this connection only
             self._log.failure("could not parse what a client sent")
             self.drop()
             self._transport.abortConnection()

@@ -12,8 +12,8 @@ class Turns:
     """Shares each turn of the reactor among the connections that have something left to parse.
 
     Contract: the units that are spent in one turn are counted for all connections together. Those that `wait`
-    continue in the next turns, as far as its budget goes in each, one after the other and again from the
-    first, however much each has left.
+    continue in the following turns, in rotation and within the budget of each turn, however much each has
+    left.
 
     A turn in which less than half of its budget is spent costs no timer: what it has left is also all that is
     left for the next ones, until half of it is spent.

@@ -194,7 +194,7 @@ def test_backend_that_has_closed_does_not_get_what_the_client_still_sends(
 
     with backend(serve) as server, tunnel(gateway, server) as client:
         assert client.receive().payload == EOF
-        client.send(b"in vain")
+        client.send(b"too late")
         time.sleep(pause)
         client.send_eof()
         close = client.expect_close()

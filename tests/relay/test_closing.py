@@ -410,7 +410,7 @@ def test_reset_of_a_backend_that_has_sent_fin_is_noticed(reset: bool) -> None:
 
 @pytest.mark.parametrize("failed", [True, False])
 def test_connection_that_is_over_after_both_ends_may_have_been_reset(failed: bool) -> None:
-    """Its state is the same; only the error tells whether the backend may have lost something."""
+    """Its state is the same; only the error shows whether the backend may have lost something."""
     rig = TunnelRig(half_closes=True)
     rig.delivery.sent(1)
     rig.backend.readConnectionLost()

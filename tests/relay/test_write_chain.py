@@ -192,7 +192,7 @@ def test_what_follows_comes_before_the_end() -> None:
 
 
 def test_nothing_follows_in_an_abandoned_chain() -> None:
-    """Nobody is there to be told."""
+    """There is no sink to hand it to."""
     chain, _, sink, ending = make()
     followed: list[int] = []
     chain.follow_with(lambda: followed.append(1))

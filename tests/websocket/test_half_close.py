@@ -28,7 +28,7 @@ from portofcall.websocket.half_close import (
     ],
 )
 def test_the_gateway_prefers_half_close(offered: list[str], chosen: str | None) -> None:
-    """In whatever order a client offers the subprotocols; their names are compared case-sensitively."""
+    """Regardless of the order of the offer; names are compared case-sensitively."""
     assert choose_subprotocol(offered) == chosen
 
 
@@ -43,7 +43,7 @@ def test_the_gateway_prefers_half_close(offered: list[str], chosen: str | None) 
     ],
 )
 def test_any_spelling_of_the_object_is_eof(text: bytes) -> None:
-    """A client may write it with whatever JSON library it has."""
+    """A client may write it with any JSON library."""
     assert is_eof(text)
 
 

@@ -31,7 +31,7 @@ def end_of(client: WebSocketClient) -> Any:
 
 
 def test_half_close_is_preferred() -> None:
-    """The response names it, whatever the client likes best."""
+    """The response names it, regardless of the order of the offer."""
     assert connect().response.headers["sec-websocket-protocol"] == "portofcall.v1"
 
 
