@@ -227,3 +227,21 @@ def test_nothing_is_known_of_a_transport_without_a_socket() -> None:
     delivery = Delivery(cast(IStreamTransport, FakeTransport()))
     assert delivery.unacknowledged_bytes == 0
     assert delivery.progress == Progress()
+
+
+def test_reset_is_not_the_end_of_both_directions(tcp: Pair) -> None:
+    """The connection is over in both cases, but only a reset is a failure."""
+    tcp.peer.shutdown(socket.SHUT_WR)
+    tcp.connection.getHandle().shutdown(socket.SHUT_WR)
+    until(lambda: tcp.delivery.progress.reset)
+    assert not tcp.delivery.failed
+
+
+def test_reset_is_known_although_nothing_is_read(tcp: Pair) -> None:
+    """The kernel reports the error once, but it stays known."""
+    assert not tcp.delivery.failed
+    tcp.peer.shutdown(socket.SHUT_WR)
+    reset(tcp.peer)
+    until(lambda: tcp.delivery.failed)
+    assert tcp.delivery.failed
+    assert tcp.delivery.progress.reset
