@@ -38,11 +38,13 @@ def parse_passwords(text: str) -> Mapping[bytes, bytes]:
         user, colon, rest = line.rstrip().partition(":")
         if user.startswith("#") or not (user or colon):
             continue
-        if not (user and colon):
+        password = rest.partition(":")[0]
+        if not (user and password):
+            # An empty password, perhaps of a line that is half written, would admit everybody.
             raise PasswordFileError(f"line {number}: expected user:password")
         if user.encode() in passwords:
             raise PasswordFileError(f"line {number}: expected each user once")
-        passwords[user.encode()] = rest.partition(":")[0].encode()
+        passwords[user.encode()] = password.encode()
     if not passwords:
         raise PasswordFileError("expected at least one line user:password")
     return passwords

@@ -39,6 +39,8 @@ def test_user_has_the_password_of_its_line() -> None:
     [
         ("ada:lovelace\nsecret", "line 2: expected user:password"),
         (":secret", "line 1: expected user:password"),
+        ("ada:", "line 1: expected user:password"),
+        ("ada::secret", "line 1: expected user:password"),
         ("ada:secret\n\nada:secret", "line 3: expected each user once"),
         ("", "expected at least one line user:password"),
         ("# ada:secret\n", "expected at least one line user:password"),
