@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from portofcall.client.descriptors import Descriptor
@@ -20,7 +21,7 @@ class Input:
         descriptor: open for reading. It is closed at the end.
         reactor: for the turns in which a file is read.
         readiness: watches it.
-        received: gets what is read; the buffer is overwritten afterwards.
+        received: gets what is read; the buffer is overwritten afterwards. May be replaced.
         ended: called once at the end of the input; with the error if there was one.
 
     Attributes:
@@ -42,11 +43,15 @@ class Input:
         self.is_terminal = kind.is_terminal
         self._reactor = reactor
         self._readiness = readiness
-        self._received = received
+        self.received = received
         self._ended = ended
         self._buffer = readiness.buffer
         self._reading = self._closed = False
         self._socket = socket.socket(fileno=os.dup(descriptor)) if kind.is_socket else None
+        # Small reads are frequent: a call of C, with its arguments made once.
+        self._read_bulk: Callable[[], int] = partial(os.readv, kind.descriptor, [self._buffer])
+        if self._socket is not None:
+            self._read_bulk = partial(self._socket.recv_into, self._buffer, 0, socket.MSG_DONTWAIT)
 
     def resume(self) -> None:
         """Read from now on."""
@@ -74,21 +79,22 @@ class Input:
                 self._socket.close()
             self._kind.close()
 
-    def _read(self, view: memoryview) -> int:
+    def _read_less(self) -> int:
+        view = self._buffer[:_READ_BYTES]
         if self._socket is not None:
-            return self._socket.recv_into(view, len(view), socket.MSG_DONTWAIT)
+            return self._socket.recv_into(view, 0, socket.MSG_DONTWAIT)
         return os.readv(self._kind.descriptor, [view])
 
     def _readable(self, _event: int) -> None:
         try:
-            size = self._read(self._buffer if self.reads_bulk else self._buffer[:_READ_BYTES])
+            size = self._read_bulk() if self.reads_bulk else self._read_less()
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._end(error)
             return
         if size:
-            self._received(self._buffer[:size])
+            self.received(self._buffer[:size])
         else:
             self._end(None)
 

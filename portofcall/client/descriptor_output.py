@@ -6,6 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, cast
 
 from twisted.internet.interfaces import IProducer, IPushProducer, IWriteDescriptor
@@ -49,6 +50,10 @@ class Output:
         self._queue: deque[memoryview] = deque()
         self._closing: Callable[[], None] | None = None
         self._socket = socket.socket(fileno=os.dup(descriptor)) if kind.is_socket else None
+        self._send: Callable[[Buffer], int] = partial(os.write, kind.descriptor)
+        if self._socket is not None:
+            connection = self._socket
+            self._send = lambda data: connection.send(data, socket.MSG_DONTWAIT)
         if kind.is_pipe:
             readiness.watch(kind.descriptor, self._reader_is_gone)
 
@@ -66,10 +71,13 @@ class Output:
             return
         if not self._queue:
             try:
-                sent = self._write(data)
+                sent = self._send(data)
+            except BlockingIOError:
+                sent = 0
             except OSError as error:
                 self._fail(error)
                 return
+            self.written_bytes += sent
             if sent == len(data):
                 return
             data = data[sent:]
@@ -113,10 +121,13 @@ class Output:
         while self._queue:
             piece = self._queue[0]
             try:
-                sent = self._write(piece)
+                sent = self._send(piece)
+            except BlockingIOError:
+                return
             except OSError as error:
                 self._fail(error)
                 return
+            self.written_bytes += sent
             self.queued_bytes -= sent
             if sent < len(piece):
                 self._queue[0] = piece[sent:]
@@ -128,17 +139,6 @@ class Output:
         elif self._paused and self._producer is not None:
             self._paused = False
             self._producer.resumeProducing()
-
-    def _write(self, data: Buffer) -> int:
-        try:
-            if self._socket is not None:
-                sent = self._socket.send(data, socket.MSG_DONTWAIT)
-            else:
-                sent = os.write(self._kind.descriptor, data)
-        except BlockingIOError:
-            return 0
-        self.written_bytes += sent
-        return sent
 
     def _reader_is_gone(self, event: int) -> None:
         if event & select.EPOLLERR:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -12,7 +12,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     connectProtocol,
 )
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -114,6 +114,8 @@ async def dial(
     endpoint = _endpoint(reactor, gateway, proxy, timeout_seconds)
     try:
         stream: Stream = await connectProtocol(endpoint, Stream())
+    except ConnectingCancelledError:
+        raise CancelledError from None
     except (ConnectError, DNSLookupError, OSError) as error:
         why = printable(str(error).strip().rstrip("."))
         raise Problem("gateway-unreachable", f"can't connect to {where}: {why}", Status.UNREACHABLE) from None
@@ -151,5 +153,8 @@ async def _start_tls(stream: Stream, server: Target, context: SSL.Context, react
 
 
 def _lost(reason: Failure) -> Problem:
+    if isinstance(reason.value, SSL.Error):
+        # With TLS 1.3 a server refuses the client's certificate after the handshake.
+        return Problem("gateway-tls-failed", str(tls_problem(reason.value)), Status.UNREACHABLE)
     why = printable(reason.getErrorMessage().rstrip("."))
     return Problem("gateway-lost", f"the connection ended during the handshake: {why}", Status.UNREACHABLE)

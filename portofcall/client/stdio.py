@@ -46,6 +46,10 @@ class StdioTransport:
         self.is_terminal = self._input.is_terminal
         self.write: Callable[[Buffer], None] = self._output.write
 
+    def pass_on_to(self, received: Callable[[Buffer], None]) -> None:
+        """Pass the input on to ``received`` from now on."""
+        self._input.received = received
+
     @property
     def reads_bulk(self) -> bool:
         """See `ISource`."""
@@ -152,6 +156,8 @@ class StdioEnd(LocalEnd):
 
     def begin(self) -> None:
         """Start reading, now that the tunnel is there."""
+        # One call less for each piece.
+        self._stdio.pass_on_to(self.events.backend_sent)
         self._stdio.resumeProducing()
 
     def gateway_ended(self) -> None:

@@ -49,10 +49,6 @@ def make_context(options: TLSOptions) -> SSL.Context:
     if options.cert is not None:
         _load("--cert", options.cert, context.use_certificate_chain_file)
         _load("--key", options.key or options.cert, context.use_privatekey_file)
-        try:
-            context.check_privatekey()
-        except SSL.Error:
-            raise ValueError("--key: expected the key of the certificate in --cert") from None
     return context
 
 
@@ -63,6 +59,8 @@ def _load(option: str, path: Path, load: Callable[[str], object]) -> None:
         load(str(path))
     except OSError as error:
         raise ValueError(f"{option} {printable(str(path))}: {error.strerror}") from None
-    except SSL.Error:
+    except SSL.Error as error:
+        if "mismatch" in str(error):
+            raise ValueError("--key: expected the key of the certificate in --cert") from None
         kind = "a private key" if option == "--key" else "certificates"
         raise ValueError(f"{option} {printable(str(path))}: expected {kind} in PEM") from None

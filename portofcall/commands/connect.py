@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here: no other command needs them.
     from portofcall.client.connection import Gateway  # noqa: PLC0415
     from portofcall.client.options import make_report, make_route, make_target  # noqa: PLC0415
+    from portofcall.client.patient_readiness import PatientReadiness  # noqa: PLC0415
     from portofcall.client.problem import Problem  # noqa: PLC0415
     from portofcall.client.stdio import StdioEnd  # noqa: PLC0415
     from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         return problem.status
 
     async def connect(reactor: Any) -> None:
-        gateway = Gateway(reactor, route)
+        gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor))
         gateway.check()
         tunnel = await gateway.open(
             target, lambda _: StdioEnd(0, 1, reactor=reactor, readiness=gateway.readiness)

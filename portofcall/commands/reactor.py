@@ -14,20 +14,23 @@ from portofcall.client.report import Report
 Work = Callable[[Any], Coroutine[Deferred[Any], Any, None]]
 
 
-def run_in_reactor(work: Work, report: Report, *, at_end: Callable[[], None] | None = None) -> int:
+def run_in_reactor(
+    work: Work, report: Report, *, at_end: Callable[[], None] | None = None, reactor: Any = None
+) -> int:
     """Run a command until it is done.
 
     Args:
         work: what it does.
         report: gets a problem, in one line.
         at_end: called once the work is done, has failed or was interrupted.
+        reactor: runs it; None means the global one.
 
     Returns:
         The exit status.
     """
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - the import installs it
-
-    reactor: Any = installed
+    if reactor is None:
+        # The import installs it.
+        from twisted.internet import reactor  # noqa: PLC0415
     status = Status.DONE
 
     def done(result: Failure | None) -> None:

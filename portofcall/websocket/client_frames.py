@@ -6,7 +6,10 @@ The mirror image of `portofcall.websocket.frames`: a client masks what it sends,
 
 import os
 import sys
-from struct import Struct
+from collections.abc import Iterator
+from itertools import chain, repeat
+from struct import Struct, iter_unpack
+from typing import cast
 
 from portofcall.websocket.frames import FIN_BINARY, InPlaceMasker
 
@@ -14,6 +17,12 @@ _MASKED = 0x80
 _MEDIUM_LENGTH, _LONG_LENGTH = 126, 127
 _MEDIUM, _LONG = Struct("!BBH").pack, Struct("!BBQ").pack
 _KEY_BYTES = 4
+#: Random keys, 1024 from each call of the system.
+_KEYS: Iterator[tuple[bytes]] = chain.from_iterable(
+    cast(Iterator[tuple[bytes]], iter_unpack("4s", os.urandom(4096))) for _ in repeat(None)
+)
+_SHORT_HEADERS = [bytes((FIN_BINARY, _MASKED | size)) for size in range(_MEDIUM_LENGTH)]
+_from_bytes = int.from_bytes
 #: For a length that does not fit into 7 bits: the header's size, the length itself, and its least value.
 _EXTENDED = {
     _MEDIUM_LENGTH: (4, Struct("!H").unpack_from, 126),
@@ -33,7 +42,11 @@ def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
         The header to send before it, with the key, which is unpredictable (RFC 6455 §5.3).
     """
     size = len(payload)
-    key = os.urandom(_KEY_BYTES)
+    (key,) = next(_KEYS)
+    if size < _MEDIUM_LENGTH:
+        pad = _from_bytes(key * (size // _KEY_BYTES + 1)) >> 8 * (_KEY_BYTES - size % _KEY_BYTES)
+        payload[:] = (_from_bytes(payload) ^ pad).to_bytes(size)
+        return _SHORT_HEADERS[size] + key
     if masker is not None:
         state = masker.new(masker.address(memoryview(key)))
         masker.process(state, masker.address(payload), size)
@@ -41,8 +54,6 @@ def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
     else:
         pad = int.from_bytes((key * (size // _KEY_BYTES + 1))[:size], sys.byteorder)
         payload[:] = (int.from_bytes(payload, sys.byteorder) ^ pad).to_bytes(size, sys.byteorder)
-    if size < _MEDIUM_LENGTH:
-        return bytes((FIN_BINARY, _MASKED | size)) + key
     if size < 65536:
         return _MEDIUM(FIN_BINARY, _MASKED | _MEDIUM_LENGTH, size) + key
     return _LONG(FIN_BINARY, _MASKED | _LONG_LENGTH, size) + key
@@ -69,10 +80,15 @@ class UnmaskedFrames:
             As `portofcall.websocket.frames.PlainFrames.take`: the payloads as one piece of ``data``; the
             rest; and how many headers were parsed.
         """
-        if self._head:
+        size = len(data)
+        if size < _MEDIUM_LENGTH and not (self._left or self._head):
+            # One small message, such as the echo of a key press.
+            if size > 1 and data[0] == FIN_BINARY and data[1] == size - 2:
+                return data[2:], None, 1
+        elif self._head:
             data = memoryview(bytearray(self._head) + data)
             self._head = b""
-        size = len(data)
+            size = len(data)
         frames = start = end = 0  # data[start:end] is the payload so far
         at = min(self._left, size)
         end = at

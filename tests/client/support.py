@@ -98,6 +98,14 @@ class Pair:
         self.client.protocol.makeConnection(self.client)
         self.exchange()
 
+    def accept_and_send(self, response: bytes) -> None:
+        """Let the connection attempt succeed, and play a server that responds with this to anything."""
+        *_, factory, _timeout, _bind = self.reactor.tcpClients[-1]
+        self.client = FakeTransport()
+        self.client.protocol = factory.buildProtocol(self.client.getPeer())
+        self.client.protocol.makeConnection(self.client)
+        self.client.send(response)
+
     def exchange(self) -> None:
         """Carry bytes, and the ends of directions, until nothing moves any more."""
         moved = True
