@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from base64 import b64encode
+from getpass import getpass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -46,17 +47,20 @@ def add_admin_arguments(parser: argparse.ArgumentParser) -> None:
         f"[default: the environment's {ENVIRONMENT}]",
     )
     parser.add_argument(
-        "--admin-auth-file",
+        "--user",
+        metavar="NAME",
+        action=Once,
+        help="a user of --admin-auth; the password is asked for on the terminal",
+    )
+    parser.add_argument(
+        "--password-file",
         metavar="FILE",
         action=Once,
         type=Path,
-        help="a file with USER:PASSWORD, where the listener has --admin-auth [default: none]",
+        help="a file whose first line is the password",
     )
     parser.add_argument(
-        "--cafile",
-        metavar="FILE",
-        action=Once,
-        help="authorities in PEM that https:// is verified against [default: the platform's]",
+        "--cacert", metavar="FILE", action=Once, help="authorities in PEM [default: the system's]"
     )
 
 
@@ -93,12 +97,14 @@ class AdminAPI:
             raise AdminError(f"expected --admin URL, or {ENVIRONMENT} in the environment")
         self._headers: dict[str, str] = {}
         try:
-            if args.admin_auth_file is not None:
-                login = args.admin_auth_file.read_bytes().rstrip(b"\r\n")
+            self._tls = ssl.create_default_context(cafile=args.cacert) if _is_https(self._url) else None
+            if args.user is not None:
+                login = f"{args.user}:{_password(args)}".encode()
                 self._headers["Authorization"] = f"Basic {b64encode(login).decode()}"
-            self._tls = ssl.create_default_context(cafile=args.cafile) if _is_https(self._url) else None
+            elif args.password_file is not None:
+                raise AdminError("--password-file: needs --user")
         except OSError as problem:
-            name = printable(str(problem.filename or args.cafile))
+            name = printable(str(problem.filename or args.cacert))
             raise AdminError(f"{name}: {problem.strerror or problem}") from None
         self._connection()
 
@@ -153,6 +159,16 @@ class AdminAPI:
         if self._tls is not None:
             return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=self._tls)
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+
+
+def _password(args: argparse.Namespace) -> str:
+    path: Path | None = args.password_file
+    if path is None:
+        return getpass(f"Password of {printable(args.user)}: ")
+    try:
+        return path.read_text("utf-8").partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise AdminError(f"--password-file {printable(str(path))}: expected UTF-8") from None
 
 
 def _is_https(url: str) -> bool:

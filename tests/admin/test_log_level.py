@@ -70,6 +70,12 @@ def test_levels_in_force_are_shown() -> None:
     ]
 
 
+def test_clients_of_unix_sockets_have_one_level() -> None:
+    """They are local to the log."""
+    shown = put(AdminWorld(), level="debug", client="local").json["levels"]
+    assert [setting["client"] for setting in shown] == ["local"]
+
+
 def test_change_is_logged() -> None:
     """Who reads the log later sees why it has gaps."""
     with capturedLogs() as logs:

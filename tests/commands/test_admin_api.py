@@ -1,7 +1,10 @@
 """The operator's commands reach the admin listener, or say in one line why not."""
 
+import contextlib
 import socket
-from base64 import b64encode
+import ssl
+import threading
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -57,21 +60,61 @@ def test_malformed_url_is_refused(url: str) -> None:
     assert problem("--admin", url).startswith(expected)
 
 
-def test_credentials_come_from_a_file(tmp_path: Path) -> None:
-    """Its last line break is no part of the password."""
-    (tmp_path / "login").write_text("ops:s3cret \n")
+def test_password_comes_from_a_file_or_from_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first line of the file, without its end; it is never on the command line."""
+    (tmp_path / "password").write_bytes(b"s3cret \r\nmore\n")
+    monkeypatch.setattr("portofcall.commands.admin_api.getpass", lambda prompt: f"typed at {prompt}")
     with fake_listener() as listener:
         listener.responses["GET", "/tunnels"] = (200, {"tunnels": []})
-        args = parse(kill, "--admin", listener.url, "--admin-auth-file", str(tmp_path / "login"))
-        AdminAPI(args).request("GET", "/tunnels")
-    assert listener.requests == [("GET", "/tunnels", f"Basic {b64encode(b'ops:s3cret ').decode()}")]
+        for more in (["--password-file", str(tmp_path / "password")], []):
+            AdminAPI(parse(kill, "--admin", listener.url, "--user", "ops", *more)).request("GET", "/tunnels")
+    logins = [(authorization or "").partition(" ")[2] for _, _, authorization in listener.requests]
+    assert [b64decode(login) for login in logins] == [b"ops:s3cret ", b"ops:typed at Password of ops: "]
 
 
-@pytest.mark.parametrize("option", ["--admin-auth-file", "--cafile"])
-def test_missing_file_is_named(option: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--user", "ops", "--password-file", "/nowhere/x"], "/nowhere/x: No such file or directory"),
+        (["--cacert", "/nowhere/x"], "No such file or directory"),
+        (["--password-file", "/nowhere/x"], "--password-file: needs --user"),
+    ],
+)
+def test_invalid_credentials_are_one_line(arguments: list[str], expected: str) -> None:
     """Before anything is sent."""
-    text = problem("--admin", "https://127.0.0.1:1", option, "/nowhere/x")
-    assert "No such file or directory" in text
+    assert problem("--admin", "https://127.0.0.1:1", *arguments).endswith(expected)
+
+
+def test_password_file_is_text(tmp_path: Path) -> None:
+    """The error does not show what is in it."""
+    (tmp_path / "password").write_bytes(b"\xff")
+    arguments = ["--user", "ops", "--password-file", str(tmp_path / "password")]
+    assert problem("--admin", "unix:/x", *arguments).endswith("password: expected UTF-8")
+
+
+def test_https_is_verified(certificate: Path) -> None:
+    """Against the platform's authorities, or those that are given."""
+    server = socket.create_server(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def respond() -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                secure.recv(1000)
+                secure.sendall(b"HTTP/1.0 200 OK\r\n\r\n{}")
+
+    thread = threading.Thread(target=respond)
+    thread.start()
+    url = f"https://localhost:{server.getsockname()[1]}"
+    assert "certificate verify failed" in problem("--admin", url)
+    api = AdminAPI(parse(kill, "--admin", url, "--cacert", str(certificate)))
+    assert api.request("GET", "/tunnels") == {}
+    thread.join()
+    server.close()
 
 
 def test_refused_connection_is_reported() -> None:
@@ -101,7 +144,6 @@ def test_other_responses_are_errors(response: tuple[int, object], expected: str)
 def test_broken_response_is_reported() -> None:
     """Something that does not speak HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        import threading
 
         def respond() -> None:
             connection, _ = server.accept()
