@@ -77,7 +77,7 @@ OPTIONS: Final = (
         group=Group.ACCESS,
         metavar="METHOD",
         help="require a user and a password over HTTP Basic, checked with METHOD, such as "
-        "file:/etc/portofcall.passwd",
+        "file:/etc/portofcall.passwd; SIGHUP reloads a file",
         default="none",
         repeatable=True,
     ),
@@ -86,7 +86,7 @@ OPTIONS: Final = (
         group=Group.ACCESS,
         metavar="FILE",
         parser=parse_path,
-        help="accept tickets signed with this key; `portofcall ticket` makes them",
+        help="accept tickets signed with this key; `portofcall ticket` makes them; SIGHUP reloads it",
         default="none",
     ),
     Option(
