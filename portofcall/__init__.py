@@ -1,8 +1,8 @@
 """Port of Call: a WebSocket-to-TCP gateway for Twisted.
 
-What is exported here, in `portofcall.events` and in `portofcall.testing` is the public API. Everything else
-may change in any release. Names are loaded when they are first used (PEP 562), so that ``import portofcall``
-loads no Twisted.
+What is exported here is the public API. What `portofcall.events` and `portofcall.testing` export is for
+applications, too, but may change in any release, like everything else. Names are loaded when they are first
+used (PEP 562), so that ``import portofcall`` loads no Twisted.
 """
 
 from importlib import import_module
