@@ -5,11 +5,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.backends import Backend, MiB, backend, digest, stream
+from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, stream
 from tests.e2e.gateway import GatewayProcess, need
 from tests.e2e.support import until
 from tests.e2e.wsclient import DEADLINE, EOF, TEXT, WebSocketClient
@@ -50,24 +51,67 @@ def expect_close_1000(client: WebSocketClient) -> None:
     assert (close.code, close.reason) == (1000, "")
 
 
+def count(server: Backend) -> None:
+    """Run ``wc -c`` on the connection: it prints nothing before its input ends."""
+    with server.connection:
+        server.connection.settimeout(None)
+        subprocess.run(
+            [need("wc"), "-c"],
+            stdin=server.connection.fileno(),
+            stdout=server.connection.fileno(),
+            timeout=DEADLINE,
+            check=True,
+        )
+
+
 def test_wc_counts_everything_and_answers_after_fin(gateway: GatewayProcess) -> None:
-    """``wc -c`` prints nothing before its input ends."""
-
-    def count(server: Backend) -> None:
-        with server.connection:
-            server.connection.settimeout(None)
-            subprocess.run(
-                [need("wc"), "-c"],
-                stdin=server.connection.fileno(),
-                stdout=server.connection.fileno(),
-                timeout=DEADLINE,
-                check=True,
-            )
-
+    """The client's eof is the end of its input."""
     with backend(count) as server, tunnel(gateway, server) as client:
         send_stream(client, MUCH)
         assert b"".join(client.messages_to_eof()) == b"%d\n" % MUCH
         expect_close_1000(client)
+
+
+def test_wc_counts_the_input_of_portofcall_connect(gateway: GatewayProcess, tmp_path: Path) -> None:
+    """And the count is its output."""
+    (tmp_path / "up").write_bytes(b"".join(stream(MUCH)))
+    with backend(count) as server, (tmp_path / "up").open("rb") as up:
+        client = subprocess.run(
+            connect(gateway, server.port), stdin=up, capture_output=True, timeout=DEADLINE, check=True
+        )
+    assert client.stdout == b"%d\n" % MUCH
+
+
+def test_nc_that_ends_first_gets_a_whole_file(gateway: GatewayProcess, tmp_path: Path) -> None:
+    """``nc -N`` sends FIN after its file; ``portofcall connect`` gets it, sends on, and ends with eof."""
+    (tmp_path / "down").write_bytes(b"".join(stream(MiB // 2)))
+    (tmp_path / "up").write_bytes(b"".join(stream(MUCH)))
+    port = closed_port()
+    with ExitStack() as stack:
+        down, up = (stack.enter_context((tmp_path / name).open("rb")) for name in ("down", "up"))
+        at_nc, at_client = (
+            stack.enter_context((tmp_path / name).open("wb")) for name in ("at_nc", "at_client")
+        )
+        server = subprocess.Popen([need("nc"), "-N", "-l", "127.0.0.1", str(port)], stdin=down, stdout=at_nc)
+        stack.callback(server.kill)
+        until(lambda: is_listening(port))
+        client = subprocess.run(
+            connect(gateway, port), stdin=up, stdout=at_client, timeout=DEADLINE, check=True
+        )
+        assert (client.returncode, server.wait(DEADLINE)) == (0, 0)
+    assert (tmp_path / "at_nc").read_bytes() == (tmp_path / "up").read_bytes()
+    assert (tmp_path / "at_client").read_bytes() == (tmp_path / "down").read_bytes()
+
+
+def connect(gateway: GatewayProcess, port: int) -> list[str]:
+    """Return the command that connects its standard input and output to a port of 127.0.0.1."""
+    return [need("portofcall"), "connect", f"ws://127.0.0.1:{gateway.port}", "127.0.0.1", str(port)]
+
+
+def is_listening(port: int) -> bool:
+    """Return whether a TCP port of this machine is listened on, without connecting to it."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    return any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines[1:])
 
 
 def test_http_1_0_request_ends_with_fin(gateway: GatewayProcess) -> None:
