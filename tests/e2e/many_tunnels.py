@@ -27,10 +27,13 @@ class Kind(StrEnum):
     UPLOAD = "upload"
 
 
-def expected(number: int, size: int) -> bytes:
-    """Return the first bytes of what is sent through the tunnel with that number."""
-    whole = BLOCK[number:] + BLOCK[:number]
-    return (whole * (size // len(whole) + 1))[:size]
+def part(number: int, start: int, size: int) -> bytes:
+    """Return a part of what is sent through the tunnel with that number."""
+    first = (number + start) % len(BLOCK)
+    whole = BLOCK[first : first + size]
+    while len(whole) < size:
+        whole += BLOCK[: size - len(whole)]
+    return whole
 
 
 @dataclass
@@ -61,17 +64,16 @@ class Transfer:
     async def give(self, writer: asyncio.StreamWriter, pieces: int, *, framed: bool = False) -> None:
         """Send so many pieces."""
         for _ in range(pieces):
-            end = self.sent + _PIECE_BYTES
-            piece = expected(self.number, end)[self.sent : end]
+            piece = part(self.number, self.sent, _PIECE_BYTES)
             writer.write(pack(BINARY, piece) if framed else piece)
-            self.sent = end
+            self.sent += _PIECE_BYTES
             await writer.drain()
             await asyncio.sleep(_PAUSE_SECONDS)
 
     @property
     def is_prefix(self) -> bool:
         """Whether what arrived is the beginning of what is sent."""
-        return bytes(self.received) == expected(self.number, len(self.received))
+        return bytes(self.received) == part(self.number, 0, len(self.received))
 
 
 class ManyTunnels:

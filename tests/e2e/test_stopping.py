@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from tests.e2e.backends import backend, echo
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
 from tests.e2e.many_tunnels import Kind, ManyTunnels, Transfer
-from tests.e2e.support import logged
+from tests.e2e.support import ask, logged
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,27 @@ def test_drain_under_load_accounts_for_every_byte(tmp_path: Path) -> None:
         "200 tunnels in flight, 100 ended by themselves, 0 reset; 0 bytes undelivered in 0 tunnels, "
         "0 requests dropped"
     )
+
+
+def test_load_balancers_have_time_to_notice(tmp_path: Path) -> None:
+    """During the delay the gateway is not ready and admits clients all the same; then nobody can connect."""
+    with gateway_process(tmp_path, *LOOPBACK, "--drain-delay=2", "--drain=60") as gateway:
+        assert ask(gateway, "GET", "/readyz")[0] == 200
+        with backend(echo) as first, WebSocketClient(gateway.port, first.query) as client:
+            gateway.process.terminate()
+            gateway.wait_for_log("stopping: listeners close in 2 s, 1 open tunnels have 60 s more")
+            assert ask(gateway, "GET", "/readyz")[0] == 503
+            with backend(echo) as second, WebSocketClient(gateway.port, second.query) as late:
+                gateway.wait_for_log(r"\(TCP Port \d+ Closed\)")
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", gateway.port), DEADLINE)
+                for carried in (client, late):
+                    carried.send(b"still here")
+                    assert carried.read(10) == b"still here"
+                    carried.close()
+                    assert carried.expect_close().code == 1000
+        assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
+        assert "2 tunnels in flight, 2 ended by themselves, 0 reset; 0 bytes undelivered" in gateway.log
 
 
 @pytest.mark.parametrize("options", [("--drain-delay=60",), ("--drain=60",)], ids=["delay", "drain"])
