@@ -1,5 +1,7 @@
 """The operator sees which tunnels there are, and ends them."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +239,14 @@ def test_many_tunnels_are_ended_in_several_turns() -> None:
     assert connection.take() == b""
     turn(world.reactor)
     assert Response(connection.take()).json["ended"] == 60
+
+
+def test_every_field_is_documented() -> None:
+    """In the table of docs/monitoring.md."""
+    world = AdminWorld()
+    open_tunnel(world)
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text("utf-8")
+    table = page[page.index("| field of `GET /tunnels`") :].partition("\n\n")[0]
+    names = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert names
+    assert sorted(names) == sorted(listed(world)[0])
