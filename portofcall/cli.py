@@ -14,6 +14,7 @@ from portofcall import __version__
 #: command that is run is imported, because start-up time counts.
 _COMMANDS = {
     "connect": "connect",
+    "forward": "forward",
     "ping": "ping",
     "banner": "banner",
     "ssh-config": "ssh_config",

@@ -16,6 +16,7 @@ from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
 from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
+from portofcall.relay.states import Phase
 from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel
 from portofcall.session import Session
@@ -98,7 +99,13 @@ class Sessions:
         return up.copy(), down.copy()
 
     def open(
-        self, client: IClientEnd, target: Requested | InvalidTarget, admitted: Admitted, *, page: bool
+        self,
+        client: IClientEnd,
+        target: Requested | InvalidTarget,
+        admitted: Admitted,
+        *,
+        page: bool,
+        connected: Callable[[], None] | None = None,
     ) -> Tunnel:
         """Open a tunnel.
 
@@ -107,6 +114,7 @@ class Sessions:
             target: where to; an invalid one closes the tunnel with its Close code.
             admitted: the admitted request; its lease is released when the tunnel is closed.
             page: whether the client is a page; see `Tunnel`.
+            connected: called once the backend is connected, if it ever is.
         """
         described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
         session = Session(admitted, target, described, began_at=self._monotonic())
@@ -141,7 +149,10 @@ class Sessions:
         self._open[tunnel] = session
         if self._next_look is None:
             self._look_later()
-        tunnel.dial(Deferred.fromCoroutine(dial()))
+        dialing = Deferred.fromCoroutine(dial())
+        tunnel.dial(dialing)
+        if connected is not None:
+            dialing.addCallback(lambda _: connected() if tunnel.phase is Phase.OPEN else None)
         return tunnel
 
     def shut_down(self) -> Deferred[None]:

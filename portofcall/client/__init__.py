@@ -9,17 +9,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from portofcall.client.connection import Gateway, Route
     from portofcall.client.endpoint import GatewayEndpoint, connect
+    from portofcall.client.forward_rules import Rule
+    from portofcall.client.forwarder import Forwarder
     from portofcall.client.gateway_url import GatewayURL
     from portofcall.client.problem import Problem, Status
 
-__all__ = ["Gateway", "GatewayEndpoint", "GatewayURL", "Problem", "Route", "Status", "connect"]
+__all__ = [
+    "Forwarder",
+    "Gateway",
+    "GatewayEndpoint",
+    "GatewayURL",
+    "Problem",
+    "Route",
+    "Rule",
+    "Status",
+    "connect",
+]
 
 _HOME = {
+    "Forwarder": "forwarder",
     "Gateway": "connection",
     "GatewayEndpoint": "endpoint",
     "GatewayURL": "gateway_url",
     "Problem": "problem",
     "Route": "connection",
+    "Rule": "forward_rules",
     "Status": "problem",
     "connect": "endpoint",
 }

@@ -24,7 +24,7 @@ from portofcall.relay.direct_read import Readiness, direct_transport
 from portofcall.relay.socket_options import set_options
 from portofcall.target import Requested
 from portofcall.websocket.client_end import GatewayEnd, GatewayFactory
-from portofcall.websocket.half_close import BINARY, SUBPROTOCOL
+from portofcall.websocket.half_close import BINARY, REPORT_CONNECTED, REPORT_HEADER, SUBPROTOCOL
 from portofcall.websocket.protocol import Handshake
 
 #: The subprotocols that are offered, the preferred one first.
@@ -33,6 +33,10 @@ PROTOCOLS: Final = (SUBPROTOCOL, BINARY)
 DEFAULT_CONNECT_TIMEOUT_SECONDS: Final = 30.0
 #: For the body of a refusal, in seconds.
 _BODY_SECONDS: Final = 2.0
+
+
+#: Makes the local end of a tunnel.
+Local = Callable[[ClientTunnel], LocalEnd]
 
 
 async def no_login() -> Login:
@@ -77,19 +81,27 @@ class Gateway:
         self._factory = GatewayFactory(limits=route.limits, reactor=reactor, readiness=self.readiness)
         self._context: SSL.Context | None = None
 
-    def open(self, target: Requested, local: Callable[[ClientTunnel], LocalEnd]) -> Deferred[ClientTunnel]:
+    def open(
+        self,
+        target: Requested,
+        local: Local,
+        *,
+        connected: Callable[[], None] | None = None,
+    ) -> Deferred[ClientTunnel]:
         """Open a tunnel.
 
         Args:
             target: where to.
             local: makes the local end, once the gateway has accepted the request. Its transport is open.
+            connected: called once the target is connected. A gateway without portofcall.v1 does not report
+                that; then it is called once the gateway has accepted the request.
 
         Returns:
             The tunnel. The gateway connects to the target only now, and a target that it can't reach is a
             `Problem` of `ClientTunnel.closed`. Fails with `Problem` if the gateway is not reachable, or
             refuses. Cancelling gives it up.
         """
-        return self._in_time(Deferred.fromCoroutine(self._open(target, local)))
+        return self._in_time(Deferred.fromCoroutine(self._open(target, local, connected)))
 
     def connect(self) -> Deferred[Stream]:
         """Open a connection for other requests than tunnels; `Problem` if that fails."""
@@ -115,8 +127,12 @@ class Gateway:
         if self.route.url.secure:
             self._make_context()
 
-    async def _open(self, target: Requested, local: Callable[[ClientTunnel], LocalEnd]) -> ClientTunnel:
+    async def _open(
+        self, target: Requested, local: Local, connected: Callable[[], None] | None
+    ) -> ClientTunnel:
         headers = await self.headers()
+        if connected is not None:
+            headers.append((REPORT_HEADER, REPORT_CONNECTED))
         stream = await self._dial()
         try:
             handshake, head_size = await self._shake_hands(stream, target, headers)
@@ -124,7 +140,7 @@ class Gateway:
         except BaseException:
             cast(Any, stream.transport).abortConnection()
             raise
-        return self._begin(stream, handshake, local)
+        return self._begin(stream, handshake, local, connected)
 
     async def _dial(self) -> Stream:
         route = self.route
@@ -172,7 +188,7 @@ class Gateway:
             await stream.read_more()
 
     def _begin(
-        self, stream: Stream, handshake: Handshake, local: Callable[[ClientTunnel], LocalEnd]
+        self, stream: Stream, handshake: Handshake, local: Local, connected: Callable[[], None] | None
     ) -> ClientTunnel:
         tunnel: ClientTunnel | None = None
 
@@ -182,6 +198,7 @@ class Gateway:
             return tunnel
 
         end: GatewayEnd = self._factory.build(begin, lambda: None)
+        end.on_connected = connected if handshake.protocol == SUBPROTOCOL else None
         transport: Any = stream.transport
         early = stream.early
         if isinstance(transport, ProtocolWrapper):
@@ -194,6 +211,8 @@ class Gateway:
         end.shake_hands(handshake)
         assert tunnel is not None
         tunnel.begin(local(tunnel))
+        if connected is not None and handshake.protocol != SUBPROTOCOL:
+            connected()
         if early:
             end.dataReceived(early)
         return tunnel

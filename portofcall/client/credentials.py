@@ -61,7 +61,16 @@ def read_password(path: Path) -> str:
     Raises:
         ValueError: it can't be read, or its first line is no password; the message quotes nothing of it.
     """
-    return parse_password(_read(path, _MAX_PASSWORD_CHARACTERS).partition("\n")[0].rstrip("\r"))
+    return parse_password(read_first_line(path))
+
+
+def read_first_line(path: Path) -> str:
+    """Return the first line of a file.
+
+    Raises:
+        ValueError: it can't be read, or is not UTF-8; the message quotes nothing of it.
+    """
+    return _read(path, _MAX_PASSWORD_CHARACTERS).partition("\n")[0].rstrip("\r")
 
 
 def parse_password(text: str) -> str:

@@ -48,9 +48,11 @@ def make_target(host: str | None, port: str | None, name: str | None) -> Request
         raise usage(error.sentence) from None
 
 
-def make_report(command: str, args: argparse.Namespace) -> Report:
-    """Return what says things on standard error."""
-    return Report(command, detail=args.verbose, log_format=LogFormat(args.log_format))
+def make_report(
+    command: str, args: argparse.Namespace, *, write: Callable[[str], object] | None = None
+) -> Report:
+    """Return what says things, with ``write`` or on standard error."""
+    return Report(command, detail=args.verbose, log_format=LogFormat(args.log_format), write=write)
 
 
 def make_route(args: argparse.Namespace, report: Report, *, environ: Mapping[str, str] = os.environ) -> Route:

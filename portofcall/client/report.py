@@ -54,9 +54,17 @@ class Report:
         self._write = write or _write_error
         self._now = now
 
-    def problem(self, problem: Problem) -> None:
-        """Say why there is no tunnel, or why it ended."""
-        self._say("error", f"{problem.slug}: {problem.sentence}", {"error.type": problem.slug})
+    def problem(self, problem: Problem, *, about: str = "") -> None:
+        """Say why there is no tunnel, or why it ended.
+
+        Args:
+            problem: the reason.
+            about: which tunnel, where there are several.
+        """
+        sentence, fields = f"{problem.slug}: {problem.sentence}", {"error.type": problem.slug}
+        if about:
+            sentence, fields["target"] = f"{about}: {sentence}", about
+        self._say("error", sentence, fields)
 
     def warn(self, sentence: str) -> None:
         """Say something that should not be missed."""

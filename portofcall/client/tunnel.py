@@ -79,6 +79,11 @@ class ClientTunnel(Tunnel):
             # Only FIN says that; with portofcall.v1 a Close frame does.
             self.to_client.done.addCallback(lambda _: self._gateway.finish())
 
+    @property
+    def problem(self) -> Problem | None:
+        """Why it does not end well; None if it does, as far as that is known."""
+        return self._problem
+
     # What the gateway's end reports
 
     def client_closed(self) -> None:

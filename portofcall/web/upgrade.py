@@ -14,7 +14,7 @@ from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
 from portofcall.websocket.end import WebSocketFactory
-from portofcall.websocket.half_close import choose_subprotocol
+from portofcall.websocket.half_close import REPORT_CONNECTED, REPORT_HEADER, SUBPROTOCOL, choose_subprotocol
 from portofcall.websocket.protocol import Handshake
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -49,6 +49,7 @@ class TunnelResource(APIResource):
         target = query_target(query)
         # Browsers send it, and nothing else that matters here does (RFC 6455 §10.2).
         page = request.requestHeaders.hasHeader(b"origin")
+        reports = handshake.protocol == SUBPROTOCOL and _wants_report(request)
         with Takeover(request) as takeover:
             admitted = await self._gatekeeper.admit(
                 request,
@@ -56,7 +57,13 @@ class TunnelResource(APIResource):
                 tickets=query.get(b"ticket", ()),
             )
             end = self._factory.build(
-                lambda client: self._sessions.open(client, target, admitted, page=page),
+                lambda client: self._sessions.open(
+                    client,
+                    target,
+                    admitted,
+                    page=page,
+                    connected=end.report_connected if reports else None,
+                ),
                 admitted.lease.release,
             )
             takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
@@ -123,6 +130,12 @@ def valid_handshake(request: Request) -> Handshake:
     offered = [token.decode("latin-1") for token in _tokens(get(b"sec-websocket-protocol"))]
     protocol = choose_subprotocol(offered)
     return Handshake(keys[0].decode("ascii"), protocol)
+
+
+def _wants_report(request: Request) -> bool:
+    """Whether the client wants to be told when the backend is connected."""
+    values = request.requestHeaders.getRawHeaders(REPORT_HEADER)
+    return values is not None and REPORT_CONNECTED in values
 
 
 def _length(request: Request) -> int:

@@ -8,6 +8,7 @@ from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer
 from portofcall.websocket.client_frames import UnmaskedFrames, mask
 from portofcall.websocket.end import Begin, WebSocketEnd, WebSocketFactory
+from portofcall.websocket.half_close import CONNECTED
 from portofcall.websocket.protocol import Handshake
 
 #: Less is sent as one piece, which takes less time than two.
@@ -34,9 +35,11 @@ class GatewayEnd(WebSocketEnd):
 
     Attributes:
         close_frame: the gateway's Close frame, once it has come.
+        on_connected: called once the gateway reports that the target is connected; None if not asked for.
     """
 
     close_frame: CloseFrame | None = None
+    on_connected: Callable[[], None] | None = None
 
     def __init__(self, begin: Begin, give_up: Callable[[], None]) -> None:
         super().__init__(begin, give_up)
@@ -74,6 +77,14 @@ class GatewayEnd(WebSocketEnd):
         for start in range(0, size, most):
             piece = view[start : start + most]
             self.transport.writeSequence((mask(piece, self.masker), piece))
+
+    def onPong(self, payload: bytes) -> None:
+        """Take the report that the target is connected, or any other pong."""
+        if payload == CONNECTED and self.on_connected is not None:
+            connected, self.on_connected = self.on_connected, None
+            connected()
+        else:
+            super().onPong(payload)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         """Keep the Close frame."""

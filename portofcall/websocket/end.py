@@ -12,6 +12,7 @@ from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, ClientEvents, IClientEnd
 from portofcall.websocket.autobahn_internals import connection_attributes
 from portofcall.websocket.frames import binary_header
+from portofcall.websocket.half_close import CONNECTED
 from portofcall.websocket.protocol import WebSocketProtocol, WebSocketProtocolFactory
 
 #: Begins a tunnel for a client's end.
@@ -120,6 +121,10 @@ class WebSocketEnd(WebSocketProtocol):
     def ping(self, mark: int) -> None:
         """Send a ping with this mark, unless the client does not read."""
         self._ping_pong.ping(mark)
+
+    def report_connected(self) -> None:
+        """Report that the backend is connected, to a client that has asked for it."""
+        self.sendPong(CONNECTED)
 
     def finish(self) -> None:
         """Send FIN after everything that was written, and read on, but discard what is read."""

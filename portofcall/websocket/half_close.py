@@ -14,6 +14,13 @@ BINARY = "binary"
 
 #: The text message for the end of the sender's data, as it is sent. `is_eof` accepts other spellings.
 EOF = b'{"type":"eof"}'
+#: The header of a request for a tunnel with which a client asks for the pong `CONNECTED`, and its value.
+REPORT_HEADER = "Portofcall-Report"
+REPORT_CONNECTED = "connected"
+#: The payload of the pong that reports that the backend is connected. It comes before all data, and no ping
+#: has this payload (RFC 6455 §5.5.3 allows unsolicited pongs).
+CONNECTED = b"connected"
+
 #: The size up to which a text message can be valid. A receiver need not keep more of one.
 MAX_TEXT_BYTES = 128
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from twisted.web.server import Site
 
-from portofcall.testing import PUBLIC, Response, World, pack_frame, upgrade_request
+from portofcall.testing import PUBLIC, Response, WebSocketClient, World, pack_frame, upgrade_request
+from portofcall.websocket.half_close import SUBPROTOCOL
 
 
 @pytest.mark.parametrize("site", ["gateway's site", "plain Site"])
@@ -38,3 +39,30 @@ def test_upgrade_with_an_empty_body_is_one() -> None:
     assert transport.take().startswith(b"HTTP/1.1 101 ")
     assert world.dialed == [(PUBLIC, 22)]
     assert world.accept().take() == b"frame"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, []),
+        ({"Portofcall_Report": "connected"}, [(10, b"connected")]),
+        ({"Portofcall_Report": "connected", "Sec_WebSocket_Protocol": "binary"}, []),
+        ({"Portofcall_Report": "nothing"}, []),
+    ],
+)
+def test_a_client_that_asks_is_told_when_the_backend_is_connected(
+    headers: dict[str, str], expected: list[tuple[int, bytes]]
+) -> None:
+    """With a pong, before all data, and only with portofcall.v1."""
+    request = upgrade_request(**{"Sec_WebSocket_Protocol": SUBPROTOCOL, **headers})
+    client = WebSocketClient(World(), request)
+    assert client.received() == expected
+    client.backend.send(b"data")
+    assert client.received() == [(2, b"data")]
+
+
+def test_a_client_that_asks_is_told_nothing_of_a_dial_that_fails() -> None:
+    """The Close frame says it."""
+    headers = {"Sec_WebSocket_Protocol": SUBPROTOCOL, "Portofcall_Report": "connected"}
+    client = WebSocketClient(World(), upgrade_request("host=10.0.0.1&port=22", **headers))
+    assert [opcode for opcode, _ in client.received()] == [8]

@@ -1,0 +1,98 @@
+"""``twistd portofcall-forward``: the same as a service."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from portofcall.client.forwarder import Forwarder
+from portofcall.client.options import make_report
+from portofcall.client.problem import Problem
+from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments, make_forwarder
+
+_log = Logger(namespace="portofcall.forward")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Report the error as twistd expects it."""
+        raise usage.UsageError(message)
+
+
+class Options(usage.Options):
+    """The command line, which is that of ``portofcall forward``.
+
+    Attributes:
+        args: parsed.
+    """
+
+    args: argparse.Namespace
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse the command line.
+
+        Raises:
+            usage.UsageError: it is not valid.
+        """
+        parser = _Parser(prog="twistd portofcall-forward", description=DESCRIPTION)
+        add_forward_arguments(parser)
+        self.args = parser.parse_args(options)
+
+
+class ForwardService(Service):
+    """A forwarder as a service.
+
+    Args:
+        forwarder: not started yet.
+        reactor: is stopped if it can't listen.
+    """
+
+    def __init__(self, forwarder: Forwarder, reactor: Any) -> None:
+        self._forwarder = forwarder
+        self._reactor = reactor
+
+    def privilegedStartService(self) -> None:
+        """Listen, while there are privileges for low ports.
+
+        Raises:
+            Problem: that is not possible.
+        """
+        super().privilegedStartService()
+        failures: list[Failure] = []
+        self._forwarder.start().addErrback(failures.append)
+        if failures:
+            failures[0].raiseException()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, and reset all connections."""
+        super().stopService()
+        return self._forwarder.stop()
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """Make the service.
+
+    Args:
+        options: parsed.
+        reactor: None means the global reactor.
+
+    Raises:
+        SystemExit: an option is not valid; the message is one line.
+    """
+    if reactor is None:
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install one
+    args = options.args
+    report = make_report("portofcall-forward", args, write=_write)
+    try:
+        return ForwardService(make_forwarder(reactor, args, report), reactor)
+    except Problem as problem:
+        raise SystemExit(f"twistd portofcall-forward: {problem.slug}: {problem.sentence}") from None
+
+
+def _write(line: str) -> None:
+    _log.info("{line}", line=line.rstrip("\n"))
