@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.backends import closed_port
+from tests.e2e.backends import Backend, backend, closed_port
 from tests.e2e.browser import KEYS, Browser, browser
 from tests.e2e.gateway import GatewayProcess, gateway_process, need
 
@@ -108,6 +108,18 @@ def redis_session(camera: Camera, window: Browser) -> None:
     camera.take("ping")
 
 
+def banner(camera: Camera) -> None:
+    """Take the picture of an SSH server's banner, from a gateway with the target ``shell``."""
+    camera.open("#ssh/shell", ".facts")
+    camera.take("banner")
+
+
+def ssh_server(server: Backend) -> None:
+    """Identify itself like an SSH server."""
+    server.connection.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10\r\n")
+    server.receive()
+
+
 def main(destination: Path) -> None:
     """Make all of them."""
     destination.mkdir(exist_ok=True)
@@ -121,6 +133,11 @@ def main(destination: Path) -> None:
                 gateway_process(folder, "--target", f"cache=127.0.0.1:{port}") as gateway,
             ):
                 redis_session(Camera(window, gateway, destination, scheme), window)
+
+            with backend(ssh_server) as server:
+                place = f"shell=127.0.0.1:{server.port}"
+                with gateway_process(folder, "--target", place) as gateway:
+                    banner(Camera(window, gateway, destination, scheme))
 
 
 if __name__ == "__main__":
