@@ -153,6 +153,11 @@ class Ends:
         if not self.to_backend.waiting_bytes:
             self._cancel_dial()
 
+    def _send_fin(self) -> None:
+        # Only the first call on a socket that was reset gets the error: it must not be that of the FIN.
+        if not self.backend_has_failed():
+            self._dialed.finish()
+
     def _pause_backend(self) -> None:
         if self._connected:
             self._dialed.transport.pauseProducing()
@@ -195,7 +200,7 @@ _ACTIONS: dict[Do, Callable[[Ends], None]] = {
     Do.CONNECT: Ends._connect,
     Do.REPLY: lambda ends: ends.client.reply(),
     Do.FINISH_BACKEND: lambda ends: ends.to_backend.finish(),
-    Do.SEND_FIN: lambda ends: ends._dialed.finish(),
+    Do.SEND_FIN: Ends._send_fin,
     Do.DISCARD_FOR_BACKEND: lambda ends: ends.to_backend.abandon(),
     Do.DISCARD_FOR_CLIENT: lambda ends: ends.to_client.abandon(),
     Do.IGNORE_BACKEND: Ends._ignore_backend,

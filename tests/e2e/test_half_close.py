@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socket import MSG_PEEK
 
 import pytest
 
@@ -262,6 +263,25 @@ def test_reset_after_both_ends_is_no_success(gateway: GatewayProcess) -> None:
             client.receive()
         client.socket.settimeout(DEADLINE)
         server.go.set()
+        close = client.expect_close()
+        assert (close.code, close.reason.partition(":")[0]) == (1011, "backend-reset")
+
+
+def test_reset_before_the_client_s_eof_is_no_success(gateway: GatewayProcess) -> None:
+    """The backend's kernel has acknowledged all data, but its program closes over it."""
+
+    def serve(server: Backend) -> None:
+        server.connection.shutdown(1)
+        server.connection.recv(4, MSG_PEEK)
+        server.connection.close()
+        server.end = "closed"
+
+    with backend(serve) as server, tunnel(gateway, server) as client:
+        assert client.receive().payload == EOF
+        client.send(b"data")
+        until(lambda: server.end == "closed")
+        time.sleep(0.2)
+        client.send_eof()
         close = client.expect_close()
         assert (close.code, close.reason.partition(":")[0]) == (1011, "backend-reset")
 

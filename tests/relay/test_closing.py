@@ -408,6 +408,18 @@ def test_reset_of_a_backend_that_has_sent_fin_is_noticed(reset: bool) -> None:
         assert rig.tunnel.ending.outcome == "the backend was lost: it reset the connection"
 
 
+def test_backend_that_was_reset_before_the_client_ended_gets_no_fin() -> None:
+    """Even if its kernel has acknowledged everything."""
+    rig = TunnelRig(half_closes=True)
+    rig.backend.readConnectionLost()
+    rig.tunnel.client_sent(b"acknowledged, but not read")
+    rig.delivery.failed = True
+    rig.tunnel.client_ended()
+    assert "fin" not in rig.transport.log
+    rig.backend.connectionLost(Failure(ConnectionAborted()))
+    assert rig.client.log == ["eof", "1011 backend-reset: the backend reset the connection"]
+
+
 @pytest.mark.parametrize("failed", [True, False])
 def test_connection_that_is_over_after_both_ends_may_have_been_reset(failed: bool) -> None:
     """Its state is the same; only the error shows whether the backend may have lost something."""
