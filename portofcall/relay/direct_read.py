@@ -59,13 +59,17 @@ class Readiness:
         self._poll_on = BusyPoll(self._poll, now=monotonic, pays=self.available and _processors() > 1)
 
     def watch(self, descriptor: int, readable: Callable[[int], None]) -> None:
-        """Call ``readable``, which raises nothing, with epoll's event each time a socket is readable."""
+        """Call ``readable``, which raises nothing, with epoll's event each time a socket is readable.
+
+        Raises:
+            OSError: there is no descriptor, or no memory of the kernel, left for that. Nothing has changed.
+        """
         if self._epoll is None:
             self._epoll = select.epoll()
+        self._epoll.register(descriptor, _READABLE)
         if not self._readable:
             self._reactor.addReader(self)
         self._readable[descriptor] = readable
-        self._epoll.register(descriptor, _READABLE)
 
     def forget(self, descriptor: int, *, closed: bool = False) -> None:
         """Stop watching a socket. A closed one is no longer in epoll."""
@@ -160,8 +164,8 @@ class DirectRead:
         if self._left_to_transport:
             self._transport.resumeProducing()
         elif not self._watched and self._connection.connected and not self._connection.disconnecting:
-            self._watched = True
             self._readiness.watch(self._descriptor, self._readable)
+            self._watched = True
 
     def loseConnection(self) -> None:
         """Close after everything that was written (`ITransport`); until then the transport reads."""

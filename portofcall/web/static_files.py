@@ -60,7 +60,7 @@ class StaticFile(NamedTuple):
 
 @cache
 def _tag(content: bytes) -> str:
-    """Return a name of some content. It is computed once: every client may ask for it, at any rate."""
+    """Return a name of some content. It is computed once: any client can request it, at any rate."""
     return hashlib.sha256(content).hexdigest()[:20]
 
 

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Any, Self
 
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
@@ -25,6 +26,8 @@ class Takeover:
         request: an upgrade that is complete and has no body.
     """
 
+    _log = Logger()
+
     def __init__(self, request: Request) -> None:
         self._channel: Any = request.channel
 
@@ -42,13 +45,23 @@ class Takeover:
     def hand_over(self, end: WebSocketEnd, handshake: Handshake) -> None:
         """Attach the connection to ``end``, as Autobahn's own resource does, and send the 101 response.
 
+        If that fails once the connection is taken from HTTP, for example because there is no descriptor left
+        to watch its socket with, the connection is reset.
+
         Args:
             end: not connected yet. It gets everything that was held back.
             handshake: to be answered.
+
+        Raises:
+            OSError: the connection could not be prepared; HTTP has it still.
         """
-        channel, self._channel = self._channel, None
-        early = channel.clearLineBuffer()
+        channel = self._channel
         transport: Any = channel.transport
+        set_options(transport)
+        direct = direct_transport(transport, end.factory.readiness, end.dataReceived)
+        # Nothing that may fail comes between this and the end's own connectionLost.
+        self._channel = None
+        early = channel.clearLineBuffer()
         channel.transport = None
         # A cycle; without it the channel and the request are freed at once.
         channel.requests.clear()
@@ -58,12 +71,15 @@ class Takeover:
             transport.wrappedProtocol = end
         else:
             transport.protocol = end
-        set_options(transport)
-        end.makeConnection(direct_transport(transport, end.factory.readiness, end.dataReceived))
-        end.resumeProducing()
-        end.shake_hands(handshake)
-        if early:
-            end.dataReceived(early)
+        end.makeConnection(direct)
+        try:
+            end.resumeProducing()
+            end.shake_hands(handshake)
+            if early:
+                end.dataReceived(early)
+        except Exception:  # noqa: BLE001 - as in the reactor, it ends this connection only
+            self._log.failure("could not begin a tunnel")
+            transport.abortConnection()
 
     def _give_back(self) -> None:
         early = self._channel.clearLineBuffer()

@@ -66,7 +66,11 @@ class TunnelResource(APIResource):
                 ),
                 admitted.lease.release,
             )
-            takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
+            try:
+                takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
+            except BaseException:
+                admitted.lease.release()
+                raise
 
 
 def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Requested | InvalidTarget:

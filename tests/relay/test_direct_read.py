@@ -1,10 +1,13 @@
 """Sockets are read directly while they are open and without error; the rest is left to their transports."""
 
+import errno
+import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -183,6 +186,28 @@ def test_many_sockets_are_read_in_one_turn(station: Station) -> None:
         line.peer.sendall(b"%d" % number)
     station.until(lambda: all(line.listener.received for line in lines))
     assert [line.listener.received for line in lines] == [b"%d" % number for number in range(20)]
+
+
+@pytest.mark.parametrize("missing", ["epoll", "register"])
+def test_socket_that_can_not_be_watched_leaves_nothing_behind(
+    station: Station, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gets the error, and the connection can be closed as any other."""
+    line = station.line()
+    line.listener.direct.pauseProducing()
+    lost = OSError(errno.EMFILE, "no descriptors left")
+    with monkeypatch.context() as patch:
+        if missing == "epoll":
+            station.readiness._epoll = None
+            patch.setattr(select, "epoll", Mock(side_effect=lost))
+        else:
+            station.readiness._epoll = Mock(register=Mock(side_effect=lost))
+        with pytest.raises(OSError, match="no descriptors left"):
+            line.listener.direct.resumeProducing()
+    assert station.reactor.readers == []
+    line.listener.direct.abortConnection()
+    station.reactor.turn()
+    assert line.listener.end is ConnectionAborted
 
 
 def test_paused_is_not_read(station: Station) -> None:

@@ -1,6 +1,7 @@
 """A connection is taken over from HTTP without losing a byte, or goes back to it without losing one."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from twisted.cred.error import UnauthorizedLogin
@@ -8,6 +9,7 @@ from twisted.web.server import Site
 
 from portofcall.access.authenticator import Credentials
 from portofcall.testing import Response, World, pack_frame, upgrade_request
+from portofcall.websocket.end import WebSocketEnd
 from tests.support import SlowChecker, chunks
 
 FRAMES = pack_frame(2, b"hasty") + pack_frame(2, b" and more")
@@ -67,6 +69,32 @@ def test_request_right_behind_a_refused_upgrade_is_served(
     world.reactor.advance(0)
     responses = transport.take().split(b"HTTP/1.1 ")[1:]
     assert [Response(b"HTTP/1.1 " + response).status for response in responses] == [401, 404]
+
+
+def test_connection_that_can_not_be_prepared_stays_with_http() -> None:
+    """The response is 500, and the client's place is free."""
+    world = World()
+    transport = world.connect()
+    with patch("portofcall.web.takeover.direct_transport", side_effect=OSError("no descriptors left")):
+        transport.send(upgrade_request())
+    assert Response(transport.take()).status == 500
+    assert world.gateway.admission.used == 0
+    world.reactor.advance(0)
+    transport.send(NEXT)
+    assert Response(transport.take()).status == 404
+
+
+def test_connection_that_fails_once_it_is_taken_over_is_reset(logged: list[str]) -> None:
+    """No descriptor may be left to watch its socket with: nothing of it stays behind."""
+    world = World()
+    transport = world.connect()
+    with patch.object(WebSocketEnd, "resumeProducing", side_effect=OSError("no descriptors left")):
+        transport.send(upgrade_request())
+    assert transport.log[-1] == "reset"
+    assert "could not begin a tunnel" in logged
+    transport.lose()
+    assert (world.gateway.admission.used, len(world.gateway.sessions)) == (0, 0)
+    assert world.reactor.getDelayedCalls() == []
 
 
 def test_no_method_of_the_channel_is_replaced(slow: tuple[World, SlowChecker]) -> None:
