@@ -1,4 +1,4 @@
-"""Who sends a request: an id for it, and its client's address behind trusted proxies."""
+"""The id of each request, and its client: the address behind trusted proxies."""
 
 import re
 import secrets

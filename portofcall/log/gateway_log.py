@@ -46,8 +46,8 @@ class Record(NamedTuple):
 class GatewayLog:
     """Writes events to Twisted's log, each as a `Record`.
 
-    What a client is refused, and requests of it that fail, are summed by their kind after the tenth in a
-    minute; see `portofcall.log.repetition`. Warnings about limits are at most one a minute for each limit.
+    A client's refusals and failures are summed by their reason after the tenth in a minute; see
+    `portofcall.log.repetition`. Warnings about limits are at most one a minute for each limit.
 
     Args:
         limits: the values that warnings about limits show.
@@ -90,9 +90,9 @@ class GatewayLog:
 
 
 def failure_kind(event: Event) -> tuple[Hashable, ...] | None:
-    """Return by what a failure is summed, for each client; None for an event that is always written.
+    """Return the key under which a client's failures are summed; None for an event that is always written.
 
-    The reason counts, not its wording: that has what the client chose, such as its origin.
+    It has the reason without its wording, which has what the client chose, such as its origin.
     """
     match event:
         case Refused(slug=slug):
