@@ -74,9 +74,10 @@ class Drain(MultiService):
         gateway, began = self._gateway, self._reactor.seconds()
         before = gateway.sessions.totals
         gateway.accepting = False
-        if len(gateway.sessions) and (self._delay_seconds or self._drain_seconds):
+        if self._delay_seconds or (self._drain_seconds and len(gateway.sessions)):
             self._log.info(
-                "stopping: listeners close in {delay:g} s, {tunnels} open tunnels have {drain:g} s more",
+                "stopping; until listeners close: {delay:g} s, then for tunnels: {drain:g} s, "
+                "open now: {tunnels}",
                 delay=self._delay_seconds,
                 drain=self._drain_seconds,
                 tunnels=len(gateway.sessions),
@@ -94,9 +95,9 @@ class Drain(MultiService):
         await over
         after = gateway.sessions.totals
         self._log.info(
-            "stopped after {seconds:.1f} s: {tunnels} tunnels in flight, {by_themselves} ended by "
-            "themselves, {reset} reset; {lost} bytes undelivered in {incomplete} tunnels, "
-            "{requests} requests dropped",
+            "stopped after {seconds:.1f} s; tunnels in flight: {tunnels}, ended by themselves: "
+            "{by_themselves}, reset: {reset}, incomplete: {incomplete} ({lost} bytes undelivered); "
+            "requests dropped: {requests}",
             seconds=self._reactor.seconds() - began,
             tunnels=after.ended - before.ended,
             by_themselves=ended - before.ended,

@@ -31,7 +31,7 @@ async def drain(gateway: GatewayProcess, transfers: list[Transfer]) -> None:
         for transfer in transfers:
             await asyncio.wait_for(transfer.moving.wait(), DEADLINE)
         gateway.process.terminate()
-        await asyncio.to_thread(gateway.wait_for_log, "stopping: listeners close in 0 s, ")
+        await asyncio.to_thread(gateway.wait_for_log, "stopping; until listeners close: 0 s, ")
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", gateway.port)
         tunnels.go.set()
@@ -45,7 +45,7 @@ def test_drain_under_load_accounts_for_every_byte(tmp_path: Path) -> None:
     with gateway_process(tmp_path, *LOOPBACK, *UNLIMITED, "--drain", "5") as gateway:
         asyncio.run(drain(gateway, transfers))
         assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
-        seconds, said = gateway.wait_for_log(r"stopped after ([\d.]+) s: (.*)").groups()
+        seconds, said = gateway.wait_for_log(r"stopped after ([\d.]+) s; (.*)").groups()
     for transfer in transfers:
         assert transfer.is_prefix
         assert transfer.close_code == (1000 if transfer.kind is Kind.DOWNLOAD else 1001)
@@ -55,8 +55,8 @@ def test_drain_under_load_accounts_for_every_byte(tmp_path: Path) -> None:
         assert len(transfer.received) > 0
     assert 5 <= float(seconds) < 15
     assert said == (
-        "200 tunnels in flight, 100 ended by themselves, 0 reset; 0 bytes undelivered in 0 tunnels, "
-        "0 requests dropped"
+        "tunnels in flight: 200, ended by themselves: 100, reset: 0, incomplete: 0 (0 bytes undelivered); "
+        "requests dropped: 0"
     )
 
 
@@ -66,7 +66,7 @@ def test_load_balancers_have_time_to_notice(tmp_path: Path) -> None:
         assert ask(gateway, "GET", "/readyz")[0] == 200
         with backend(echo) as first, WebSocketClient(gateway.port, first.query) as client:
             gateway.process.terminate()
-            gateway.wait_for_log("stopping: listeners close in 2 s, 1 open tunnels have 60 s more")
+            gateway.wait_for_log("stopping; until listeners close: 2 s, then for tunnels: 60 s, open now: 1")
             assert ask(gateway, "GET", "/readyz")[0] == 503
             with backend(echo) as second, WebSocketClient(gateway.port, second.query) as late:
                 gateway.wait_for_log(r"\(TCP Port \d+ Closed\)")
@@ -78,7 +78,7 @@ def test_load_balancers_have_time_to_notice(tmp_path: Path) -> None:
                     carried.close()
                     assert carried.expect_close().code == 1000
         assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
-        assert "2 tunnels in flight, 2 ended by themselves, 0 reset; 0 bytes undelivered" in gateway.log
+        assert "tunnels in flight: 2, ended by themselves: 2, reset: 0, incomplete: 0" in gateway.log
 
 
 @pytest.mark.parametrize("options", [("--drain-delay=60",), ("--drain=60",)], ids=["delay", "drain"])
@@ -89,14 +89,14 @@ def test_second_signal_ends_the_waiting_as_well(tmp_path: Path, options: tuple[s
             client.send(b"x")
             assert client.receive().payload == b"x"
             gateway.process.terminate()
-            gateway.wait_for_log("stopping: ")
+            gateway.wait_for_log("stopping; ")
             began = time.monotonic()
             gateway.process.terminate()
             assert gateway.process.wait(DEADLINE) == -signal.SIGTERM
             assert time.monotonic() - began < 3
             with pytest.raises(ConnectionResetError):
                 client.receive()
-        assert "1 tunnels in flight, 0 ended by themselves, 1 reset" in gateway.log
+        assert "tunnels in flight: 1, ended by themselves: 0, reset: 1" in gateway.log
 
 
 def echo_until_lost(server: object) -> None:
@@ -140,5 +140,5 @@ def test_gateway_ends_with_its_terminal(tmp_path: Path) -> None:
         ended.join(DEADLINE)
         assert not ended.is_alive()
     logged(log, "the terminal is gone: stopping")
-    logged(log, "1 tunnels in flight, 0 ended by themselves, 0 reset; 0 bytes undelivered")
+    logged(log, "tunnels in flight: 1, ended by themselves: 0, reset: 0, incomplete: 0")
     assert "Traceback" not in log.read_text()

@@ -154,7 +154,7 @@ def test_second_signal_resets_everything(logged: list[str], at: float) -> None:
     close(client)
     rig.wait(0)
     assert rig.over == [None]
-    assert "1 tunnels in flight, 0 ended by themselves, 1 reset" in summary(logged)
+    assert "tunnels in flight: 1, ended by themselves: 0, reset: 1," in summary(logged)
 
 
 def test_request_whose_authentication_outlasts_the_end_opens_no_tunnel() -> None:
@@ -177,7 +177,7 @@ def test_one_line_says_what_was_in_flight_and_what_was_dropped(logged: list[str]
     close(before)
     first, second, third = (rig.client() for _ in range(3))
     rig.stop()
-    assert logged[-1] == "stopping: listeners close in 0 s, 3 open tunnels have 10 s more"
+    assert logged[-1] == "stopping; until listeners close: 0 s, then for tunnels: 10 s, open now: 3"
     rig.wait(2)
     first.backend.protocol.readConnectionLost()
     close(first)
@@ -187,8 +187,8 @@ def test_one_line_says_what_was_in_flight_and_what_was_dropped(logged: list[str]
     close(second, third)
     assert rig.over == [None]
     assert summary(logged) == (
-        "stopped after 11.0 s: 3 tunnels in flight, 1 ended by themselves, 0 reset; "
-        "12 bytes undelivered in 1 tunnels, 0 requests dropped"
+        "stopped after 11.0 s; tunnels in flight: 3, ended by themselves: 1, reset: 0, incomplete: 1 "
+        "(12 bytes undelivered); requests dropped: 0"
     )
 
 
