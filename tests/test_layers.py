@@ -212,6 +212,13 @@ def test_only_one_package_knows_autobahn() -> None:
     assert users == {"websocket"}
 
 
+def test_only_one_module_knows_prometheus() -> None:
+    """It is an extra dependency, and costs a tenth of a second at the start."""
+    users = {m for m in MODULES for _, name in imports(m) if name.startswith("prometheus_client")}
+    assert users == {"admin.metrics"}
+    assert run("import sys, portofcall.service.maker; print('prometheus_client' in sys.modules)") == "False\n"
+
+
 def test_tunnels_do_not_know_http() -> None:
     """The packages below HTTP import nothing of `twisted.web`."""
     for module in MODULES:

@@ -14,6 +14,7 @@ from portofcall.admin.metrics import Metrics, Sources
 from portofcall.admin.site import make_admin_site
 from portofcall.errors import printable
 from portofcall.gateway import Gateway
+from portofcall.limits.values import Limits
 from portofcall.service.drain import Drain
 from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.limit_options import LIMIT_OPTIONS
@@ -72,7 +73,8 @@ class AdminService(MultiService):
             metrics=metrics.text,
             reactor=reactor,
             credentials=credentials,
-            limits=options.limits(),
+            # Those of the options are for clients: with --max-tunnels 1 there would be one request at a time.
+            limits=Limits(),
             wall_clock=time.time,
             monotonic=time.monotonic,
         )
