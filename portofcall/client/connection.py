@@ -72,12 +72,21 @@ class Gateway:
         reactor: opens connections and keeps the time.
         route: how to get there.
         readiness: watches sockets in that reactor; None means one of its own.
+        say: gets a sentence for each step, for people.
     """
 
-    def __init__(self, reactor: Any, route: Route, *, readiness: Readiness | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        route: Route,
+        *,
+        readiness: Readiness | None = None,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self.readiness = readiness or Readiness(reactor)
         self.route = route
         self._reactor = reactor
+        self._say = say
         self._factory = GatewayFactory(limits=route.limits, reactor=reactor, readiness=self.readiness)
         self._context: SSL.Context | None = None
 
@@ -144,6 +153,7 @@ class Gateway:
 
     async def _dial(self) -> Stream:
         route = self.route
+        self._say(f"connecting to {route.url}" + (f" through {route.proxy}" if route.proxy else ""))
         return await dial(
             self._reactor,
             route.url,
@@ -165,6 +175,7 @@ class Gateway:
         if not opening_handshake.is_upgrade(head):
             raise http_response.refusal(head, await self.body_of(stream, head))
         protocol = opening_handshake.agreed_protocol(head, nonce=nonce, offered=PROTOCOLS)
+        self._say(f"the gateway opens a tunnel to {target}, with {protocol or 'no subprotocol'}")
         return Handshake("", protocol, ""), head.size
 
     async def body_of(self, stream: Stream, head: http_response.Head) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from portofcall.client.problem import Problem
+from portofcall.client.problem import Problem, Status
 from portofcall.errors import printable
 
 _MOST_CHARACTERS = 500
@@ -53,14 +53,18 @@ class Report:
         self._format = log_format
         self._write = write or _write_error
         self._now = now
+        self._said: Problem | None = None
 
     def problem(self, problem: Problem, *, about: str = "") -> None:
-        """Say why there is no tunnel, or why it ended.
+        """Say why there is no tunnel, or why it ended; once, and nothing of what the user has done.
 
         Args:
             problem: the reason.
             about: which tunnel, where there are several.
         """
+        if problem is self._said or problem.status in (Status.INTERRUPTED, Status.UNREAD):
+            return
+        self._said = problem
         sentence, fields = f"{problem.slug}: {problem.sentence}", {"error.type": problem.slug}
         if about:
             sentence, fields["target"] = f"{about}: {sentence}", about

@@ -45,11 +45,14 @@ class ClientTunnel(Tunnel):
         clock: keeps the time.
 
     Attributes:
+        on_problem: called with the first problem as soon as it is known, before the local end is ended: ssh
+            ends its ProxyCommand when that closes its output.
         closed: fires when both ends are gone: with None if the tunnel has ended well, or with the `Problem`.
     """
 
     def __init__(self, gateway: IClientEnd, *, limits: Limits, clock: Any) -> None:
         self.closed: Deferred[None] = Deferred()
+        self.on_problem: Callable[[Problem], None] = lambda _: None
         self._gateway: Any = gateway
         self._problem: Problem | None = None
         self._local: LocalEnd | None = None
@@ -66,7 +69,7 @@ class ClientTunnel(Tunnel):
 
     def interrupt(self, problem: Problem) -> None:
         """End at once, for a reason of the caller's."""
-        self._problem = self._problem or problem
+        self._take(problem)
         self.abort()
 
     def finish(self) -> None:
@@ -90,10 +93,10 @@ class ClientTunnel(Tunnel):
         """The gateway sent a Close frame."""
         code, reason = self._gateway.close_frame
         problem = of_close_frame(code, reason)
-        self._problem = self._problem or problem
         if problem is None:
             super().client_closed()
         else:
+            self._take(problem)
             self._happens(Event.PAGE_CLOSED, causes.CLIENT_CLOSED)
         if self._local is not None and (problem is not None or self._gateway.half_closes):
             self._local.gateway_ended()
@@ -101,14 +104,14 @@ class ClientTunnel(Tunnel):
     def client_failed(self, what: str) -> None:
         """The gateway broke the protocol."""
         sentence = f"the gateway broke the WebSocket protocol: {what}"
-        self._problem = self._problem or Problem("protocol-error", sentence, Status.CUT_OFF)
+        self._take(Problem("protocol-error", sentence, Status.CUT_OFF))
         super().client_failed(what)
 
     def client_lost(self) -> None:
         """The connection to the gateway is gone."""
         if self._gateway.close_frame is None and not self._finished:
             sentence = "the connection to the gateway was lost"
-            self._problem = self._problem or Problem("gateway-lost", sentence, Status.CUT_OFF)
+            self._take(Problem("gateway-lost", sentence, Status.CUT_OFF))
         super().client_lost()
 
     # What the local end reports
@@ -117,7 +120,7 @@ class ClientTunnel(Tunnel):
         """The local end is gone, whichever side ended it."""
         if reason.check(Problem):
             assert isinstance(reason.value, Problem)
-            self._problem = self._problem or reason.value
+            self._take(reason.value)
         super().backend_lost(reason)
         if reason.check(Problem):
             # Nothing more is wanted of the gateway.
@@ -134,6 +137,11 @@ class ClientTunnel(Tunnel):
         seconds = self._limits.ping_timeout_seconds
         sentence = f"the gateway answered no ping for {seconds:g} seconds"
         self.interrupt(Problem("ping-timeout", sentence, Status.CUT_OFF))
+
+    def _take(self, problem: Problem) -> None:
+        if self._problem is None:
+            self._problem = problem
+            self.on_problem(problem)
 
     def _over(self, _tunnel: Tunnel) -> None:
         if self._problem is None:

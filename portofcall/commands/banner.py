@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         return problem.status
 
     async def work(reactor: Any) -> None:
-        gateway = Gateway(reactor, route)
+        gateway = Gateway(reactor, route, say=report.step)
         gateway.check()
         fields = await banner(gateway, target)
         sys.stdout.write((json.dumps(fields) if args.json else printable(fields["banner"], 300)) + "\n")

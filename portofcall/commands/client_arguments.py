@@ -78,7 +78,11 @@ def add_gateway_arguments(parser: argparse.ArgumentParser) -> None:
         help="gateways with a name [default: ~/.config/portofcall/config.toml]",
     )
     general.add_argument(
-        "-v", "--verbose", action="count", default=0, help="say what is done; twice says more"
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="say what is done; twice says more",
     )
     general.add_argument(
         "--log-format",

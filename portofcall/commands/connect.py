@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from portofcall.client.patient_readiness import PatientReadiness  # noqa: PLC0415
     from portofcall.client.problem import Problem  # noqa: PLC0415
     from portofcall.client.stdio import StdioEnd  # noqa: PLC0415
+    from portofcall.client.tunnel import ClientTunnel  # noqa: PLC0415
     from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
 
     report = make_report("portofcall connect", args)
@@ -46,11 +47,18 @@ def run(args: argparse.Namespace) -> int:
         return problem.status
 
     async def connect(reactor: Any) -> None:
-        gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor))
+        gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor), say=report.step)
         gateway.check()
-        tunnel = await gateway.open(
-            target, lambda _: StdioEnd(0, 1, reactor=reactor, readiness=gateway.readiness)
-        )
-        await tunnel.closed
+
+        def local(tunnel: ClientTunnel) -> StdioEnd:
+            tunnel.on_problem = report.problem
+            return StdioEnd(0, 1, reactor=reactor, readiness=gateway.readiness)
+
+        tunnel = await gateway.open(target, local)
+        try:
+            await tunnel.closed
+        finally:
+            up, down = tunnel.to_client.passed_bytes, tunnel.to_backend.passed_bytes
+            report.step(f"the tunnel has ended: {up} bytes up, {down} bytes down")
 
     return run_in_reactor(connect, report)

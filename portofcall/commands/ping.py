@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     pings = Pings(target, as_json=args.json)
 
     async def work(reactor: Any) -> None:
-        gateway = Gateway(reactor, route)
+        gateway = Gateway(reactor, route, say=report.step)
         gateway.check()
         await pings.run(gateway, reactor, count=args.count, interval_seconds=args.interval)
 

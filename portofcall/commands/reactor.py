@@ -44,8 +44,7 @@ def run_in_reactor(
                 problem = result.trap(Problem) and result.value
                 assert isinstance(problem, Problem)
                 status = problem.status
-                if status not in (Status.INTERRUPTED, Status.UNREAD):
-                    report.problem(problem)
+                report.problem(problem)
         reactor.stop()
 
     failure: list[Failure] = []

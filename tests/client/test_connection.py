@@ -315,3 +315,17 @@ def test_a_local_end_that_fails_ends_the_tunnel() -> None:
     assert pair.client.log[-1] == "close"
     pair.client.lose()
     assert result(tunnel.closed) is reason
+
+
+def test_a_problem_is_known_before_the_local_end_is_ended() -> None:
+    """ssh ends its ProxyCommand as soon as that closes its output: the reason has to be said before."""
+    pair = Pair()
+    tunnel = pair.open()
+    seen: list[tuple[str, list[str]]] = []
+    tunnel.on_problem = lambda problem: seen.append((problem.slug, list(pair.local.connection.log)))
+    pair.world.refuse(ConnectionRefusedError())
+    pair.exchange()
+    ((slug, log),) = seen
+    assert slug == "refused"
+    assert "fin" not in log
+    assert "fin" in pair.local.connection.log

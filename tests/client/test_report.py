@@ -15,6 +15,7 @@ def lines(*, detail: int = 0, log_format: LogFormat = LogFormat.TEXT) -> list[st
         "portofcall connect", detail=detail, log_format=log_format, write=found.append, now=lambda: 1.5
     )
     report.problem(Problem("blocked", "10.0.0.1 is private", Status.FORBIDDEN))
+    report.problem(Problem("interrupted", "Ctrl-C", Status.INTERRUPTED))
     report.warn("careful\x1b[31m")
     report.step("connected", proxy="p")
     report.step("details", Detail.EVERYTHING)

@@ -41,9 +41,13 @@ class SSHServer:
     def command(self, gateway: GatewayProcess, remote: str) -> list[str]:
         """Build an ssh command that goes through the gateway."""
         url = f"ws://127.0.0.1:{gateway.port}/api/connect?host=%h&port=%p"
+        return self.through(f"{need('websocat')} -bE '{url}'", remote)
+
+    def through(self, proxy_command: str, remote: str) -> list[str]:
+        """Build an ssh command with this ProxyCommand."""
         return [
             need("ssh"), "-F", "none", "-p", str(self.port), "-i", str(self.folder / "id"),
-            "-o", f"ProxyCommand={need('websocat')} -bE '{url}'", "-o", "BatchMode=yes",
+            "-o", f"ProxyCommand={proxy_command}", "-o", "BatchMode=yes",
             "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
             "root@127.0.0.1", remote,
         ]  # fmt: skip
@@ -76,6 +80,31 @@ def test_ssh_runs_a_command(gateway: GatewayProcess, sshd: SSHServer) -> None:
         sshd.command(gateway, "echo $((6 * 7)); exit 3"), capture_output=True, timeout=DEADLINE, check=False
     )
     assert (done.returncode, done.stdout) == (3, b"42\n"), done.stderr
+
+
+@pytest.mark.slow
+def test_ssh_through_the_client(gateway: GatewayProcess, sshd: SSHServer) -> None:
+    """With the exit status and the output of the remote command, also of one that reads to the end."""
+    proxy = f"{need('portofcall')} connect ws://127.0.0.1:{gateway.port} %h %p"
+    data = os.urandom(3_000_000)
+    done = subprocess.run(
+        sshd.through(proxy, "sha256sum; exit 3"),
+        input=data,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.slow
+def test_ssh_to_a_blocked_target_ends_with_the_reason(gateway: GatewayProcess, sshd: SSHServer) -> None:
+    """It does not hang, and shows what the gateway said."""
+    proxy = f"{need('portofcall')} connect ws://127.0.0.1:{gateway.port} 10.0.0.1 %p"
+    done = subprocess.run(sshd.through(proxy, "true"), capture_output=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 255
+    assert b"portofcall connect: blocked: 10.0.0.1 is private" in done.stderr
 
 
 @pytest.mark.slow
