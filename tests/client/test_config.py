@@ -39,7 +39,7 @@ def test_gateways_with_their_options(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('[gateway.work]\nurl = "ws://x"\npasword = "x"', "gateway.work.pasword: unknown key"),
+        ('[gateway.work]\nurl = "ws://x"\npass_word = "x"', "gateway.work.pass_word: unknown key"),
         ('[gateways.work]\nurl = "ws://x"', "gateways: unknown key"),
         ("gateway = 1", "gateway: expected tables"),
         ("[gateway]\nwork = 1", "gateway.work: expected a table"),

@@ -22,7 +22,7 @@ BY_NAME = b"\x05\x01\x00\x03\x0adb.example\x15\x38"
 #: What a client sends, and the target that it means.
 REQUESTS = [
     (BY_NAME, "db.example:5432"),
-    (b"\x05\x01\x00\x03\x0bB\xc3\xbccher.Ede\x00\x50", "xn--bcher-kva.ede:80"),
+    (b"\x05\x01\x00\x03\x0bB\xc3\xbccher.Com\x00\x50", "xn--bcher-kva.com:80"),
     (b"\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50", "127.0.0.1:80"),
     (b"\x05\x01\x00\x04" + bytes(15) + b"\x01\x00\x50", "[::1]:80"),
 ]
