@@ -15,6 +15,8 @@ from portofcall.errors import printable
 
 #: This machine has no IPv6, or no such address.
 _NO_ADDRESS: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+#: How many connections wait in the kernel; more have to try again, which takes them a second.
+_BACKLOG: Final = 1024
 #: Only its owner connects to a UNIX socket.
 _MODE: Final = 0o600
 
@@ -29,24 +31,28 @@ async def listen(reactor: Any, rule: Rule, factory: IProtocolFactory) -> list[IL
         Problem: it is not possible; the sentence names the address.
     """
     if rule.path:
-        return [await _listen(rule, UNIXServerEndpoint(reactor, rule.path, mode=_MODE, wantPID=1), factory)]
+        return [
+            await _listen(
+                rule, UNIXServerEndpoint(reactor, rule.path, backlog=_BACKLOG, mode=_MODE, wantPID=1), factory
+            )
+        ]
     if rule.bind is Bind.ALL:
         try:
-            return [await _listen(rule, TCP6ServerEndpoint(reactor, rule.port, interface="::"), factory)]
+            return [await _listen(rule, TCP6ServerEndpoint(reactor, rule.port, _BACKLOG, "::"), factory)]
         except _NoAddress:
-            return [await _listen(rule, TCP4ServerEndpoint(reactor, rule.port), factory)]
+            return [await _listen(rule, TCP4ServerEndpoint(reactor, rule.port, _BACKLOG), factory)]
     if rule.bind is Bind.LOOPBACK:
-        first = await _listen(rule, TCP4ServerEndpoint(reactor, rule.port, interface="127.0.0.1"), factory)
+        first = await _listen(rule, TCP4ServerEndpoint(reactor, rule.port, _BACKLOG, "127.0.0.1"), factory)
         port = rule.port or first.getHost().port  # type: ignore[attr-defined]
         try:
-            return [first, await _listen(rule, TCP6ServerEndpoint(reactor, port, interface="::1"), factory)]
+            return [first, await _listen(rule, TCP6ServerEndpoint(reactor, port, _BACKLOG, "::1"), factory)]
         except _NoAddress:
             return [first]
         except Problem:
             await stop(first)
             raise
     kind = TCP6ServerEndpoint if ":" in rule.bind else TCP4ServerEndpoint
-    return [await _listen(rule, kind(reactor, rule.port, interface=rule.bind), factory)]
+    return [await _listen(rule, kind(reactor, rule.port, _BACKLOG, rule.bind), factory)]
 
 
 async def stop(port: IListeningPort) -> None:

@@ -49,24 +49,22 @@ class ForwardService(Service):
 
     Args:
         forwarder: not started yet.
-        reactor: is stopped if it can't listen.
     """
 
-    def __init__(self, forwarder: Forwarder, reactor: Any) -> None:
+    def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
-        self._reactor = reactor
 
     def privilegedStartService(self) -> None:
         """Listen, while there are privileges for low ports.
 
         Raises:
-            Problem: that is not possible.
+            SystemExit: that is not possible; the message is one line.
         """
         super().privilegedStartService()
         failures: list[Failure] = []
         self._forwarder.start().addErrback(failures.append)
         if failures:
-            failures[0].raiseException()
+            raise _exit(failures[0].value)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, and reset all connections."""
@@ -89,9 +87,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     args = options.args
     report = make_report("portofcall-forward", args, write=_write)
     try:
-        return ForwardService(make_forwarder(reactor, args, report), reactor)
+        return ForwardService(make_forwarder(reactor, args, report))
     except Problem as problem:
-        raise SystemExit(f"twistd portofcall-forward: {problem.slug}: {problem.sentence}") from None
+        raise _exit(problem) from None
+
+
+def _exit(problem: BaseException | None) -> SystemExit:
+    # twistd would print a traceback for any other exception.
+    return SystemExit(f"twistd portofcall-forward: {problem}")
 
 
 def _write(line: str) -> None:

@@ -99,7 +99,7 @@ def test_the_service_does_not_start_without_its_ports(monkeypatch: pytest.Monkey
     monkeypatch.setattr(reactor, "listenTCP", taken)
     service: Any = makeService(options("-L", "5432:db"), reactor)
     assert isinstance(service, ForwardService)
-    with pytest.raises(Problem, match="can't listen on localhost:5432"):
+    with pytest.raises(SystemExit, match="cannot-listen: can't listen on localhost:5432"):
         service.privilegedStartService()
 
 

@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,20 +14,8 @@ import pytest
 
 from tests.e2e.backends import backend, closed_port, echo
 from tests.e2e.gateway import GatewayProcess, need
-from tests.e2e.support import ask, until
+from tests.e2e.support import ask, running, until
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
-
-
-@contextmanager
-def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server while the test does."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
 
 
 @dataclass(frozen=True)
