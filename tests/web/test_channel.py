@@ -250,6 +250,20 @@ def test_hundred_header_lines_and_16_kib_are_allowed() -> None:
         assert Response(transport.take()).status == 200
 
 
+def test_body_that_is_mostly_its_coding_is_refused() -> None:
+    """A few bytes of content, with a kilobyte of chunk extensions for each."""
+    transport = World().connect()
+    transport.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    for _ in range(8):
+        transport.send(b"1;" + b"x" * 1000 + b"\r\n \r\n")
+    assert transport.take() == b""
+    transport.send(b"1;" + b"x" * 1000 + b"\r\n \r\n")
+    response = Response(transport.take())
+    assert (response.status, response.json["code"]) == (413, "body-too-large")
+    assert "too large ends of chunks" in response.json["error"]
+    assert transport.protocol.state is State.DROPPING
+
+
 def test_expectation_is_met_only_if_the_body_is_wanted() -> None:
     """A client that waits for 100 learns at once that its body is too large."""
     for length, responses in ((4096, [b"100"]), (4097, [b"413"])):
