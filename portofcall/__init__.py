@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portofcall.gateway import Gateway
     from portofcall.limits.values import Limits, Rate
     from portofcall.target import Target, TargetName
+    from portofcall.web.shown_targets import Suggestion
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "Policy",
     "Rate",
     "Resolver",
+    "Suggestion",
     "Target",
     "TargetName",
     "Targets",
@@ -54,6 +56,7 @@ _HOME = {
     "Policy": "egress.policy",
     "Rate": "limits.values",
     "Resolver": "egress.resolver",
+    "Suggestion": "web.shown_targets",
     "Target": "target",
     "TargetName": "target",
     "Targets": "egress.named_target",

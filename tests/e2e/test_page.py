@@ -98,10 +98,9 @@ class Page:
 
 
 @pytest.fixture
-def page(window: Browser, tmp_path: Path) -> Iterator[Page]:
+def page(window: Browser, gateway: GatewayProcess) -> Page:
     """Give the page of a gateway that goes to 127.0.0.1."""
-    with gateway_process(tmp_path, *LOOPBACK) as gateway:
-        yield Page(window, f"http://127.0.0.1:{gateway.port}/")
+    return Page(window, f"http://127.0.0.1:{gateway.port}/")
 
 
 def ssh_server(server: Backend) -> None:
@@ -146,7 +145,7 @@ def test_64_mib_down_with_a_checksum(page: Page, tmp_path: Path) -> None:
         page.wait_for_text(f"SHA-256 of all 64.0 MiB: {digest(64 * MiB)}")
         shown = page.window.value('document.querySelector(".output").textContent.length')
         assert 0 < shown <= 2 * MiB
-        page.click("Save what came")
+        page.click("Save received data")
         saved = tmp_path / f"127.0.0.1_{server.port}.bin"
         until(lambda: saved.is_file() and saved.stat().st_size == 64 * MiB)
         assert hashlib.sha256(saved.read_bytes()).hexdigest() == digest(64 * MiB)

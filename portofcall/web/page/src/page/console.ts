@@ -11,7 +11,7 @@ import {Sending} from "./sending.ts";
 import {Traffic, type Flow} from "./traffic.ts";
 import {bytes} from "./units.ts";
 
-/** How long the page may process what came before it looks at the keyboard again. */
+/** The longest turn of reading; then the keyboard and the screen have theirs. */
 const SLICE_MILLISECONDS = 12;
 const QUIET_MILLISECONDS = 1500;
 
@@ -59,7 +59,7 @@ class Session {
   private draw(): void {
     const mode = (name: Mode, label: string, checked: boolean): HTMLElement =>
       h("label", {}, h("input", {type: "radio", name: "mode", value: name, checked, onchange: () => this.output.show(name)}), h("span", {}, label));
-    const checksum = button("SHA-256", () => void this.showChecksum(), {class: "quiet", title: "Of everything that came"});
+    const checksum = button("SHA-256", () => void this.showChecksum(), {class: "quiet", title: "Of the received data"});
     checksum.hidden = !globalThis.crypto?.subtle;
     this.container.replaceChildren(
       h("div", {class: "toolbar"}, this.state,
@@ -71,7 +71,7 @@ class Session {
       this.outcome,
       this.traffic.element,
       h("div", {class: "toolbar"},
-        button("Save what came", () => this.save(), {class: "quiet"}), checksum,
+        button("Save received data", () => this.save(), {class: "quiet"}), checksum,
         button("Clear", () => this.output.clear(), {class: "quiet"}),
         copyButton("Copy as command", () => connectCommand(ROOT, this.place), {class: "quiet"})),
     );

@@ -20,7 +20,7 @@ const MOST_NOTES = 5;
 const COLUMNS = 100;
 
 export class Output {
-  readonly element = h("div", {class: "output", tabIndex: 0, role: "log", "aria-live": "off", "aria-label": "What came in and what was sent"});
+  readonly element = h("div", {class: "output", tabIndex: 0, role: "log", "aria-live": "off", "aria-label": "Received and sent data"});
   private readonly dropped = h("p", {class: "output-note", hidden: true}, `Only the last ${bytes(MOST_BYTES)} are shown; everything is counted.`);
   private readonly list = h("div");
   private readonly notes = h("div");
@@ -80,7 +80,8 @@ export class Output {
     const {element, list} = this;
     const flood = this.added > FLOOD_BYTES;
     this.added = 0;
-    const blocks = flood ? this.tail.blocks.slice(-FLOOD_BLOCKS) : this.tail.blocks;
+    const all = this.tail.blocks;
+    const blocks = flood ? all.slice(-FLOOD_BLOCKS) : all;
     const follow = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PIXELS;
     const kept = new Set(blocks.map(({id}) => id));
     for (const [id, {element: old}] of this.drawn) {

@@ -1,4 +1,4 @@
-/** What came in, for saving: in blobs, which browsers keep outside of the tab's heap. */
+/** Received data, kept for saving: in blobs, which browsers store outside the tab's heap. */
 
 import {bytes} from "./units.ts";
 
@@ -6,7 +6,7 @@ const MOST_BYTES = 256 << 20;
 const PART_BYTES = 4 << 20;
 
 export class Recording {
-  /** How much has come; more than is kept, at some point. */
+  /** How much was received, of which the first 256 MiB are kept. */
   total = 0;
   private parts: Blob[] = [];
   private pending: Uint8Array<ArrayBuffer>[] = [];

@@ -18,24 +18,45 @@ export interface Block {
   bytes: Uint8Array;
 }
 
-/** Keeps the last `MOST_BYTES`, whatever comes. */
+/** Keeps the last `MOST_BYTES`. Blocks are made when they are wanted: in a flood, most bytes never are. */
 export class Tail {
-  blocks: Block[] = [];
   /** Whether something was dropped. */
   cut = false;
+  private placed: Block[] = [];
+  private pending: {direction: Direction; bytes: Uint8Array}[] = [];
+  private pendingBytes = 0;
   private kept = 0;
   private nextId = 0;
   private readonly totals = {down: 0, up: 0};
 
   add(direction: Direction, bytes: Uint8Array): void {
+    this.pending.push({direction, bytes});
+    this.pendingBytes += bytes.length;
+    while (this.pendingBytes - this.pending[0]!.bytes.length >= MOST_BYTES) {
+      const dropped = this.pending.shift()!;
+      this.pendingBytes -= dropped.bytes.length;
+      this.totals[dropped.direction] += dropped.bytes.length;
+      this.cut = true;
+    }
+  }
+
+  get blocks(): readonly Block[] {
+    for (const {direction, bytes} of this.pending) this.place(direction, bytes);
+    this.pending = [];
+    this.pendingBytes = 0;
+    return this.placed;
+  }
+
+  private place(direction: Direction, bytes: Uint8Array): void {
     const end = this.totals[direction] + bytes.length;
     if (bytes.length > MOST_BYTES) {
       bytes = bytes.subarray(bytes.length - MOST_BYTES);
       this.cut = true;
     }
     this.totals[direction] = end - bytes.length;
-    const last = this.blocks.at(-1);
-    if (last?.direction === direction && last.bytes.length + bytes.length <= BLOCK_BYTES) {
+    const last = this.placed.at(-1);
+    const follows = last?.direction === direction && last.offset + last.bytes.length === end - bytes.length;
+    if (last && follows && last.bytes.length + bytes.length <= BLOCK_BYTES) {
       const joined = new Uint8Array(last.bytes.length + bytes.length);
       joined.set(last.bytes);
       joined.set(bytes, last.bytes.length);
@@ -44,7 +65,7 @@ export class Tail {
       for (let start = 0; start < bytes.length; ) {
         const stop = cutAt(bytes, start);
         // A copy: the chunk that it is a part of may be much larger.
-        this.blocks.push({id: this.nextId++, direction, offset: this.totals[direction] + start, bytes: bytes.slice(start, stop)});
+        this.placed.push({id: this.nextId++, direction, offset: this.totals[direction] + start, bytes: bytes.slice(start, stop)});
         start = stop;
       }
     }
@@ -55,16 +76,17 @@ export class Tail {
 
   /** Drop everything that is shown; the places go on. */
   clear(): void {
-    this.blocks = [];
+    void this.blocks; // counts what is pending
+    this.placed = [];
     this.kept = 0;
     this.cut = false;
   }
 
   private drop(): void {
     let first = 0;
-    while (this.kept > MOST_BYTES) this.kept -= this.blocks[first++]!.bytes.length;
+    while (this.kept > MOST_BYTES) this.kept -= this.placed[first++]!.bytes.length;
     if (first) {
-      this.blocks = this.blocks.slice(first);
+      this.placed = this.placed.slice(first);
       this.cut = true;
     }
   }
