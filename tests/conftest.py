@@ -29,6 +29,8 @@ settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 #: The time limit of a slow test, in seconds; that of the others is in setup.cfg.
 SLOW_TIMEOUT_SECONDS = 300
 
+_OBJECTS_PER_COLLECTION = 100_000
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give slow tests more time than the others have."""
@@ -38,8 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector the thousands of tests, which live until the end."""
-    gc.freeze()
+    """Have the garbage collector look seldom at the thousands of tests, which live until the end."""
+    # Not gc.freeze: early versions of Hypothesis ask the collector who refers to an object.
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
 @pytest.fixture
