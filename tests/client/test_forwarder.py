@@ -12,6 +12,7 @@ from portofcall.client.socks import Reply, SOCKSLogin, reply
 from portofcall.testing import PUBLIC, FakeTransport, World
 from portofcall.websocket.half_close import BINARY, SUBPROTOCOL
 from tests.client.support import Pair, result
+from tests.support import FakeDelivery
 
 GREETING = b"\x05\x01\x00"
 REQUEST = b"\x05\x01\x00\x03\x0adb.example\x00\x16"
@@ -371,3 +372,39 @@ def test_a_port_that_is_taken_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> N
     problem = result(forwarder.start())
     assert str(problem) == "cannot-listen: can't listen on localhost:5432: Address already in use"
     assert forwarder.addresses == []
+
+
+def test_a_slow_program_gets_everything_before_the_reset() -> None:
+    """A reset discards what the kernel still has to send."""
+    forwarding = Forwarding()
+    program, target = forwarding.tunnel()
+    delivery = FakeDelivery()
+    program.protocol.transport.delivery = delivery
+    delivery.sent(8)
+    target.send(b"a prefix")
+    target.lose(ConnectionLost())
+    forwarding.exchange()
+    forwarding.reactor.pump([1] * 600)
+    assert "reset" not in program.log
+    delivery.acknowledge(8)
+    forwarding.reactor.advance(1)
+    assert program.log[-1] == "reset"
+
+
+def test_a_failure_of_ours_ends_one_connection(monkeypatch: pytest.MonkeyPatch, logged: list[str]) -> None:
+    """It is logged, and the others go on."""
+    forwarding = Forwarding()
+    monkeypatch.setattr(forwarding.opener, "open", lambda *_, **__: 1 / 0)
+    program = forwarding.connect()
+    assert program.log[-1] == "reset"
+    assert any("could not serve a connection" in line for line in logged)
+    monkeypatch.undo()
+    forwarding.tunnel()
+
+
+def test_a_gateway_by_url() -> None:
+    """An application needs no more than that."""
+    forwarder = Forwarder(Forwarding().reactor, "ws://192.0.2.2", [Rule.dynamic("1080")])
+    assert result(forwarder.start()) is None
+    with pytest.raises(ValueError, match="GATEWAY"):
+        Forwarder(None, "gopher://192.0.2.2", [])
