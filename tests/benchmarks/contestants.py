@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -78,6 +79,32 @@ def _websockify(port: int, backend: int) -> Sequence[str | Path]:
     return [_find("websockify"), f"127.0.0.1:{port}", f"127.0.0.1:{backend}"]
 
 
+def _behind_gateway(client: Callable[[int, str, int], Sequence[str | Path]]) -> Command:
+    """Run this gateway, and a client of it that listens for plain TCP.
+
+    Args:
+        client: makes its command line, from its port, the gateway's URL and the backend's port.
+    """
+
+    def command(port: int, backend: int) -> Sequence[str | Path]:
+        at = closed_port()
+        served = shlex.join(map(str, _gateway_command(_TWISTD)(at, backend)))
+        listens = shlex.join(map(str, client(port, f"ws://127.0.0.1:{at}", backend)))
+        waits = f"until (exec 3<>/dev/tcp/127.0.0.1/{at}) 2>&-; do sleep 0.05; done"
+        return ["bash", "-c", f"{served} & {waits}; exec {listens}"]
+
+    return command
+
+
+def _forward(port: int, url: str, backend: int) -> Sequence[str | Path]:
+    return [_BIN / "portofcall", "forward", url, "-L", f"127.0.0.1:{port}:127.0.0.1:{backend}"]
+
+
+def _websocat_client(port: int, url: str, backend: int) -> Sequence[str | Path]:
+    tunnel = f"{url}/api/connect?host=127.0.0.1&port={backend}"
+    return [_find("websocat"), "-E", "-b", f"tcp-l:127.0.0.1:{port}", tunnel]
+
+
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """A program that relays bytes between clients and the backend.
@@ -88,6 +115,7 @@ class Contestant:
         installed: reports whether it is installed.
         names_target: whether its clients name the target, as ours do.
         forks: whether each tunnel is a process, so that a few of them show the cost of one.
+        plain: whether its clients speak plain TCP.
         logs_port: whether it may choose its port, as it logs "listening on" and its URL. Any other listens
             when it accepts a connection.
     """
@@ -98,6 +126,7 @@ class Contestant:
     names_target: bool = False
     forks: bool = False
     logs_port: bool = False
+    plain: bool = False
 
 
 def gateway(
@@ -120,7 +149,14 @@ WEBSOCKIFY = Contestant("websockify", _websockify, lambda: bool(_find("websockif
 #: On another event loop; only measured on request.
 UVLOOP = gateway("uvloop", _TWISTD_ON_UVLOOP, lambda: importlib.util.find_spec("uvloop") is not None)
 DIRECT = Contestant("direct", None)
-CONTESTANTS = {each.name: each for each in (OURS, WEBSOCAT, WEBSOCKIFY, UVLOOP, DIRECT)}
+#: Clients of this gateway, in front of it: ``portofcall forward -L``, and websocat.
+FORWARD = Contestant("forward", _behind_gateway(_forward), plain=True)
+WEBSOCAT_CLIENT = Contestant(
+    "websocat-client", _behind_gateway(_websocat_client), lambda: bool(_find("websocat")), plain=True
+)
+CONTESTANTS = {
+    each.name: each for each in (OURS, WEBSOCAT, WEBSOCKIFY, UVLOOP, DIRECT, FORWARD, WEBSOCAT_CLIENT)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +212,16 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
         yield Running(
             contestant=contestant,
             port=port,
-            path=f"/api/connect?host=127.0.0.1&port={backend_port}" if contestant.names_target else "/",
+            path=_path(contestant, backend_port),
             process=process,
             start_seconds=time.monotonic() - started,
         )
+
+
+def _path(contestant: Contestant, backend_port: int) -> str:
+    if contestant.plain:
+        return "-"
+    return f"/api/connect?host=127.0.0.1&port={backend_port}" if contestant.names_target else "/"
 
 
 def _find(program: str) -> str:
