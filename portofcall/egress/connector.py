@@ -170,7 +170,7 @@ class _Attempt(ClientFactory, Generic[P]):
 
     def __init__(self, race: Race[P], address: Endpoint, lease: Lease) -> None:
         self.lease = lease
-        self._race = race
+        self._race: Race[P] | None = race  # for as long as it runs
         self._address = address
         self._started = race.monotonic()
 
@@ -186,24 +186,28 @@ class _Attempt(ClientFactory, Generic[P]):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Build the protocol, and have it report when it is connected."""
+        race = self._race
+        assert race is not None, "nothing was built before"
         # The time first: the connection has just opened.
-        rtt_ms = (self._race.monotonic() - self._started) * 1000
-        built = self._race.build()
+        rtt_ms = (race.monotonic() - self._started) * 1000
+        built = race.build()
         protocol: Any = built
         made = protocol.connectionMade
 
         def connection_made() -> None:
             del protocol.connectionMade
             made()
-            self._race.won(self, Dialed(built, self._address, rtt_ms, self.lease))
+            self._race = None
+            race.won(self, Dialed(built, self._address, rtt_ms, self.lease))
 
         protocol.connectionMade = connection_made
         return protocol
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Report the failure."""
-        self._race.failed(self, reason)
+        if self._race is not None:
+            self._race.failed(self, reason)
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """Report a connection that was lost before the protocol had it."""
-        self._race.failed(self, reason)
+        self.clientConnectionFailed(connector, reason)

@@ -28,6 +28,10 @@ class Watch:
         clock: keeps the time.
     """
 
+    __slots__ = (
+        "_began", "_clock", "_moved", "_seen", "_wait",
+    )  # fmt: skip
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._wait = Wait.NOTHING
@@ -71,6 +75,11 @@ class Closing:
         clock: keeps the time.
         happens: is called with what was found.
     """
+
+    __slots__ = (
+        "_backend", "_client", "_clock", "_discarded_bytes", "_ends", "_happens", "_interval",
+        "_limits", "_next", "_received_bytes",
+    )  # fmt: skip
 
     def __init__(
         self, ends: Ends, *, limits: Limits, clock: IReactorTime, happens: Callable[[Event], None]

@@ -77,6 +77,10 @@ class Delivery:
         is_exact: whether counts are those of the bytes that were written.
     """
 
+    __slots__ = (
+        "_connection", "_failed", "_is_tcp", "_lost_bytes", "_tls", "is_exact", "trailer_bytes",
+    )  # fmt: skip
+
     def __init__(self, transport: IStreamTransport) -> None:
         self.trailer_bytes = 0
         self._connection: Any = None

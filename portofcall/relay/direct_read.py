@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IProducer, IReactorFDSet, IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
@@ -123,6 +123,12 @@ class DirectRead:
         reads_bulk: whether to read as much at a time as there is; see `ISource`.
     """
 
+    __slots__ = (
+        "_buffer", "_connection", "_descriptor", "_left_to_transport", "_readiness", "_received",
+        "_recv_into", "_transport", "_watched", "delivery", "most_read_bytes", "reads_bulk", "write",
+        "writeSequence",
+    )  # fmt: skip
+
     _log = Logger()
 
     def __init__(
@@ -130,12 +136,8 @@ class DirectRead:
     ) -> None:
         self.reads_bulk = True
         self.most_read_bytes = 0
-        # What each tunnel uses; `__getattr__` is slow.
         self.write = transport.write
         self.writeSequence = transport.writeSequence
-        self.registerProducer = transport.registerProducer
-        self.unregisterProducer = transport.unregisterProducer
-        self.loseWriteConnection = transport.loseWriteConnection
         self.delivery = transport.delivery
         self._transport = transport
         self._connection = connection
@@ -151,6 +153,20 @@ class DirectRead:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    # What each tunnel uses, as `__getattr__` is slow.
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Take a producer (`IConsumer`)."""
+        self._transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Release the producer (`IConsumer`)."""
+        self._transport.unregisterProducer()
+
+    def loseWriteConnection(self) -> None:
+        """End what is sent, and go on reading (`ITCPTransport`)."""
+        self._transport.loseWriteConnection()
 
     def pauseProducing(self) -> None:
         """Stop reading (`IPushProducer`)."""

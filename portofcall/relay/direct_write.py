@@ -54,6 +54,10 @@ class _QueuedWrite:
     Attributes: see `IEndTransport`.
     """
 
+    __slots__ = (
+        "_transport", "delivery", "most_read_bytes", "queued_bytes", "reads_bulk",
+    )  # fmt: skip
+
     def __init__(self, transport: IStreamTransport) -> None:
         self.queued_bytes = 0
         self.reads_bulk = True
@@ -104,6 +108,10 @@ class DirectWrite(_QueuedWrite):
     Once that producer is unregistered, an empty queue is no longer noticed: after the first write that the
     socket does not take at once, all others are queued.
     """
+
+    __slots__ = (
+        "_connection", "_direct", "_paused", "_producer", "_send", "_sendmsg",
+    )  # fmt: skip
 
     def __init__(self, transport: IStreamTransport, connection: Connection) -> None:
         super().__init__(transport)
@@ -190,6 +198,10 @@ class DirectWrite(_QueuedWrite):
 @implementer(IPullProducer)
 class _Drained:
     """Reports to a `DirectWrite` that its transport has sent everything, or is gone."""
+
+    __slots__ = (
+        "resumeProducing", "stopProducing",
+    )  # fmt: skip
 
     def __init__(self, owner: DirectWrite) -> None:
         self.resumeProducing = owner._drained

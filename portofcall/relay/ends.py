@@ -54,6 +54,11 @@ class Ends:
         cut: the same, if the backend was not heard to the end, or a time limit of the tunnel ended it.
     """
 
+    __slots__ = (
+        "backend", "backend_state", "client", "client_state", "cut", "dialing", "last_word",
+        "to_backend", "to_client",
+    )  # fmt: skip
+
     def __init__(self, client: IClientEnd, *, high_water_bytes: int, monotonic: Callable[[], float]) -> None:
         self.client = client
         self.client_state = End.V1_OPEN if client.half_closes else End.OPEN

@@ -167,7 +167,7 @@ class Tunnel:
     # What the dial and the chains report
 
     def _dialed(self, backend: BackendEnd) -> None:
-        self._ends.backend = backend
+        self._ends.dialing, self._ends.backend = None, backend
         backend.events = self
         self._happens(Event.DIALED)
 

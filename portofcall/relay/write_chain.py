@@ -62,7 +62,7 @@ class WriteChain:
         self._paused_at = self._paused_seconds = 0.0
         self._high_water_bytes = high_water_bytes
         self._leaves_paused = leaves_paused
-        self._waiting: deque[bytes | bytearray] = deque()
+        self._waiting: deque[bytes | bytearray] | None = None  # an empty one takes 700 bytes
         self._source: ISource | None = None
         self._source_paused = False
         self._sink: ISink | None = None
@@ -172,9 +172,7 @@ class WriteChain:
             if self._source is not None:
                 self._source.reads_bulk = False
             gate = self._gate = Deferred()
-            self._chain.addCallback(lambda _: gate)
-            self._chain.addCallback(self._hand_over)
-            self._chain.addErrback(self._fail)
+            self._chain.addCallback(lambda _: gate).addCallback(self._hand_over).addErrback(self._fail)
 
     def resumeProducing(self) -> None:
         """Hand bytes to the sink again."""
@@ -190,25 +188,26 @@ class WriteChain:
 
     def _wait(self, data: Buffer) -> None:
         self.waiting_bytes += len(data)
+        waiting = self._waiting = self._waiting or deque()
+        last = waiting[-1] if waiting else None
         if len(data) >= _JOIN_BYTES:
-            self._waiting.append(bytes(data))
-            return
-        last = self._waiting[-1] if self._waiting else None
-        if isinstance(last, bytearray) and len(last) < _JOIN_BYTES:
+            waiting.append(bytes(data))
+        elif isinstance(last, bytearray) and len(last) < _JOIN_BYTES:
             last += data
         else:
-            self._waiting.append(bytearray(data))
+            waiting.append(bytearray(data))
 
     def _pass_one(self) -> None:
-        assert self._sink is not None
-        data = bytes(self._waiting.popleft())
+        sink, waiting = cast(ISink, self._sink), cast("deque[bytes | bytearray]", self._waiting)
+        data = bytes(waiting.popleft())
         self.waiting_bytes -= len(data)
         self.passed_bytes += len(data)
-        self._sink.write(data)
+        sink.write(data)
 
     def _hand_over(self, _: None) -> None:
         while self._waiting and self._gate is None:
             self._pass_one()
+        self._waiting = self._waiting or None
         if self._gate is None and self._sink is not None:
             self._straight = self._sink.write
             if self._source is not None:
@@ -250,7 +249,7 @@ class WriteChain:
 
     def _release(self) -> None:
         """Release both ends and what waits, so that nothing of a closed tunnel is kept alive."""
-        self._waiting.clear()
+        self._waiting = None
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
         self._straight = self._follow = None

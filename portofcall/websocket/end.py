@@ -43,7 +43,10 @@ class WebSocketEnd(WebSocketProtocol):
 
     def opened(self) -> ClientEvents:
         """Begin the tunnel."""
-        return self._begin(self)
+        events = self._begin(self)
+        # They are used once, and keep much of the request.
+        del self._begin, self._give_up
+        return events
 
     def gone(self) -> None:
         """Report to the tunnel, if there is one, that the client's connection is gone."""

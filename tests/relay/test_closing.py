@@ -1,5 +1,7 @@
 """A closing tunnel waits for a peer that makes progress, and for no other."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +10,10 @@ from twisted.python.failure import Failure
 
 from portofcall.errors import Refused
 from portofcall.limits.values import KiB
+from portofcall.relay import closing
 from portofcall.relay.delivery import Progress
 from portofcall.relay.states import End, Phase
+from portofcall.relay.waits import Wait, client_wait
 from tests.support import TunnelRig
 
 DONE = Failure(ConnectionDone())
@@ -346,19 +350,18 @@ def test_close_frame_of_a_paused_client_lets_it_be_read() -> None:
     assert not rig.client.paused
 
 
-def test_tunnel_that_closes_is_looked_at_once_a_second() -> None:
+def test_tunnel_that_closes_is_looked_at_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stuck one costs next to nothing, however many there are."""
     rig = TunnelRig()
     fin(rig, unacknowledged=1)
     looks = 0
-    look = rig.tunnel._closing._look_at_client
 
-    def count() -> object:
+    def count(*args: Any, **kwargs: Any) -> Wait:
         nonlocal looks
         looks += 1
-        return look()
+        return client_wait(*args, **kwargs)
 
-    rig.tunnel._closing._look_at_client = count  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(closing, "client_wait", count)
     rig.wait(25)
     assert 24 <= looks <= 31
 
