@@ -35,6 +35,14 @@ def test_dropped_client_closes_although_a_producer_is_registered() -> None:
     assert client.transport.log[-1] == "close"
 
 
+def test_finished_client_gets_fin_although_a_producer_is_registered() -> None:
+    """For the same reason."""
+    client = WebSocketClient(World())
+    end_of(client).finish()
+    assert client.transport.producer is None
+    assert client.transport.log[-1] == "fin"
+
+
 @pytest.mark.parametrize(
     "broken",
     [
