@@ -86,7 +86,11 @@ class Certificate:
             key = _parse_key("--tls-cert", path, content, "a private key in it, or --tls-key,")
         else:
             key = _parse_key("--tls-key", key_path, _read("--tls-key", key_path), "a private key")
-        if key.public_key() != chain[0].public_key():
+        try:
+            certified = chain[0].public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            raise TLSFileError(f"--tls-cert {_show(path)}: the kind of its key is not supported") from None
+        if key.public_key() != certified:
             option, place = ("--tls-cert", path) if key_path is None else ("--tls-key", key_path)
             raise TLSFileError(
                 f"{option} {_show(place)}: expected the key of the first certificate in {_show(path)}, "

@@ -22,6 +22,20 @@ ROOT = Authority()
 MIDDLE = Authority("Test Intermediate", above=ROOT)
 SERVER = MIDDLE.issue("gateway.example", "*.gateway.example")
 
+#: A certificate whose key is on the curve prime239v1.
+ODD_CURVE = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBZjCCARGgAwIBAgIUWsGjr7uquZPqaToslEnbpPO5kakwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAgFw0yNjExMjQxMzI0MzBaGA8yMTI2MTAzMTEzMjQzMFow
+DDEKMAgGA1UEAwwBeDBVMBMGByqGSM49AgEGCCqGSM49AwEEAz4ABGVuWzEQSBoG
+hf8AFj2BIOrgOHaNRVjzURr1Jd1KNhtHawfjBNyVIr2JiyTQhsvreXXPEwd4NS95
+LPcyNKNTMFEwHQYDVR0OBBYEFC6dfJx+nSnZzYaRbYCw3EAPDqZjMB8GA1UdIwQY
+MBaAFC6dfJx+nSnZzYaRbYCw3EAPDqZjMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZI
+zj0EAwIDQwAwQAIeb09PAju8I8g1zSPILqHxGo7dWyXQ4xl3+VJGZBn8Ah5wVm5R
+G4Je2wCJEPUJWZQpMZzueFJVbOD17TC4TXw=
+-----END CERTIFICATE-----
+"""
+
 
 def problem(certificate: Path, key: Path | None = None, client_ca: Path | None = None) -> str:
     """Return why files can't be used: one line."""
@@ -117,6 +131,13 @@ def test_key_that_no_certificate_can_have_is_refused(tmp_path: Path) -> None:
     certificate, key = SERVER.write(tmp_path)
     key.write_bytes(pem_key(x25519.X25519PrivateKey.generate()))
     assert problem(certificate, key).startswith(f"--tls-key {key}: expected the key of the first certificate")
+
+
+def test_certificate_with_a_key_of_an_unsupported_kind_is_refused(tmp_path: Path) -> None:
+    """The cryptography library raises no ValueError for it."""
+    certificate, key = SERVER.write(tmp_path)
+    certificate.write_bytes(ODD_CURVE)
+    assert problem(certificate, key) == f"--tls-cert {certificate}: the kind of its key is not supported"
 
 
 def test_certificate_without_a_key_is_refused(tmp_path: Path) -> None:
