@@ -14,7 +14,6 @@ from portofcall.relay.causes import Cause
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import End, Event
 from portofcall.relay.tunnel import Tunnel
-from portofcall.websocket.client_end import GatewayEnd
 
 _NEVER: Final = float("inf")
 
@@ -148,7 +147,3 @@ class ClientTunnel(Tunnel):
             self.closed.callback(None)
         else:
             self.closed.errback(self._problem)
-
-
-#: Makes the tunnel of a connection to a gateway.
-Make = Callable[[GatewayEnd], ClientTunnel]
