@@ -104,7 +104,7 @@ class Race(Generic[P]):
                 if left:
                     self._start(left.popleft())
                 if self._running and self._dialed is None:
-                    seconds = ends_at - self._reactor.seconds()
+                    seconds = max(0.0, ends_at - self._reactor.seconds())
                     await self._wait(min(seconds, ATTEMPT_DELAY_SECONDS) if left else seconds)
                 if self._dialed is not None:
                     return self._dialed

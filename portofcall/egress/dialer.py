@@ -151,7 +151,7 @@ class Dialer:
             trace.dials(dialed.address, port)
             if named and trust:
                 starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build, trace))
-                dialed = await starting.addTimeout(ends_at - self._reactor.seconds(), self._reactor)
+                dialed = await starting.addTimeout(max(0.0, ends_at - self._reactor.seconds()), self._reactor)
             trace.rtt_ms = dialed.rtt_ms
             return dialed
         except error.ConnectionRefusedError:

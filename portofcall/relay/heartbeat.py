@@ -98,6 +98,8 @@ class Heartbeat:
         if alive or ends.to_backend.backed_up:
             self._unanswered = None
         if self._unanswered is not None and self._has_read_all:
+            # A client that has read all does not stall.
+            self._moved = now
             return Event.PING_TIMEOUT if now >= self._unanswered + limits.ping_timeout_seconds else None
         if limits.client_stall_seconds:
             moves = self._has_moved() or alive or not (self._stalls and self._owes_progress)

@@ -180,6 +180,19 @@ def test_stalled_client_is_reset_after_the_stall_timeout() -> None:
     assert rig.tunnel.ending.outcome == "timed out: the client made no progress for 60 seconds"
 
 
+def test_client_that_has_read_all_is_given_the_ping_timeout_though_the_stall_timeout_is_shorter() -> None:
+    """It owes an answer, and no progress."""
+    limits = replace(LIMITS, ping_interval_seconds=300, ping_timeout_seconds=60, client_stall_seconds=30)
+    rig = TunnelRig(limits=limits)
+    rig.client.answers_pings = False
+    rig.wait(300.5)
+    rig.client.delivery.sent(1)  # the ping
+    rig.wait(59)
+    assert rig.client.log == []
+    rig.wait(3)
+    assert rig.tunnel.ending.slug == "ping-timeout"
+
+
 def test_client_that_acknowledges_slowly_does_not_stall() -> None:
     """A byte every 50 seconds is progress; the pings that it gets meanwhile are none."""
     rig = TunnelRig(limits=STALLS)
