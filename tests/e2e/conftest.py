@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
+from tests.e2e.ssh_account import account
+from tests.e2e.ssh_servers import SshServers
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,14 @@ def gateway(shared_gateway: GatewayProcess) -> Iterator[GatewayProcess]:
     """A gateway that goes to every port of 127.0.0.1 and [::1], shared by all tests that need no other."""
     yield shared_gateway
     shared_gateway.assert_log_is_clean()
+
+
+@pytest.fixture(scope="session")
+def ssh_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServers]:
+    """Servers, and an account that all of them know."""
+    with account() as made:
+        servers = SshServers(tmp_path_factory.mktemp("sshd"), made)
+        try:
+            yield servers
+        finally:
+            servers.stop()
