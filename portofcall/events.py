@@ -56,7 +56,8 @@ class Caller(NamedTuple):
         port: its port; None where that is not known.
         proxy: the address of the connection's other end, if that is a trusted proxy; empty otherwise.
         subject: the authenticated subject; empty without authentication.
-        trace_parent: the value of ``traceparent`` (W3C Trace Context); empty if there is no valid one.
+        trace_parent: the value of ``traceparent`` (W3C Trace Context), without what later versions than 00
+            have in addition; empty if there is no valid one.
     """
 
     request_id: str

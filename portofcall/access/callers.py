@@ -19,8 +19,12 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _PREFIX_LETTERS: Final = 6
 #: An id of a trusted proxy that is kept.
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-#: W3C Trace Context, version 00: neither id may be all zeros.
-_TRACE_PARENT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+#: W3C Trace Context §3.2: version, trace, span and flags; ff is no version, and neither id may be all zeros.
+#: Later versions than 00 may have more behind that.
+_TRACE_PARENT: Final = re.compile(
+    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?", re.DOTALL
+)
+_TRACE_PARENT_BYTES: Final = 55
 #: The attribute of a request that keeps its caller.
 _KEPT: Final = "portofcall_caller"
 
@@ -51,6 +55,17 @@ class Callers:
             setattr(request, _KEPT, known)
         return known
 
+    def authenticated(self, request: Request, subject: str) -> Caller:
+        """Note who the caller of a request is; return it with its subject.
+
+        Args:
+            request: has been authenticated.
+            subject: safe to log.
+        """
+        known = self.identify(request)._replace(subject=subject)
+        setattr(request, _KEPT, known)
+        return known
+
     def of_connection(self, peer: IAddress | None) -> Caller:
         """Return the caller for something that is refused before there is a request.
 
@@ -77,7 +92,7 @@ class Callers:
             _shown(address),
             port,
             proxy="" if address == direct else _shown(direct),
-            trace_parent=_only(get(b"traceparent", []), _TRACE_PARENT).decode(),
+            trace_parent=_only(get(b"traceparent", []), _TRACE_PARENT)[:_TRACE_PARENT_BYTES].decode(),
         )
 
     def _new_id(self) -> str:

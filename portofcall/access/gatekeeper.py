@@ -200,6 +200,9 @@ class Gatekeeper:
                 client=caller.key,
                 target=target,
             )
+            name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
+            if name:
+                caller = self._callers.authenticated(request, name)
             # A checker may have taken its time.
             self._demand_service()
         except BaseException as problem:
@@ -207,8 +210,7 @@ class Gatekeeper:
             if isinstance(problem, Unauthorized):
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
-        name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
-        return Admitted(caller._replace(subject=name) if name else caller, lease, session_seconds)
+        return Admitted(caller, lease, session_seconds)
 
     def _demand_service(self) -> None:
         if self.draining:

@@ -148,9 +148,10 @@ def _caller(caller: Caller) -> Attributes:
     if caller.subject:
         yield "user.id", caller.subject
     if caller.trace_parent:
-        _, trace_id, span_id, _ = caller.trace_parent.split("-")
+        _, trace_id, span_id, flags = caller.trace_parent.split("-")
         yield "trace_id", trace_id
         yield "span_id", span_id
+        yield "trace_flags", flags
 
 
 def _route(route: Route) -> Attributes:

@@ -35,15 +35,13 @@ def _tunnel_opened(event: TunnelOpened) -> str:
 def _tunnel_ended(event: TunnelEnded) -> str:
     traffic = event.traffic
     up_to = "" if traffic.undelivered_is_exact else "up to "
-    paused = ""
-    if traffic.up_pauses or traffic.down_pauses:
-        paused = f" paused_up={traffic.up_paused_seconds:.3f} paused_down={traffic.down_paused_seconds:.3f}"
     return (
         f"tunnel {event.caller} -> {event.route.target} closed: {event.outcome} "
         f"({traffic.up_bytes} bytes up, {traffic.down_bytes} bytes down, "
         f"{up_to}{traffic.undelivered_bytes} bytes undelivered) {_ids(event.caller)} result={event.slug} "
         f"by={event.side} stage={event.stage} code={event.close_code}{_route(event.route)} "
-        f"handshake={event.handshake_seconds:.3f} time={event.seconds:.3f}{paused}"
+        f"paused_up={traffic.up_paused_seconds:.3f} paused_down={traffic.down_paused_seconds:.3f} "
+        f"handshake={event.handshake_seconds:.3f} time={event.seconds:.3f}"
     )
 
 

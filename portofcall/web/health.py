@@ -19,9 +19,9 @@ def is_health_check(method: bytes, path: bytes) -> bool:
 
     Args:
         method: as the client sent it.
-        path: the same; a query or a host in front makes it a request like any other.
+        path: the same, with any query. A host in front makes it a request like any other.
     """
-    return path in HEALTH_PATHS and method in _METHODS
+    return method in _METHODS and path.partition(b"?")[0] in HEALTH_PATHS
 
 
 class Health(Resource):

@@ -55,13 +55,20 @@ def test_any_other_id_is_replaced(rules: AccessRules | None, given: str) -> None
         (TRACE, TRACE),
         (TRACE.upper(), ""),
         (TRACE + "-x", ""),
+        (f"cc{TRACE[2:]}", f"cc{TRACE[2:]}"),
+        (f"01{TRACE[2:]}-what-comes_later", f"01{TRACE[2:]}"),
+        (f"01{TRACE[2:]}{'-x' * 1000}", f"01{TRACE[2:]}"),
+        (f"01{TRACE[2:]}x", ""),
+        (f"01{TRACE[2:-1]}", ""),
+        (f"ff{TRACE[2:]}", ""),
+        (f"01-{'0' * 32}-00f067aa0ba902b7-01", ""),
         (f"{TRACE}\r\nTraceparent: {TRACE}", ""),
         (f"00-{'0' * 32}-00f067aa0ba902b7-01", ""),
         (f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01", ""),
     ],
 )
 def test_trace_parent_is_noted_if_it_is_valid(given: str, kept: str) -> None:
-    """W3C Trace Context, version 00."""
+    """W3C Trace Context: version 00, and of later ones the same parts, whatever is behind them."""
     assert caller(World(), traceparent=given).trace_parent == kept
 
 

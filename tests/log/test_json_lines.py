@@ -56,7 +56,7 @@ def test_client_behind_a_proxy_has_no_port_and_the_trace_is_split() -> None:
     assert (found["client.address"], found["portofcall.proxy.address"]) == ("2001:db8::7", "10.0.0.1")
     assert "client.port" not in found
     assert "user.id" not in found
-    assert (found["trace_id"], found["span_id"]) == (TRACE[3:35], TRACE[36:52])
+    assert (found["trace_id"], found["span_id"], found["trace_flags"]) == (TRACE[3:35], TRACE[36:52], "01")
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,21 @@ def test_health_counts_in_no_rate() -> None:
     assert request(world, "GET", "/").status == 200
     assert request(world, "GET", "/").status == 429
     assert request(world, "HEAD", "/healthz").status == 200
+    assert request(world, "GET", "/healthz?from=balancer&n=1").status == 200
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [(b"POST", b"/healthz"), (b"GET", b"/healthz?x"), (b"GET", b"/healthz/"), (b"GET", b"http://a/healthz")],
+    [
+        (b"POST", b"/healthz"),
+        (b"GET", b"/healthz/"),
+        (b"GET", b"/healthzz?x"),
+        (b"GET", b"/x?/healthz"),
+        (b"GET", b"http://a/healthz"),
+    ],
 )
-def test_only_the_plain_request_is_a_health_check(method: bytes, path: bytes) -> None:
-    """Everything else is counted and logged like any request."""
+def test_everything_else_is_no_health_check(method: bytes, path: bytes) -> None:
+    """It is counted and logged like any request."""
     assert not is_health_check(method, path)
 
 
@@ -97,7 +104,7 @@ def test_health_checks_are_not_logged(logged: list[str]) -> None:
     """One every few seconds would hide the rest of the access log."""
     world = World()
     connection = world.connect()
-    for path in ("/healthz", "/readyz", "/other"):
+    for path in ("/healthz", "/readyz", "/readyz?x", "/healthz?", "/other"):
         connection.send(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
         world.reactor.advance(0)
         assert Response(connection.take()).status in (200, 404)

@@ -21,7 +21,7 @@ from portofcall.events import (
 from portofcall.limits.values import Limits, Rate
 from portofcall.testing import PUBLIC, Response, WebSocketClient, World, upgrade_request
 from portofcall.web.records import shown_request
-from tests.support import Post
+from tests.support import Post, SlowChecker
 
 KEY = TicketKey.load(b"0123456789abcdef0123456789abcdef")
 PASSWORDS = Credentials(checkers=[InMemoryUsernamePasswordDatabaseDontUse(ada=b"lovelace")], ticket_key=KEY)
@@ -160,6 +160,37 @@ def test_other_requests_have_a_record_too() -> None:
     assert isinstance(event, RequestServed)
     assert (event.method, event.path, event.status, event.size) == ("GET", "/nothing?x=1", 404, 23)
     assert event.caller.request_id == response.headers["x-request-id"]
+
+
+def test_request_and_refusal_after_a_login_have_its_subject() -> None:
+    """So that the log shows whose they were; what is refused before has none."""
+    world = World(credentials=PASSWORDS)
+    seen = events(world)
+    connection = world.connect()
+    login = f"Authorization: {basic('ada', 'lovelace')}"
+    connection.send(f"GET /api/targets HTTP/1.1\r\nHost: gateway\r\n{login}\r\n\r\n".encode())
+    assert Response(connection.take()).status == 200
+    get(world, "/api/targets")
+    served, refused = seen
+    assert isinstance(served, RequestServed)
+    assert served.caller.subject == "ada"
+    assert isinstance(refused, Refused)
+    assert refused.caller.subject == ""
+
+
+def test_gateway_that_drains_during_a_login_refuses_its_subject() -> None:
+    """The checker took its time, and the log has for whom."""
+    checker = SlowChecker()
+    world = World(credentials=Credentials(checkers=[checker]))
+    seen = events(world)
+    connection = world.connect()
+    connection.send(upgrade_request(Authorization=basic("ada", "lovelace")))
+    world.gateway.drain()
+    checker.decision.callback(b"ada")
+    assert Response(connection.take()).status == 503
+    (refused,) = seen
+    assert isinstance(refused, Refused)
+    assert (refused.slug, refused.caller.subject) == ("draining", "ada")
 
 
 def test_wrong_method_and_wrong_path_of_the_api_are_refusals() -> None:
