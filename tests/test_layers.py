@@ -108,6 +108,7 @@ PURE = {
         "egress.place",
         "egress.policy",
         "egress.policy_file",
+        "egress.rule_table",
         "egress.rules",
     ),
     *(

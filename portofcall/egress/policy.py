@@ -6,12 +6,13 @@ job of `portofcall.access`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from portofcall.egress.address_table import Reach
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import private_name
-from portofcall.egress.place import Key, Place, locate
+from portofcall.egress.place import Place, locate
+from portofcall.egress.rule_table import AddressTable, PortTable, RuleTable, earliest
 from portofcall.egress.rules import SMTP_PORT, Block, Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
 from portofcall.target import Address, Target
@@ -91,6 +92,13 @@ class Policy:
 
     allow: tuple[Rule, ...]
     deny: tuple[Rule, ...]
+    _allow: RuleTable = field(init=False, repr=False, compare=False)
+    _deny: RuleTable = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the rules."""
+        object.__setattr__(self, "_allow", RuleTable(self.allow))
+        object.__setattr__(self, "_deny", RuleTable(self.deny))
 
     @classmethod
     def parse(
@@ -137,18 +145,7 @@ class Policy:
         """
         if not self.allow:
             return Verdict(False, "this gateway has named targets only: ask with target=NAME")
-        host, port, address = target.host, target.port, target.address
-        denying = []
-        for rule in self.deny:
-            if rule.covers_port(port):
-                if rule.covers_name(host):
-                    return Verdict(False, f"denied by rule {rule}")
-                if rule.name is None:
-                    denying.append(rule)
-        # Those for other ports as well: the reason of a refusal depends on them.
-        allowing = [rule for rule in self.allow if rule.name is None or rule.covers_name(host)]
-        rules = _Applicable(host, port, local, tuple(denying), tuple(allowing))
-        return rules.judge_name() if address is None else rules.judge(address)
+        return self._judge(target, local, self._allow)
 
     def judge_named(self, target: Target, local: LocalNetworks) -> Verdict | Undecided:
         """Judge what a name of the operator's leads to, as `judge` does.
@@ -156,36 +153,46 @@ class Policy:
         No rule has to allow it, on any port. Rules that deny count, and metadata addresses stay refused.
         """
         ports = ((target.port, target.port),)
-        written = tuple(Rule(str(target), ports, target.host, block) for block in _ALL_ADDRESSES)
-        return replace(self, allow=written).judge(target, local)
+        written = (Rule(str(target), ports, target.host, block) for block in _ALL_ADDRESSES)
+        return self._judge(target, local, RuleTable(written))
+
+    def _judge(self, target: Target, local: LocalNetworks, allow: RuleTable) -> Verdict | Undecided:
+        host, port, address = target.host, target.port, target.address
+        denied = earliest([table.any_block.first(port) for table in self._deny.named(host)])
+        if denied:
+            return Verdict(False, f"denied by rule {denied}")
+        rules = _Applicable(host, port, local, self._deny.nameless, allow.nameless, allow.named(host))
+        return rules.judge_name() if address is None else rules.judge(address)
 
 
 @dataclass(frozen=True, slots=True)
 class _Applicable:
-    """The rules that apply to one target, found in one walk over all of them.
+    """The rules that apply to one target, for any port: the reason of a refusal depends on all of them.
 
     Attributes:
         host: of the target.
         port: of the target.
         local: this machine's networks.
-        deny: rules without a name that deny addresses on this port.
-        allow: rules without a name or with this one, for any port.
+        deny: rules without a name that deny addresses.
+        allow: rules without a name that allow.
+        allow_name: rules with this name that allow.
     """
 
     host: str
     port: int
     local: LocalNetworks
-    deny: tuple[Rule, ...]
-    allow: tuple[Rule, ...]
+    deny: AddressTable | None
+    allow: AddressTable | None
+    allow_name: list[AddressTable]
 
     def judge_name(self) -> Verdict | Undecided:
         """Judge the host as a name."""
         shown = printable(self.host, _SHOWN)
         private = private_name(self.host)
-        candidates = [rule for rule in self.allow if rule.name or not private]
-        for rule in candidates:
-            if rule.covers_port(self.port):
-                return Undecided(f"rule {rule} may allow {shown}, depending on its addresses", self)
+        candidates = [*self.allow_name, self.allow] if self.allow and not private else self.allow_name
+        rule = earliest([table.any_block.first(self.port) for table in candidates])
+        if rule:
+            return Undecided(f"rule {rule} may allow {shown}, depending on its addresses", self)
         if private and not candidates:
             return Verdict(False, f"{shown} is {private[0]} ({private[1]}) and no rule allows it")
         return Verdict(False, _no_rule(shown, self.port, covered=bool(candidates)))
@@ -193,9 +200,9 @@ class _Applicable:
     def judge(self, address: Address) -> Verdict:
         """Judge one address of the target."""
         place = locate(address, self.local)
-        for rule in self.deny:
-            if _denies(rule, place):
-                return Verdict(False, f"denied by rule {rule}")
+        denied = self._find_denial(place) if self.deny else None
+        if denied:
+            return Verdict(False, f"denied by rule {denied}")
         by_itself = self._find(place)
         carried = ((inner, self._find(inner)) for inner in place.carried if not inner.public)
         closed = next(((inner, found) for inner, found in carried if not found.rule), None)
@@ -208,16 +215,23 @@ class _Applicable:
             return Verdict(False, f"{place.address}{form} leads to {refusal}")
         return Verdict(False, self._refusal(place, covered=by_itself.covered))
 
+    def _find_denial(self, place: Place) -> Rule | None:
+        assert self.deny is not None
+        denying = [table for key in place.keys for table in self.deny.with_key(key)]
+        if place.public_elsewhere and self.deny.without_block:
+            denying.append(self.deny.without_block)
+        return earliest([table.first(self.port) for table in denying])
+
     def _find(self, place: Place) -> "_Found":
         """Find the first rule that allows this address by itself, not counting those it carries."""
-        covered = False
         key = (place.address.version, int(place.address))
-        for rule in self.allow:
-            if _allows(rule, place, key):
-                if rule.covers_port(self.port):
-                    return _Found(rule, True)
-                covered = True
-        return _Found(None, covered)
+        metadata = place.row.reach is Reach.METADATA
+        allowing: list[PortTable] = []
+        for rules in (*self.allow_name, self.allow) if self.allow else self.allow_name:
+            allowing += rules.with_key(key, single=metadata)
+            if place.public and rules.without_block:
+                allowing.append(rules.without_block)
+        return _Found(earliest([table.first(self.port) for table in allowing]), bool(allowing))
 
     def _refusal(self, place: Place, *, covered: bool, which: str = "") -> str:
         if place.public:
@@ -237,18 +251,6 @@ class _Found:
 
     rule: Rule | None
     covered: bool
-
-
-def _allows(rule: Rule, place: Place, key: Key) -> bool:
-    if rule.block is None:
-        return place.public
-    if place.row.reach is Reach.METADATA and not rule.block.single:
-        return False
-    return rule.block.covers(key)
-
-
-def _denies(rule: Rule, place: Place) -> bool:
-    return place.public_elsewhere if rule.block is None else any(map(rule.block.covers, place.keys))
 
 
 def _no_rule(subject: str, port: int, *, covered: bool) -> str:

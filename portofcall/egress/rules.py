@@ -22,7 +22,6 @@ from enum import Enum
 from ipaddress import ip_network
 from typing import NoReturn
 
-from portofcall.egress.place import Key
 from portofcall.errors import InvalidTarget, printable
 from portofcall.target import Target, parse_host
 
@@ -69,10 +68,6 @@ class Block:
         """Whether it is exactly one address."""
         return self.low == self.high
 
-    def covers(self, key: Key) -> bool:
-        """Whether the address is in the range."""
-        return key[0] == self.version and self.low <= key[1] <= self.high
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -89,20 +84,6 @@ class Rule:
     ports: Ports
     name: str | None = None
     block: Block | None = None
-
-    def covers_port(self, port: int) -> bool:
-        """Whether the rule applies to this port."""
-        # Plain loops: with a long file of rules, this runs ten thousand times per dial.
-        for low, high in self.ports:  # noqa: SIM110
-            if low <= port <= high:
-                return True
-        return False
-
-    def covers_name(self, host: str) -> bool:
-        """Whether the rule names this host, itself or through ``*.domain``."""
-        if self.name is None:
-            return False
-        return host.endswith(self.name[1:]) if self.name.startswith("*") else host == self.name
 
     def __str__(self) -> str:
         """The rule in quotes, safe to show and at most 62 characters long."""
