@@ -1,8 +1,8 @@
 """Rules indexed by name, block and port: a look-up takes about as long with ten thousand rules as with ten.
 
-Each look-up returns what a walk over the rules in their order would find first. It costs one dictionary look-up
-for the name, one per label for ``*.domain``, one per prefix length in use for blocks, and a bisection for the
-port.
+Each look-up returns what a walk over the rules in their order would find first. It costs one dictionary
+look-up for the name, one per label for ``*.domain``, one per prefix length in use for blocks, and a bisection
+for the port.
 """
 
 from bisect import bisect_right
