@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 from tests.e2e.ssh_account import account
 from tests.e2e.ssh_servers import SshServers
+from tests.e2e.sshd import SSHServer, ssh_server
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,10 @@ def ssh_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServers
             yield servers
         finally:
             servers.stop()
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """OpenSSH's server, shared by all tests."""
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server

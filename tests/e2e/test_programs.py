@@ -6,92 +6,26 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.backends import backend, closed_port, echo
 from tests.e2e.gateway import GatewayProcess, need
+from tests.e2e.sshd import SSHServer
 from tests.e2e.support import ask, running, until
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
-
-
-@dataclass(frozen=True)
-class SSHServer:
-    """An sshd on loopback, and what a client needs to log in."""
-
-    port: int
-    folder: Path
-
-    def command(self, gateway: GatewayProcess, remote: str) -> list[str]:
-        """Build an ssh command that goes through the gateway."""
-        url = f"ws://127.0.0.1:{gateway.port}/api/connect?host=%h&port=%p"
-        return self.through(f"{need('websocat')} -bE '{url}'", remote)
-
-    def through(self, proxy_command: str, remote: str) -> list[str]:
-        """Build an ssh command with this ProxyCommand."""
-        return [
-            need("ssh"), "-F", "none", "-p", str(self.port), "-i", str(self.folder / "id"),
-            "-o", f"ProxyCommand={proxy_command}", "-o", "BatchMode=yes",
-            "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
-            "root@127.0.0.1", remote,
-        ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """A server with a host key and an authorized key of its own."""
-    program, keygen = need("sshd"), need("ssh-keygen")
-    folder, port = tmp_path_factory.mktemp("sshd"), closed_port()
-    Path("/run/sshd").mkdir(exist_ok=True)
-    for name in ("host", "id"):
-        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    host_key = (folder / "host.pub").read_text()
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
-    (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder / 'host'}\n"
-        f"AuthorizedKeysFile {folder / 'id.pub'}\nStrictModes no\nUsePAM no\nPidFile none\n"
-        "PasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-    )
-    log = folder / "log"
-    with running([program, "-D", "-e", "-f", str(folder / "config")], log):
-        until(lambda: "Server listening" in log.read_text())
-        yield SSHServer(port, folder)
 
 
 def test_ssh_runs_a_command(gateway: GatewayProcess, sshd: SSHServer) -> None:
     """As from next door."""
     done = subprocess.run(
-        sshd.command(gateway, "echo $((6 * 7)); exit 3"), capture_output=True, timeout=DEADLINE, check=False
-    )
-    assert (done.returncode, done.stdout) == (3, b"42\n"), done.stderr
-
-
-@pytest.mark.slow
-def test_ssh_through_the_client(gateway: GatewayProcess, sshd: SSHServer) -> None:
-    """With the exit status and the output of the remote command, also of one that reads to the end."""
-    proxy = f"{need('portofcall')} connect ws://127.0.0.1:{gateway.port} %h %p"
-    data = os.urandom(3_000_000)
-    done = subprocess.run(
-        sshd.through(proxy, "sha256sum; exit 3"),
-        input=data,
+        sshd.through_websocat(gateway, "echo $((6 * 7)); exit 3"),
         capture_output=True,
         timeout=DEADLINE,
         check=False,
     )
-    assert done.returncode == 3, done.stderr
-    assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
-
-
-@pytest.mark.slow
-def test_ssh_to_a_blocked_target_ends_with_the_reason(gateway: GatewayProcess, sshd: SSHServer) -> None:
-    """It does not hang, and shows what the gateway said."""
-    proxy = f"{need('portofcall')} connect ws://127.0.0.1:{gateway.port} 10.0.0.1 %p"
-    done = subprocess.run(sshd.through(proxy, "true"), capture_output=True, timeout=DEADLINE, check=False)
-    assert done.returncode == 255
-    assert b"portofcall connect: blocked: 10.0.0.1 is private" in done.stderr
+    assert (done.returncode, done.stdout) == (3, b"42\n"), done.stderr
 
 
 @pytest.mark.slow
@@ -101,10 +35,10 @@ def test_ssh_copies_200_mib_there_and_back(gateway: GatewayProcess, sshd: SSHSer
     data = os.urandom(1 << 20) * 200
     original.write_bytes(data)
     with original.open("rb") as source:
-        command = sshd.command(gateway, f"cat > {there}; sha256sum {there}")
+        command = sshd.through_websocat(gateway, f"cat > {there}; sha256sum {there}")
         up = subprocess.run(command, stdin=source, capture_output=True, timeout=120, check=True)
     with back.open("wb") as sink:
-        subprocess.run(sshd.command(gateway, f"cat {there}"), stdout=sink, timeout=120, check=True)
+        subprocess.run(sshd.through_websocat(gateway, f"cat {there}"), stdout=sink, timeout=120, check=True)
     expected = hashlib.sha256(data).hexdigest()
     assert up.stdout.decode().split()[0] == expected
     assert hashlib.sha256(back.read_bytes()).hexdigest() == expected
