@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from portofcall.web.static_files import FOLDER
 from tests.e2e.backends import (
     Backend,
     MiB,
@@ -26,18 +24,11 @@ from tests.e2e.backends import (
 )
 from tests.e2e.browser import KEYS, Browser, another_site, browser
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
+from tests.e2e.page import ENTER, TAB, Page, needs_page
 from tests.e2e.support import until
 from tests.e2e.wsclient import DEADLINE
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (FOLDER / "index.html").is_file() and not os.environ.get("CI"), reason="the page is not built"
-    ),
-]
-
-AXE = FOLDER.parent / "page" / "node_modules" / "axe-core" / "axe.min.js"
-ENTER, TAB = KEYS["Enter"], KEYS["Tab"]
+pytestmark = [pytest.mark.slow, needs_page]
 
 
 @pytest.fixture(scope="module")
@@ -45,56 +36,6 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser for the tests of this module."""
     with browser(tmp_path_factory.mktemp("browser")) as window:
         yield window
-
-
-class Page:
-    """The page of a gateway, in a window.
-
-    Args:
-        window: the window.
-        url: of the gateway, with its path prefix.
-    """
-
-    def __init__(self, window: Browser, url: str) -> None:
-        self.window = window
-        self.url = url
-
-    def open(self, link: str = "") -> None:
-        """Load the page with a link such as ``#tcp/host:port``, as a new visitor."""
-        self.window.open("about:blank")
-        self.window.log()
-        self.window.open(self.url + link)
-        self.window.wait('document.activeElement?.id === "place"')
-
-    def connect(self, server: Backend) -> None:
-        """Open a console to a backend, with the keyboard."""
-        self.open(f"#tcp/127.0.0.1:{server.port}")
-        self.window.type(ENTER)
-        self.window.wait('document.querySelector(".sending")')
-
-    def click(self, label: str) -> None:
-        """Click the button with this label."""
-        found = self.window.value(
-            f"(found => (found?.click(), found !== undefined))([...document.querySelectorAll('button')]"
-            f".find(button => button.textContent === {json.dumps(label)}))"
-        )
-        assert found, f"no button {label}"
-
-    def wait_for_text(self, text: str, selector: str = "#view") -> str:
-        """Wait until a part of the page has this text; return all of it."""
-        element = f"document.querySelector({json.dumps(selector)})"
-        found = self.window.wait(
-            f"{element}?.textContent.includes({json.dumps(text)}) && {element}.textContent"
-        )
-        return str(found)
-
-    def assert_nothing_foreign(self) -> None:
-        """No error in the console, no violation of the policy, and no request to another origin."""
-        assert self.window.log() == []
-        names = self.window.value('performance.getEntriesByType("resource").map(({name}) => name)')
-        assert names
-        origin = self.window.value("location.origin")
-        assert [name for name in names if not name.startswith(f"{origin}/")] == []
 
 
 @pytest.fixture
@@ -412,9 +353,6 @@ def test_demo_backends_are_one_click_away(window: Browser, tmp_path: Path) -> No
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, scheme: str) -> None:
     """At 360 pixels nothing is cut off, and axe-core finds no serious violation in any view."""
-    if not AXE.is_file() and not os.environ.get("CI"):
-        pytest.skip("axe-core is not installed: run npm ci in portofcall/web/page")
-    axe = AXE.read_text("utf-8")
     features = [
         {"name": "prefers-color-scheme", "value": scheme},
         {"name": "prefers-reduced-motion", "value": "reduce"},
@@ -445,13 +383,7 @@ def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, schem
                 window.value("document.documentElement.style.fontSize = '200%'; undefined")
                 assert window.value(width) <= 360, f"{link} at 200 %"
                 window.value("document.documentElement.style.fontSize = ''; undefined")
-                window.value(f"{axe}; undefined")
-                run = "axe.run(document, {resultTypes: ['violations']})"
-                found = window.value(
-                    f"{run}.then(({{violations}}) => violations.filter(({{impact}}) => "
-                    "['serious', 'critical'].includes(impact))"
-                    ".map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html)}`))"
-                )
+                found = page.serious_violations()
                 assert found == [], (link, found)
                 if link.startswith("#tcp/127"):
                     page.click("Disconnect")
