@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request
 
 from portofcall.access.authenticator import Authenticator, Credentials
 from portofcall.access.callers import Callers
@@ -71,6 +70,7 @@ class Gateway:
         log_levels: how much is logged about clients.
         suggestions: what the page suggests to connect to.
         handshakes: counts and reports the TLS handshakes of listeners.
+        turns: the budget of each turn of the reactor, for other sites of the process.
         recheck: call it to have `policy` and `targets` judge open tunnels as well, see `Recheck`.
     """
 
@@ -126,7 +126,7 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
-        self._turns = Turns(reactor)
+        self.turns = Turns(reactor)
         self._waiting = FairEviction[ConnectionState](
             self._limits.max_waiting, evicted=partial(limit_reached, "max_waiting")
         )
@@ -216,21 +216,17 @@ class Gateway:
         Args:
             page: as for `resource`.
         """
-        site = self.serve(self.resource(page=page), count=self._gatekeeper.count, records=self._records)
-        site.draining = lambda: self.draining
-        return site
-
-    def serve(self, root: Resource, *, count: Callable[[Request], None], records: Records) -> GatewaySite:
-        """Make a protocol factory that serves any tree, within the same bounds; see `GatewaySite`."""
-        return GatewaySite(
-            root,
+        site = GatewaySite(
+            self.resource(page=page),
             limits=self._limits,
             reactor=self._reactor,
-            turns=self._turns,
+            turns=self.turns,
             waiting=self._waiting,
-            count=count,
-            records=records,
+            count=self._gatekeeper.count,
+            records=self._records,
         )
+        site.draining = lambda: self.draining
+        return site
 
     @property
     def draining(self) -> bool:

@@ -31,6 +31,30 @@ class AdminGate:
         self.records = records
         self._gatekeeper = gatekeeper
 
+    def judge(self, request: Request) -> None:
+        """Refuse what a page has caused: all that is demanded of a health check.
+
+        Args:
+            request: any request, unchecked.
+
+        Raises:
+            OriginRefused: a page has caused the request.
+            InvalidHeader: Host is missing.
+        """
+        headers, local = request.requestHeaders, request.getHost()
+        if headers.hasHeader(b"origin") or headers.getRawHeaders(b"sec-fetch-site", []) in _ELSEWHERE:
+            raise OriginRefused("pages may not use the admin listener")
+        try:
+            judge_host(
+                headers.getRawHeaders(b"host", []),
+                local=getattr(local, "host", None),
+                port=getattr(local, "port", None),
+                secure=request.isSecure(),
+                allowed=frozenset(),
+            )
+        except OriginRefused:
+            raise OriginRefused("the name of the admin listener is localhost, or its address") from None
+
     async def admit(self, request: Request) -> Admitted:
         """Admit a request.
 
@@ -46,17 +70,5 @@ class AdminGate:
             TooManyRequests: there are too many requests, or failed authentications.
             Unauthorized: the client is not authenticated.
         """
-        headers, local = request.requestHeaders, request.getHost()
-        if headers.hasHeader(b"origin") or headers.getRawHeaders(b"sec-fetch-site", []) in _ELSEWHERE:
-            raise OriginRefused("pages may not use the admin listener")
-        try:
-            judge_host(
-                headers.getRawHeaders(b"host", []),
-                local=getattr(local, "host", None),
-                port=getattr(local, "port", None),
-                secure=request.isSecure(),
-                allowed=frozenset(),
-            )
-        except OriginRefused:
-            raise OriginRefused("the name of the admin listener is localhost, or its address") from None
+        self.judge(request)
         return await self._gatekeeper.admit(request, None)

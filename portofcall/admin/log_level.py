@@ -8,11 +8,12 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 
 from portofcall.admin.gate import AdminGate
+from portofcall.admin.resource import AdminResource
 from portofcall.errors import InvalidField
 from portofcall.limits.values import Limits
 from portofcall.log.levels import ALL, Level, LogLevels
 from portofcall.web.api import read_body
-from portofcall.web.responses import APIResource, json_response
+from portofcall.web.responses import json_response
 
 _DEFAULT_SECONDS: Final = 600
 _MOST_SECONDS: Final = 24 * 60 * 60
@@ -20,7 +21,7 @@ _LEVELS: Final = {level.name.lower(): level for level in Level}
 _FIELDS: Final = ("level", "client", "seconds")
 
 
-class LogLevel(APIResource):
+class LogLevel(AdminResource):
     """``PUT /loglevel`` with ``{"level": LEVEL, "client": ADDRESS, "seconds": SECONDS}``; GET shows them.
 
     Args:
@@ -36,8 +37,7 @@ class LogLevel(APIResource):
     def __init__(
         self, gate: AdminGate, levels: LogLevels, *, limits: Limits, monotonic: Callable[[], float]
     ) -> None:
-        super().__init__(gate.records)
-        self._gate = gate
+        super().__init__(gate)
         self._levels = levels
         self._limits = limits
         self._monotonic = monotonic

@@ -1,6 +1,7 @@
 """The resource tree of the admin listener, which no other listener has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -10,14 +11,14 @@ from twisted.web.server import Request
 from portofcall.admin.gate import AdminGate
 from portofcall.admin.log_level import LogLevel
 from portofcall.admin.portions import in_portions
+from portofcall.admin.resource import AdminResource, JudgedHealth
 from portofcall.admin.tunnels import Tunnels
-from portofcall.errors import NotFound
 from portofcall.limits.values import Limits
 from portofcall.log.levels import LogLevels
 from portofcall.relay.carried import Carried
 from portofcall.sessions import Sessions
 from portofcall.web.health import put_health
-from portofcall.web.responses import APIResource, error_response, text_response
+from portofcall.web.responses import text_response
 
 #: Understood by every version of Prometheus, and by other programs that read its format.
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,32 +51,33 @@ def make_admin_root(
         metrics: returns the text of ``/metrics``.
         not_ready: see `portofcall.web.health.put_health`.
     """
-    root = _Root()
-    put_health(root, not_ready=not_ready)
+    root = _Root(gate)
+    put_health(root, not_ready=not_ready, wrap=partial(JudgedHealth, gate))
     root.putChild(b"metrics", _Metrics(gate, sessions, clock, metrics))
     root.putChild(b"tunnels", Tunnels(gate, sessions, clock=clock, monotonic=monotonic))
     root.putChild(b"loglevel", LogLevel(gate, levels, limits=limits, monotonic=monotonic))
     return root
 
 
-class _Root(Resource):
-    """Everything without a resource is a 404 in JSON, at any depth."""
+class _Root(AdminResource):
+    """Everything without a resource is a 404, at any depth."""
+
+    isLeaf = False
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return cast(IResource, self)
 
-    def render(self, request: Request) -> bytes:
-        return error_response(request, NotFound("there is nothing here"))
+    def takes(self, path: Sequence[bytes]) -> bool:
+        return False
 
 
-class _Metrics(APIResource):
+class _Metrics(AdminResource):
     """``GET /metrics``."""
 
     allowed = ("GET",)
 
     def __init__(self, gate: AdminGate, sessions: Sessions, clock: IReactorTime, text: MetricsText) -> None:
-        super().__init__(gate.records)
-        self._gate = gate
+        super().__init__(gate)
         self._sessions = sessions
         self._clock = clock
         self._text = text

@@ -10,6 +10,7 @@ from twisted.web.server import Request
 
 from portofcall.admin.gate import AdminGate
 from portofcall.admin.portions import in_portions
+from portofcall.admin.resource import AdminResource
 from portofcall.admin.tunnel_filter import TunnelFilter
 from portofcall.errors import InvalidField, NotFound
 from portofcall.events import Side
@@ -18,8 +19,7 @@ from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
 from portofcall.session import Session
 from portofcall.sessions import Sessions
-from portofcall.web.records import Records
-from portofcall.web.responses import APIResource, json_response, text_response
+from portofcall.web.responses import json_response, text_response
 
 #: How many tunnels are described, and how many are ended, in one turn of the event loop.
 _DESCRIBED_PER_TURN: Final = 200
@@ -57,7 +57,7 @@ def describe(session: Session, now: float) -> dict[str, Any]:
     }
 
 
-class Tunnels(APIResource):
+class Tunnels(AdminResource):
     """``GET /tunnels``, and ``DELETE /tunnels?client=…&subject=…&target=…``; below it, each tunnel by its id.
 
     Args:
@@ -73,15 +73,14 @@ class Tunnels(APIResource):
     def __init__(
         self, gate: AdminGate, sessions: Sessions, *, clock: IReactorTime, monotonic: Callable[[], float]
     ) -> None:
-        super().__init__(gate.records)
-        self._gate = gate
+        super().__init__(gate)
         self._sessions = sessions
         self._clock = clock
         self._monotonic = monotonic
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return the resource of one tunnel."""
-        return cast(IResource, _OneTunnel(self, self._records, path.decode("ascii", "backslashreplace")))
+        return cast(IResource, _OneTunnel(self, self._gate, path.decode("ascii", "backslashreplace")))
 
     async def respond_GET(self, request: Request) -> bytes:
         """Respond with the tunnels, one per line, the oldest first."""
@@ -130,13 +129,13 @@ def _end(tunnel: Tunnel) -> None:
         tunnel.end(ENDED_BY_OPERATOR, Side.OPERATOR)
 
 
-class _OneTunnel(APIResource):
+class _OneTunnel(AdminResource):
     """``DELETE /tunnels/ID``."""
 
     allowed = ("DELETE",)
 
-    def __init__(self, tunnels: Tunnels, records: Records | None, tunnel_id: str) -> None:
-        super().__init__(records)
+    def __init__(self, tunnels: Tunnels, gate: AdminGate, tunnel_id: str) -> None:
+        super().__init__(gate)
         self._tunnels = tunnels
         self._tunnel_id = tunnel_id
 

@@ -18,10 +18,14 @@ class LimitWarnings:
         limits: the values that the lines show.
         now: returns monotonic time, in seconds.
         warn: receives each line.
+        listener: a listener whose limits no option changes, such as ``--admin``; empty for all others.
     """
 
-    def __init__(self, limits: Limits, *, now: Callable[[], float], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, limits: Limits, *, now: Callable[[], float], warn: Callable[[str], None], listener: str = ""
+    ) -> None:
         self._limits = limits
+        self._listener = listener
         self._now = now
         self._warn = warn
         self._warned_at: dict[str, float] = {}
@@ -43,4 +47,6 @@ class LimitWarnings:
         unreported = self._unreported.pop(field, 0)
         who = f" for {key}" if key else ""
         more = f"; {unreported} more refused since the last warning" if unreported else ""
-        self._warn(f"limit reached{who}: --{field.replace('_', '-')} {getattr(self._limits, field)}{more}")
+        name, value = field.replace("_", "-"), getattr(self._limits, field)
+        limit = f" on {self._listener}{who}: {name}" if self._listener else f"{who}: --{name}"
+        self._warn(f"limit reached{limit} {value}{more}")

@@ -53,14 +53,26 @@ class GatewayLog:
         limits: the values that warnings about limits show.
         clock: for the sums.
         now: returns monotonic time, in seconds.
+        levels: how much is logged about each client; None means levels of its own.
+        listener: see `portofcall.limits.limit_warnings.LimitWarnings`.
 
     Attributes:
         levels: how much is logged about each client.
     """
 
-    def __init__(self, limits: Limits, *, clock: IReactorTime, now: Callable[[], float]) -> None:
-        self.levels = LogLevels(now=now)
-        self._warnings = LimitWarnings(limits, now=now, warn=lambda line: _log.warn("{line}", line=line))
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        levels: LogLevels | None = None,
+        listener: str = "",
+    ) -> None:
+        self.levels = levels or LogLevels(now=now)
+        self._warnings = LimitWarnings(
+            limits, now=now, warn=lambda line: _log.warn("{line}", line=line), listener=listener
+        )
         self._repetition: Repetition[Event] = Repetition(clock, now=now, summed=self._write)
 
     def __call__(self, event: Event) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
@@ -11,7 +11,7 @@ from portofcall.access.authenticator import Credentials
 from portofcall.admin.counts import WAIT_SECONDS, EventCounts, Histogram
 from portofcall.admin.event_loop_lag import EventLoopLag
 from portofcall.admin.metrics import Metrics, Sources
-from portofcall.admin.site import make_admin_site
+from portofcall.admin.site import AdminSite, make_admin_site
 from portofcall.errors import printable
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
@@ -25,6 +25,8 @@ from portofcall.service.tls import ServerTLS, TLSFactory
 
 #: Limits that refuse something when they are reached. Those of sizes and times have slugs of their own.
 _REFUSING = ("COUNT", "RATE")
+#: The most connections to the admin listener that wait for their clients: few, as each takes a descriptor.
+_MOST_WAITING: Final = 100
 
 
 class AdminService(MultiService):
@@ -68,13 +70,14 @@ class AdminService(MultiService):
             )
         )
         credentials = Credentials(checkers=options["admin-auth"])
-        site = make_admin_site(
+        self._site = site = make_admin_site(
             gateway,
             metrics=metrics.text,
             reactor=reactor,
             credentials=credentials,
             # Those of the options are for clients: with --max-tunnels 1 there would be one request at a time.
-            limits=Limits(),
+            limits=Limits(max_waiting=_MOST_WAITING),
+            observe=counts,
             wall_clock=time.time,
             monotonic=time.monotonic,
         )
@@ -82,7 +85,7 @@ class AdminService(MultiService):
         Listener(
             text,
             make_endpoint(reactor, text),
-            site if tls is None or not has_own_tls(text) else _with_tls(tls, site, reactor, gateway),
+            site.factory if tls is None or not has_own_tls(text) else _with_tls(tls, site, reactor),
             loop_guard=gateway.loop_guard,
             may_be_exposed=credentials.required,
             trusted=(),
@@ -100,14 +103,15 @@ class AdminService(MultiService):
         await self._drain.when_stopped()
         self._lag.stop()
         await super().stopService()
+        self._site.log.flush()
 
     def stopService(self) -> Deferred[None]:
         """Stop listening once the gateway is drained: until then, the operator wants to see how far it is."""
         return Deferred.fromCoroutine(self._stop())
 
 
-def _with_tls(tls: ServerTLS, site: Any, reactor: Any, gateway: Gateway) -> TLSFactory:
-    return TLSFactory(tls, site, clock=reactor, handshakes=gateway.handshakes)
+def _with_tls(tls: ServerTLS, site: AdminSite, reactor: Any) -> TLSFactory:
+    return TLSFactory(tls, site.factory, clock=reactor, handshakes=site.handshakes)
 
 
 def _certificates(tls: ServerTLS) -> Mapping[str, float]:

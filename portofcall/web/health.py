@@ -49,12 +49,18 @@ class Health(Resource):
         return text_response(request, f"{problem or 'ok'}\n", status=503 if problem else 200, headers=headers)
 
 
-def put_health(root: Resource, *, not_ready: Callable[[], str]) -> None:
+def put_health(
+    root: Resource,
+    *,
+    not_ready: Callable[[], str],
+    wrap: Callable[[Health], Resource] = lambda health: health,
+) -> None:
     """Add both to the root of a resource tree.
 
     Args:
         root: gets ``healthz``, whose response proves that the process lives, and ``readyz``.
         not_ready: returns why no client should be sent here, in a word; empty if nothing speaks against it.
+        wrap: returns what takes the place of each of them.
     """
-    root.putChild(b"healthz", Health(lambda: ""))
-    root.putChild(b"readyz", Health(not_ready))
+    root.putChild(b"healthz", wrap(Health(lambda: "")))
+    root.putChild(b"readyz", wrap(Health(not_ready)))

@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from portofcall.access.callers import known_caller
-from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, printable
+from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, printable
 from portofcall.web.records import Records
 
 #: On every response: no sniffing, no framing, no referrer.
@@ -38,7 +38,8 @@ _STATUS_HEADERS: Mapping[int, Headers] = {
 }
 #: On responses over TLS: use TLS only, for a year (RFC 6797).
 _STRICT_TRANSPORT = "max-age=31536000"
-Handler = Callable[[Request], Coroutine[Deferred[Any], Any, bytes | None]]
+Work = Coroutine[Deferred[Any], Any, bytes | None]
+Handler = Callable[[Request], Work]
 
 
 def json_response(
@@ -158,14 +159,22 @@ class APIResource(Resource):
         self._records = records
 
     def render(self, request: Request) -> bytes | int:
-        """Respond to ``request``, now or later; cancel the work if the client disconnects first."""
+        """Respond to ``request``, now or later."""
         if self._records is not None:
             self._records.caller(request)
         method = request.method.decode("ascii", "backslashreplace")
-        if not self.takes(request.postpath or ()) or method not in self.allowed:
-            return self._refuse_path_or_method(request, method)
+        if not self.takes(request.postpath or ()):
+            return self.refuse(request, NotFound("there is nothing here"))
+        if method not in self.allowed:
+            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
+            error.headers["Allow"] = ", ".join(self.allowed)
+            return self.refuse(request, error)
         handler: Handler = getattr(self, f"respond_{method}")
-        response = Deferred.fromCoroutine(handler(request))
+        return self.respond(request, handler(request))
+
+    def respond(self, request: Request, work: Work) -> int:
+        """Respond with what a coroutine returns or raises; cancel it if the client disconnects first."""
+        response = Deferred.fromCoroutine(work)
         if not response.called:
             request.notifyFinish().addErrback(lambda _: response.cancel())
         elif response.result is None:
@@ -184,12 +193,8 @@ class APIResource(Resource):
         """Respond with an error."""
         return error_response(request, error)
 
-    def _refuse_path_or_method(self, request: Request, method: str) -> bytes:
-        if not self.takes(request.postpath or ()):
-            error: GatewayError = NotFound("there is nothing here")
-        else:
-            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
-            error.headers["Allow"] = ", ".join(self.allowed)
+    def refuse(self, request: Request, error: RequestError) -> bytes | int:
+        """Respond to a request for a path or with a method that is not here."""
         self._report(request, error)
         return error_response(request, error)
 

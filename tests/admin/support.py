@@ -5,6 +5,7 @@ from typing import Any
 from portofcall.access.authenticator import Credentials
 from portofcall.admin.root import MetricsText
 from portofcall.admin.site import make_admin_site
+from portofcall.events import Event
 from portofcall.relay.carried import Carried
 from portofcall.testing import FakeTransport, Response, World
 
@@ -18,20 +19,28 @@ class AdminWorld(World):
 
     Attributes:
         text: makes the text of ``/metrics``; a test may set it.
+        admin: serves the admin listener.
+        admin_events: what has happened on it.
     """
 
     def __init__(self, *, operators: Credentials | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.text: MetricsText = lambda up, down: b"up 1\n"
-        self._admin = make_admin_site(
+        self.admin_events: list[Event] = []
+        self.admin = make_admin_site(
             self.gateway,
             metrics=self._metrics,
             reactor=self.reactor,
             credentials=operators or Credentials(),
             limits=self.limits,
+            observe=self.observe_admin,
             wall_clock=lambda: self.now,
             monotonic=self.reactor.seconds,
         )
+
+    def observe_admin(self, event: Event) -> None:
+        """Keep what happens on the admin listener."""
+        self.admin_events.append(event)
 
     def _metrics(self, up: Carried, down: Carried) -> bytes:
         return self.text(up, down)
@@ -42,7 +51,7 @@ class AdminWorld(World):
         Args:
             local: the address of the listener.
         """
-        clients, self.site = self.site, self._admin
+        clients, self.site = self.site, self.admin.factory
         connection = self.connect(local_host=local)
         self.site = clients
         return connection

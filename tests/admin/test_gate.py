@@ -2,22 +2,64 @@
 
 import pytest
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.address import IPv4Address
 
 from portofcall.access.authenticator import Credentials
+from portofcall.errors import TooManyRequests
+from portofcall.events import Event, LimitReached, Refused
 from portofcall.limits.values import Limits, Rate
 from portofcall.testing import request
 from tests.admin.support import AdminWorld
 from tests.support import basic
 
 PATHS = ["/metrics", "/tunnels"]
+#: Requests of all kinds, with the status that the operator gets.
+ALL = [
+    ("GET", "/metrics", 200),
+    ("GET", "/tunnels", 200),
+    ("GET", "/healthz", 200),
+    ("HEAD", "/readyz?x", 200),
+    ("POST", "/healthz", 405),
+    ("GET", "/healthz/x", 404),
+    ("GET", "/", 404),
+    ("GET", "/x/y", 404),
+    ("PUT", "/api/connect", 404),
+    ("POST", "/metrics", 405),
+    ("GET", "/metrics/x", 404),
+    ("GET", "/tunnels/x", 405),
+    ("DELETE", "/tunnels/x/y", 404),
+    ("OPTIONS", "/loglevel", 405),
+]
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("origin", ["http://gateway", "http://127.0.0.1:9090", "https://x.example", "null"])
-def test_any_origin_is_refused(path: str, origin: str) -> None:
-    """Its own, too: there is no page of its own."""
-    response = AdminWorld().ask("GET", path, Origin=origin)
-    assert (response.status, response.json["code"]) == (403, "origin-refused")
+@pytest.mark.parametrize(("method", "path", "status"), ALL)
+def test_any_origin_is_refused(method: str, path: str, status: int) -> None:
+    """Its own, too: there is no page of its own. Where there is nothing, and for health checks as well."""
+    world = AdminWorld()
+    for origin in ("http://gateway", "http://127.0.0.1:9090", "https://x.example", "null"):
+        response = world.ask(method, path, Origin=origin)
+        assert response.status == 403
+        assert method == "HEAD" or response.json["code"] == "origin-refused"
+    assert world.ask(method, path).status == status
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ALL)
+def test_any_request_needs_the_name_of_the_listener(method: str, path: str, status: int) -> None:
+    """A page that rebinds its name to loopback learns nothing, not even what is there."""
+    world = AdminWorld()
+    assert world.ask(method, path, local="127.0.0.1", Host="rebound.example:8080").status == 403
+    assert world.ask(method, path, local="127.0.0.1", Host="localhost:8080").status == status
+    refusals = [event for event in world.admin_events if isinstance(event, Refused)]
+    assert refusals[0].slug == "origin-refused"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ALL)
+def test_all_but_health_needs_credentials(method: str, path: str, status: int) -> None:
+    """Where there are some, a stranger does not learn which paths and methods there are."""
+    world = AdminWorld(operators=operators())
+    health = path.startswith(("/healthz", "/readyz"))
+    assert world.ask(method, path).status == (status if health else 401)
+    assert world.ask(method, path, Authorization=basic("ops", "secret")[0].decode()).status == status
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -72,6 +114,53 @@ def test_credentials_are_required_where_there_are_some(path: str) -> None:
     assert world.ask("GET", path, Authorization=basic("ops", "wrong")[0].decode()).status == 401
     world.reactor.advance(5)
     assert world.ask("GET", path, Authorization=basic("ops", "secret")[0].decode()).status == 200
+
+
+def test_waiting_connections_of_clients_and_operators_are_counted_apart() -> None:
+    """Each kind closes only its own when there are too many."""
+    world = AdminWorld(limits=Limits(max_waiting=1))
+    operator, first = world.admin_connection(), world.connect()
+    world.connect()
+    assert ("reset" in first.log, "reset" in operator.log) == (True, False)
+    world.admin_connection()
+    assert "reset" in operator.log
+    assert world.admin_events == [LimitReached("max_waiting", "192.0.2.1")]
+
+
+def test_tls_handshakes_of_clients_and_operators_are_counted_apart() -> None:
+    """A flood on a TLS listener of the gateway takes nothing from a tls+ admin endpoint."""
+    world = AdminWorld(limits=Limits(request_rate=Rate(1, 1)))
+    peer = IPv4Address("TCP", "192.0.2.1", 40000)
+    for handshakes in (world.gateway.handshakes, world.admin.handshakes):
+        handshakes.count(peer)
+        with pytest.raises(TooManyRequests):
+            handshakes.count(peer)
+    refused = world.admin_events[-1]
+    assert isinstance(refused, Refused)
+    assert refused.slug == "too-many-requests"
+
+
+def test_observers_of_the_gateway_see_nothing_of_it(logged: list[str]) -> None:
+    """What happens on the admin listener is no event of the gateway, but it is in its log and its metrics."""
+    world = AdminWorld(limits=Limits(request_rate=Rate(1, 1)))
+    seen: list[Event] = []
+    world.gateway.observe(seen.append)
+    world.ask("GET", "/metrics", Origin="https://x.example")
+    world.ask("GET", "/metrics")
+    assert seen == []
+    slugs = [event.slug for event in world.admin_events if isinstance(event, Refused)]
+    assert slugs == ["origin-refused", "too-many-requests"]
+    assert "limit reached on the admin listener for 192.0.2.1: request-rate 1:1" in logged
+
+
+def test_sums_of_refusals_are_written_in_the_end(logged: list[str]) -> None:
+    """They would be lost otherwise."""
+    world = AdminWorld()
+    for _ in range(12):
+        world.ask("GET", "/metrics", Origin="https://x.example")
+    assert len(logged) == 10
+    world.admin.log.flush()
+    assert logged[-1].endswith(" (and 2 more like this)")
 
 
 def test_a_flood_of_clients_does_not_lock_the_operator_out() -> None:

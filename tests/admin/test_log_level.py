@@ -76,6 +76,18 @@ def test_clients_of_unix_sockets_have_one_level() -> None:
     assert [setting["client"] for setting in shown] == ["local"]
 
 
+def test_level_is_that_of_the_admin_listener_too(logged: list[str]) -> None:
+    """What is not to be logged of a client is not logged of its requests there either."""
+    world = AdminWorld()
+    world.ask("GET", "/nothing")
+    put(world, level="warn", client="192.0.2.1")
+    before = len(logged)
+    world.ask("GET", "/nothing")
+    put(world, level="info", client="192.0.2.1")
+    assert before == len(logged) - 2, "the change and its own record"
+    assert logged[0].startswith("192.0.2.1:40000 refused: not-found: ")
+
+
 def test_change_is_logged() -> None:
     """Who reads the log later sees why it has gaps."""
     with capturedLogs() as logs:

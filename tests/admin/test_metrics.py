@@ -13,6 +13,7 @@ from portofcall import __version__
 from portofcall.access.authenticator import Credentials
 from portofcall.admin.counts import OTHER, WAIT_SECONDS, EventCounts, Histogram, slugs
 from portofcall.errors import GatewayError, TargetError
+from portofcall.events import Event
 from portofcall.limits.values import KiB, Limits, Rate
 from portofcall.relay import causes
 from portofcall.testing import PUBLIC, WebSocketClient, pack_frame, upgrade_request
@@ -38,7 +39,8 @@ class Scraped(AdminWorld):
         super().__init__(**options)
         self.reloaded = True
         self.certificates: Mapping[str, float] = {}
-        counts, self.lag = EventCounts(["max-tunnels", "request-rate"]), Histogram(WAIT_SECONDS)
+        self.counts = counts = EventCounts(["max-tunnels", "request-rate"])
+        self.lag = Histogram(WAIT_SECONDS)
         self.gateway.observe(counts)
         self.text = Metrics(
             Sources(
@@ -50,6 +52,11 @@ class Scraped(AdminWorld):
                 certificates=lambda: self.certificates,
             )
         ).text
+
+    def observe_admin(self, event: Event) -> None:
+        """Count what happens on the admin listener too, as the service does."""
+        super().observe_admin(event)
+        self.counts(event)
 
     def scrape(self) -> dict[str, float]:
         """Return each sample by its name and labels."""
@@ -146,6 +153,38 @@ def test_limits_are_counted_by_their_names() -> None:
     seen = world.scrape()
     assert seen['portofcall_limit_reached_total{limit="request-rate"}'] == 2
     assert seen['portofcall_limit_reached_total{limit="max-tunnels"}'] == 0
+
+
+def test_what_the_admin_listener_refuses_is_counted() -> None:
+    """Someone who guesses the operator's password is seen like any other; the rates are its own."""
+    checker = InMemoryUsernamePasswordDatabaseDontUse(ops=b"secret")
+    world = Scraped(operators=Credentials(checkers=[checker]), limits=Limits(request_rate=Rate(1, 2)))
+    world.ask("GET", "/metrics", Authorization=basic("ops", "wrong")[0].decode())
+    world.ask("GET", "/metrics", Origin="https://elsewhere.example")
+    world.ask("GET", "/metrics")
+    seen = {name: count for counts in vars(world.counts).values() for name, count in shown(counts)}
+    assert (seen["unauthorized"], seen["origin-refused"], seen["too-many-requests"]) == (1, 1, 1)
+    assert (seen["password"], seen["request-rate"]) == (1, 1)
+
+
+def shown(counts: object) -> list[tuple[str, int]]:
+    """Return labels with their counts, but for those that count nothing."""
+    return [(label, count) for label, count in getattr(counts, "counts", {}).items() if count]
+
+
+def test_names_of_metrics_are_those_of_the_documentation() -> None:
+    """Each metric has its row, with its kind and its labels, and no row is of one that does not exist."""
+    world = Scraped()
+    text = world.ask("GET", "/metrics").body.decode()
+    kinds = dict(re.findall(r"^# TYPE (portofcall_\w+) (\w+)$", text, re.MULTILINE))
+    labels: dict[str, set[str]] = {name: set() for name in kinds}
+    for name, inside in re.findall(r"^(portofcall_\w+)\{(.*)\} ", text, re.MULTILINE):
+        labels[re.sub("_bucket$", "", name)] |= set(re.findall(r'(\w+)="', inside)) - {"le"}
+    labels["portofcall_certificate_expiry_seconds"] = {"certificate"}
+    page = (PACKAGE.parent / "docs" / "monitoring.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(portofcall_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", page, re.MULTILINE)
+    assert {name: kind for name, _, kind in rows} == kinds
+    assert {name: set(filter(None, inside.split(","))) for name, inside, _ in rows} == labels
 
 
 def test_state_of_the_gateway_is_shown() -> None:

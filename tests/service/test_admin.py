@@ -168,6 +168,29 @@ async def test_end_of_certificates_and_reloads_are_shown(tmp_path: Path) -> None
     await stop(service)
 
 
+@pytest_twisted.ensureDeferred
+async def test_refusals_are_counted_and_their_sums_are_logged_at_the_end(
+    tmp_path: Path, logged: list[str]
+) -> None:
+    """Those of the admin listener itself: someone guesses a password, or a page tries to get in."""
+    path = tmp_path / "admin"
+    service = started(f"--admin=unix:{path}", "--admin-auth=memory:ops:secret")
+    for _ in range(12):
+        assert (await get(path, "/metrics", Origin="https://x.example")).split()[1] == b"403"
+    assert (await get(path, "/nothing")).split()[1] == b"401"
+    client = await connected(path)
+    login = basic("ops", "secret")[0]
+    cast(Any, client.transport).write(
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: " + login + b"\r\n\r\n"
+    )
+    text = await client.until(lambda data: data.endswith(b"\n") and b"process_max_fds " in data)
+    cast(Any, client.transport).abortConnection()
+    assert b'\nportofcall_refused_total{reason="origin-refused"} 12.0\n' in text
+    assert b'\nportofcall_auth_failures_total{kind="none"} 1.0\n' in text
+    await stop(service)
+    assert any(line.endswith(" (and 2 more like this)") for line in logged)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
