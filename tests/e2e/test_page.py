@@ -119,12 +119,17 @@ def test_upload_of_a_file_and_the_end_of_sending(page: Page, tmp_path: Path) -> 
         page.assert_nothing_foreign()
 
 
+def choose(page: Page, label: str, value: str) -> None:
+    """Choose an option of the list with this label."""
+    page.window.value(
+        f"(list => {{ list.value = '{value}'; list.dispatchEvent(new Event('change')); }})"
+        f"(document.querySelector('[aria-label=\"{label}\"]'))"
+    )
+
+
 def choose_file(page: Page, path: Path) -> None:
     """Send a file, as its user would choose it."""
-    page.window.value(
-        "(kind => { kind.value = 'file'; kind.dispatchEvent(new Event('change')); })"
-        "(document.querySelector('.sending select'))"
-    )
+    choose(page, "What to send", "file")
     document = page.window.command("DOM.getDocument")["root"]["nodeId"]
     chooser = page.window.command("DOM.querySelector", nodeId=document, selector="input[type=file]")
     page.window.command("DOM.setFileInputFiles", files=[str(path)], nodeId=chooser["nodeId"])
@@ -132,7 +137,7 @@ def choose_file(page: Page, path: Path) -> None:
 
 
 def test_service_that_does_not_read_is_seen_and_cancelled(page: Page, tmp_path: Path) -> None:
-    """The picture shows where bytes wait; a cancelled upload says how much was sent."""
+    """The picture shows where bytes wait; cancelling acts while they wait, and says how much was sent."""
     path = tmp_path / "upload.bin"
     path.write_bytes(bytes(64 * MiB))
     with backend(wait_and_receive, receive_buffer=4096) as server:
@@ -140,10 +145,61 @@ def test_service_that_does_not_read_is_seen_and_cancelled(page: Page, tmp_path: 
         choose_file(page, path)
         page.wait_for_text("the service does not read", ".lane.up")
         page.click("Cancel")
+        page.wait_for_text("Cancelled: sent ", ".sending")
+        page.wait_for_text("64.0 KiB more wait in the browser", ".sending")
+        choose(page, "What to send", "line")
+        page.window.value("document.querySelector('.sending .mono').focus()")
+        page.window.type(f"and a line{ENTER}")
+        assert server.received == 0
         server.go.set()
-        page.wait_for_text("Cancelled:")
+        page.window.wait('document.querySelector(".output").textContent.includes("and a line")')
         page.click("Disconnect")
-        assert 0 < server.received <= 64 * MiB
+        server.wait_for_end()
+        assert 0 < server.received < 64 * MiB
+
+
+def test_upload_that_the_service_refuses_is_not_called_sent(page: Page, tmp_path: Path) -> None:
+    """The page says how much was accepted, and why the tunnel is over."""
+    path = tmp_path / "upload.bin"
+    path.write_bytes(bytes(64 * MiB))
+
+    def receive_some_and_reset(server: Backend) -> None:
+        server.receive(MiB)
+        server.reset()
+
+    with backend(receive_some_and_reset) as server:
+        page.connect(server)
+        choose_file(page, path)
+        page.wait_for_text("Not sent completely: ", ".sending")
+        page.wait_for_text("backend-reset", ".failure")
+        assert "was sent" not in page.window.value("document.body.textContent")
+
+
+def test_browser_that_cannot_pause(page: Page, tmp_path: Path) -> None:
+    """Without WebSocketStream lines and files go through, and unread data ends the tunnel in time."""
+    path = tmp_path / "upload.bin"
+    path.write_bytes(b"".join(stream(8 * MiB)))
+    script = {"source": "delete globalThis.WebSocketStream"}
+    added = page.window.command("Page.addScriptToEvaluateOnNewDocument", **script)
+    try:
+        with backend(lambda server: server.receive()) as server:
+            page.connect(server)
+            assert page.window.value("typeof WebSocketStream") == "undefined"
+            choose_file(page, path)
+            page.window.wait("!document.querySelector('.sending [type=submit]').disabled")
+            page.click("End sending")
+            server.wait_for_end()
+            assert server.sha.hexdigest() == digest(8 * MiB)
+        with backend(send_until_lost) as server:
+            page.connect(server)
+            page.click("Pause reading")
+            page.wait_for_text("more than 64 MiB were not read in time", ".failure")
+            page.wait_for_text("unread-overflow", ".failure")
+            heap = page.window.command("Runtime.getHeapUsage")
+            assert heap["usedSize"] + heap["backingStorageSize"] < 200 * MiB
+        page.assert_nothing_foreign()
+    finally:
+        page.window.command("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
 
 
 def test_paused_page_pauses_the_service(page: Page) -> None:

@@ -35,18 +35,30 @@ class FakeStream {
 
 /** A WebSocket whose other end is the test. */
 class FakeSocket {
+  static OPEN = 1;
   static last;
   constructor(url, protocols) {
     FakeSocket.last = this;
-    Object.assign(this, {url, protocols, sent: [], bufferedAmount: 0, protocol: "portofcall.v1"});
+    Object.assign(this, {url, protocols, sent: [], bufferedAmount: 0, protocol: "portofcall.v1", readyState: FakeSocket.OPEN, closes: []});
     queueMicrotask(() => this.onopen());
   }
   send(data) {
     this.sent.push(data);
   }
-  close() {
-    this.onclose({code: 1000, reason: ""});
+  close(code) {
+    this.readyState = 2;
+    this.closes.push(code);
   }
+}
+
+/** Open a tunnel in a browser without WebSocketStream. */
+async function openPlain() {
+  delete globalThis.WebSocketStream;
+  globalThis.WebSocket = FakeSocket;
+  // The module looks for it once.
+  const {open} = await load("client/open.ts", "without WebSocketStream");
+  const tunnel = await open("http://g/", "a", 1);
+  return {tunnel, last: FakeSocket.last};
 }
 
 let client;
@@ -122,6 +134,23 @@ test("a tunnel that was cut fails with code, slug and reason, everywhere", async
   await assert.rejects(tunnel.writable.getWriter().write(bytes("x")), expected);
 });
 
+test("a write that the browser refuses fails like the tunnel, not with the browser's own error", async () => {
+  const tunnel = await client.open("http://g/", "a", 1);
+  const {last} = FakeStream;
+  last.gate = Promise.reject(new DOMException("the connection was closed", "NetworkError"));
+  const written = tunnel.writable.getWriter().write(bytes("ahoy"));
+  last.end({closeCode: 1011, reason: "backend-reset: the backend reset the connection"});
+  await assert.rejects(written, {name: "TunnelError", code: 1011, slug: "backend-reset"});
+  assert.equal(tunnel.waitingBytes, 0);
+});
+
+test("a write after a clean end has a slug, too", async () => {
+  const tunnel = await client.open("http://g/", "a", 1);
+  FakeStream.last.end({closeCode: 1000, reason: ""});
+  await tunnel.closed;
+  await assert.rejects(tunnel.writable.getWriter().write(bytes("ahoy")), {name: "TunnelError", code: 1000, slug: "closed"});
+});
+
 test("a connection that is lost is 1006", async () => {
   const tunnel = await client.open("http://g/", "a", 1);
   FakeStream.last.cut(Object.assign(new Error(), {closeCode: 1006, reason: ""}));
@@ -153,12 +182,7 @@ test("large chunks are cut, and what waits is counted", async () => {
 });
 
 test("without WebSocketStream, writes wait for the buffer to drain", async () => {
-  delete globalThis.WebSocketStream;
-  globalThis.WebSocket = FakeSocket;
-  // The module looks for it once.
-  const {open} = await load("client/open.ts", "without WebSocketStream");
-  const tunnel = await open("http://g/", "a", 1);
-  const {last} = FakeSocket;
+  const {tunnel, last} = await openPlain();
   assert.equal(tunnel.pauses, false);
   const writer = tunnel.writable.getWriter();
   last.bufferedAmount = 2 << 20;
@@ -173,6 +197,60 @@ test("without WebSocketStream, writes wait for the buffer to drain", async () =>
   const reader = tunnel.readable.getReader();
   assert.equal(text((await reader.read()).value), "back");
   tunnel.close();
+  last.onclose({code: 1000, reason: ""});
   assert.equal((await reader.read()).done, true);
   assert.equal((await tunnel.closed).code, 1000);
+});
+
+test("without WebSocketStream, what nobody reads is bounded, and can still be read", async () => {
+  const {tunnel, last} = await openPlain();
+  const mebibyte = new ArrayBuffer(1 << 20);
+  for (let count = 0; count < 70; count++) last.onmessage({data: mebibyte});
+  assert.deepEqual(last.closes, [4000]);
+  const reader = tunnel.readable.getReader();
+  let read = 0;
+  const rest = (async () => {
+    for (;;) read += (await reader.read()).value.length;
+  })();
+  await assert.rejects(rest, {name: "TunnelError", code: 4000, slug: "unread-overflow"});
+  assert.equal(read, 63 << 20);
+  await assert.rejects(tunnel.closed, {slug: "unread-overflow", reason: /more than 64 MiB/});
+});
+
+test("without WebSocketStream, many small messages count with what they cost", async () => {
+  const {last} = await openPlain();
+  const byte = new ArrayBuffer(1);
+  let count = 0;
+  while (!last.closes.length && count < 1e6) {
+    last.onmessage({data: byte});
+    count++;
+  }
+  assert.equal(count, Math.floor((64 << 20) / 129) + 1);
+});
+
+test("without WebSocketStream, what is read makes room", async () => {
+  const {tunnel, last} = await openPlain();
+  const reader = tunnel.readable.getReader();
+  for (let count = 0; count < 200; count++) {
+    last.onmessage({data: new ArrayBuffer(1 << 20)});
+    await reader.read();
+  }
+  assert.deepEqual(last.closes, []);
+});
+
+test("without WebSocketStream, a write fails when the browser would discard it, or did", async () => {
+  const expected = {name: "TunnelError", code: 4403, slug: "blocked"};
+  const end = {code: 4403, reason: "blocked: no"};
+  const closing = await openPlain();
+  closing.last.readyState = 2;
+  const discarded = closing.tunnel.writable.getWriter().write(bytes("ahoy"));
+  closing.last.onclose(end);
+  await assert.rejects(discarded, expected);
+  assert.deepEqual(closing.last.sent, []);
+  const full = await openPlain();
+  full.last.bufferedAmount = 2 << 20;
+  const waiting = full.tunnel.writable.getWriter().write(bytes("ahoy"));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  full.last.onclose(end);
+  await assert.rejects(waiting, expected);
 });

@@ -38,4 +38,5 @@ export function parseEnd(code: number, text: string): api.End {
 /** Whether everything that the service sent has arrived. */
 export const isClean = (end: api.End): boolean => end.code === 1000;
 
-export const toError = (end: api.End): TunnelError => new TunnelError(end.code, end.slug, end.reason);
+/** The error of what can't be done any more. A clean end has no slug, but an error has one always. */
+export const toError = (end: api.End): TunnelError => new TunnelError(end.code, end.slug || "closed", end.reason);

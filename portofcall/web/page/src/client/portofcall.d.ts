@@ -27,8 +27,8 @@ export interface Tunnel {
    */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /**
-   * What goes to the service: any `ArrayBuffer` or view of one. A write is done when the browser has passed it
-   * on, so `await writer.ready` waits for a service that does not read. `close()` ends this direction alone;
+   * What goes to the service: any `ArrayBuffer` or view of one. A write is fulfilled when the browser has accepted
+   * it, so `await writer.ready` waits for a service that does not read; it fails with a `TunnelError` otherwise. `close()` ends this direction alone;
    * it fails with the slug `no-half-close` where `halfClose` is false. `abort()` ends the tunnel.
    */
   readonly writable: WritableStream<BufferSource>;
@@ -36,7 +36,11 @@ export interface Tunnel {
   readonly closed: Promise<End>;
   /** Whether one direction can end before the other, that is, whether `portofcall.v1` was agreed. */
   readonly halfClose: boolean;
-  /** Whether the browser can pause the gateway (WebSocketStream). Without it, what is not read yet piles up. */
+  /**
+   * Whether the browser can pause the gateway (WebSocketStream). A plain WebSocket has no backpressure for what
+   * it receives: without WebSocketStream, unread data waits in the page, and past 64 MiB the tunnel ends with the
+   * slug `unread-overflow`. What arrived before can still be read.
+   */
   readonly pauses: boolean;
   /** How many bytes were written and not passed on yet. */
   readonly waitingBytes: number;

@@ -1,6 +1,6 @@
 /** A wire over WebSocket, for browsers without WebSocketStream. It can't pause the gateway. */
 
-import {TunnelError, parseEnd} from "./errors.ts";
+import {TunnelError, parseEnd, toError} from "./errors.ts";
 import type {End} from "./portofcall.js";
 import {size, type Message, type Wire} from "./wire.ts";
 
@@ -8,24 +8,43 @@ import {size, type Message, type Wire} from "./wire.ts";
 const HIGH_WATER_BYTES = 1 << 20;
 /** There is no event for a buffer that drains. */
 const POLL_MILLISECONDS = 5;
+/** How many bytes may wait for the reader. A plain WebSocket can't be paused, so that more is the end. */
+export const MOST_UNREAD_BYTES = 64 << 20;
+/** What a message costs besides its bytes, about. */
+const MESSAGE_BYTES = 128;
+const UNREAD_OVERFLOW: End = {
+  code: 4000,
+  slug: "unread-overflow",
+  reason: `this browser can't pause a WebSocket, and more than ${MOST_UNREAD_BYTES >> 20} MiB were not read in time`,
+};
 
 export async function openSocket(url: string, protocols: string[], signal?: AbortSignal): Promise<Wire> {
   const socket = new WebSocket(url, protocols);
   socket.binaryType = "arraybuffer";
   const arrived: Message[] = [];
+  let unread = 0;
   let over = false;
   let wake = (): void => {};
-  socket.onmessage = ({data}: MessageEvent<ArrayBuffer | string>) => {
-    arrived.push(data instanceof ArrayBuffer ? new Uint8Array(data) : data);
-    wake();
-  };
+  let end = (_: End): void => {};
   const ended = new Promise<End>((resolve) => {
-    socket.onclose = ({code, reason}) => {
+    end = (how) => {
       over = true;
       wake();
-      resolve(parseEnd(code, reason));
+      resolve(how);
     };
   });
+  socket.onclose = ({code, reason}) => end(parseEnd(code, reason));
+  socket.onmessage = ({data}: MessageEvent<ArrayBuffer | string>) => {
+    if (over) return;
+    const message = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+    unread += size(message) + MESSAGE_BYTES;
+    if (unread > MOST_UNREAD_BYTES) {
+      socket.close(UNREAD_OVERFLOW.code, UNREAD_OVERFLOW.slug);
+      return end(UNREAD_OVERFLOW);
+    }
+    arrived.push(message);
+    wake();
+  };
   const abort = (): void => socket.close();
   signal?.addEventListener("abort", abort, {once: true});
   try {
@@ -42,14 +61,18 @@ export async function openSocket(url: string, protocols: string[], signal?: Abor
     ended,
     async read() {
       while (!arrived.length && !over) await new Promise<void>((resolve) => (wake = resolve));
-      return arrived.shift();
+      const message = arrived.shift();
+      if (message !== undefined) unread -= size(message) + MESSAGE_BYTES;
+      return message;
     },
     async write(message) {
-      if (over) throw new TunnelError(1006, "connection-lost", "");
+      // While it closes, a WebSocket discards what is sent, and reports no error.
+      if (over || socket.readyState !== WebSocket.OPEN) throw toError(await ended);
       socket.send(message);
       while (!over && socket.bufferedAmount + size(message) > HIGH_WATER_BYTES) {
         await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
       }
+      if (over) throw toError(await ended);
     },
     waiting: () => socket.bufferedAmount,
     close: () => socket.close(1000),

@@ -1,6 +1,6 @@
 /** A wire over WebSocketStream, which pauses the gateway while nothing is read. */
 
-import {parseEnd} from "./errors.ts";
+import {parseEnd, toError} from "./errors.ts";
 import type {End} from "./portofcall.js";
 import {size, type Message, type Wire} from "./wire.ts";
 
@@ -59,6 +59,9 @@ export async function openStream(
       waiting += size(message);
       try {
         await writer.write(message);
+      } catch {
+        // The browser's own error says nothing about the gateway.
+        throw toError(await ended);
       } finally {
         waiting -= size(message);
       }

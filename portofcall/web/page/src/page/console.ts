@@ -10,6 +10,7 @@ import {Recording} from "./recording.ts";
 import {Sending} from "./sending.ts";
 import {Traffic, type Flow} from "./traffic.ts";
 import {bytes} from "./units.ts";
+import {pieces} from "./upload.ts";
 
 /** The longest turn of reading; then the keyboard and the screen have theirs. */
 const SLICE_MILLISECONDS = 12;
@@ -49,10 +50,7 @@ class Session {
     this.pause = button("Pause reading", () => this.togglePause(), {class: "secondary", "aria-pressed": "false"});
     this.endSending = button("End sending", () => void this.finish(), {class: "secondary", title: "Tell the service that nothing more comes, and go on reading"});
     this.endSending.hidden = !tunnel.halfClose;
-    this.disconnect = button("Disconnect", () => {
-      this.leaving = true;
-      tunnel.close();
-    }, {class: "secondary"});
+    this.disconnect = button("Disconnect", () => this.leave(), {class: "secondary"});
     this.draw();
   }
 
@@ -82,6 +80,8 @@ class Session {
     this.signal.addEventListener("abort", () => this.traffic.destroy());
     say(`Connected to ${showPlace(this.place)}`);
     this.sending.focus();
+    // A tunnel that is cut is shown at once, also when reading is paused.
+    this.tunnel.closed.catch(() => this.unpause());
     try {
       await this.read();
       const end = await this.tunnel.closed;
@@ -120,12 +120,15 @@ class Session {
   }
 
   private async write(data: Uint8Array<ArrayBuffer>, echo: boolean): Promise<void> {
-    if (echo) this.output.add("up", data);
     try {
-      await this.writer.write(data);
-      this.flow.up += data.length;
-    } catch {
+      for (const piece of pieces(data)) {
+        await this.writer.write(piece);
+        this.flow.up += piece.length;
+        if (echo) this.output.add("up", piece);
+      }
+    } catch (error) {
       this.sending.end(); // run() shows why the tunnel is over
+      throw error;
     }
   }
 
@@ -142,12 +145,26 @@ class Session {
     }
   }
 
+  /** What was written before is still delivered, which may take a while. */
+  private leave(): void {
+    this.leaving = true;
+    this.state.textContent = "closing";
+    for (const control of [this.endSending, this.disconnect]) control.disabled = true;
+    this.sending.end();
+    this.unpause(); // the end is behind what was not read
+    this.tunnel.close();
+  }
+
   private togglePause(): void {
     this.flow.paused = !this.flow.paused;
     this.pause.textContent = this.flow.paused ? "Resume reading" : "Pause reading";
     this.pause.setAttribute("aria-pressed", String(this.flow.paused));
     say(this.flow.paused ? "Reading is paused" : "Reading goes on");
     this.resume();
+  }
+
+  private unpause(): void {
+    if (this.flow.paused) this.togglePause();
   }
 
   /** Screen readers hear how much came once it is quiet, not each piece of a flood. */

@@ -32,6 +32,7 @@ const ADVICE: Readonly<Record<string, (place: Place) => (string | {code: string}
   "idle-timeout": () => ["The gateway closes tunnels that carry no data. Connect again."],
   "unreachable-gateway": () => ["Check the network, and whether the gateway runs."],
   "upgrade-failed": () => ["A proxy on the way may not forward WebSocket upgrades."],
+  "unread-overflow": () => ["Only browsers with WebSocketStream (Chromium) can pause a service that sends faster than this page reads."],
   "connection-lost": () => ["The network or the gateway went away in the middle. Connect again."],
 };
 

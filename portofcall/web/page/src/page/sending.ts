@@ -2,15 +2,22 @@
 
 import {button, h, say} from "./dom.ts";
 import {parseHex} from "./tail.ts";
+import {upload, type Ending} from "./upload.ts";
 import {bytes} from "./units.ts";
 
 export interface Sender {
-  /** Resolves when the browser has passed the bytes on. */
+  /** Fulfilled when the browser has accepted the bytes; rejected if it has not, and never will. */
   write(data: Uint8Array<ArrayBuffer>, echo: boolean): Promise<void>;
 }
 
 const ENDINGS: Readonly<Record<string, string>> = {LF: "\n", CRLF: "\r\n", CR: "\r", none: ""};
 const MOST_HISTORY = 100;
+/** How a file that was not sent completely is reported. */
+const UNSENT: Readonly<Record<Exclude<Ending, "sent">, string>> = {
+  cancelled: "Cancelled: sent",
+  refused: "Not sent completely:",
+  unreadable: "The file can't be read any more: sent",
+};
 
 export class Sending {
   readonly element: HTMLFormElement;
@@ -77,33 +84,36 @@ export class Sending {
     if (this.history.at(-1) !== this.text.value) this.history.push(this.text.value);
     if (this.history.length > MOST_HISTORY) this.history.shift();
     this.recalled = this.history.length;
+    const text = this.text.value;
     this.text.value = "";
-    if (data.length) await this.sender.write(data, true);
+    if (!data.length) return;
+    try {
+      await this.sender.write(data, true);
+    } catch {
+      this.text.value ||= text;
+      this.fail("Not sent: the tunnel is over.");
+    }
   }
 
   private async sendFile(chosen: File): Promise<void> {
     const {signal} = (this.uploading = new AbortController());
+    this.progress.value = 0;
+    this.progressText.textContent = "";
     this.arrange();
     this.cancel.focus();
-    let sent = 0;
-    const reader = chosen.stream().getReader();
-    try {
-      while (!signal.aborted) {
-        const {done, value} = await reader.read();
-        if (done) break;
-        await this.sender.write(value as Uint8Array<ArrayBuffer>, false);
-        sent += value.length;
-        this.progress.value = chosen.size ? sent / chosen.size : 1;
-        this.progressText.textContent = `${bytes(sent)} of ${bytes(chosen.size)}`;
-      }
-    } finally {
-      await reader.cancel();
-      this.uploading = undefined;
-      this.arrange();
+    const write = (data: Uint8Array<ArrayBuffer>): Promise<void> => this.sender.write(data, false);
+    const {ending, sent, held} = await upload(chosen, write, signal, (count) => {
+      this.progress.value = count / chosen.size;
+      this.progressText.textContent = `${bytes(count)} of ${bytes(chosen.size)}`;
+    });
+    this.uploading = undefined;
+    this.arrange();
+    if (ending === "sent") {
+      say(`${chosen.name} was sent`);
+    } else {
+      const rest = held && !this.ended ? ` ${bytes(held)} more wait in the browser, and follow when the service reads.` : "";
+      this.fail(`${UNSENT[this.ended ? "refused" : ending]} ${bytes(sent)} of ${chosen.name} (${bytes(chosen.size)}).${rest}`);
     }
-    const all = sent === chosen.size;
-    this.fail(all ? "" : `Cancelled: ${bytes(sent)} of ${chosen.name} were sent.`);
-    if (all) say(`${chosen.name} was sent`);
     if (!this.ended) this.submit.focus();
   }
 

@@ -107,7 +107,7 @@ export class Traffic {
     else if (this.stalled >= HELD_TICKS) this.lanes.up.show("held", `the service does not read: ${bytes(waiting)} wait here`, flow.up);
     else this.lanes.up.show(up ? "flowing" : "idle", up ? rate(up) : "idle", flow.up);
     if (flow.downEnded) this.lanes.down.show("ended", "ended", flow.down);
-    else if (flow.paused) this.lanes.down.show("held", flow.pauses ? "held here: the service has to wait" : "paused: received data piles up in this tab", flow.down);
+    else if (flow.paused) this.lanes.down.show("held", flow.pauses ? "held here: the service has to wait" : "paused: unread data waits in this tab; past 64 MiB the tunnel ends", flow.down);
     else this.lanes.down.show(down ? "flowing" : "idle", down ? rate(down) : "idle", flow.down);
     this.chart.draw(times, [rates.down, rates.up], `${rate(down)} in, ${rate(up)} out`);
   }
