@@ -10,21 +10,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 __all__ = [
-    "Caller",
-    "Event",
-    "LimitReached",
-    "Observer",
-    "Probe",
-    "ProbeEnded",
-    "Refused",
-    "RequestServed",
-    "Route",
-    "Side",
-    "Stage",
-    "Traffic",
-    "TunnelEnded",
-    "TunnelOpened",
-]
+    "Caller", "Event", "LimitReached", "Observer", "Probe", "ProbeEnded", "Refused", "RequestServed", "Route",
+    "Side", "Stage", "Traffic", "TunnelEnded", "TunnelOpened",
+]  # fmt: skip
 
 
 class Side(StrEnum):
@@ -37,8 +25,10 @@ class Side(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far a tunnel or a probe had come."""
+    """How far a connection, its request, and then a tunnel or a probe had come."""
 
+    TLS = "tls"
+    REQUEST = "request"
     DNS = "dns"
     DIAL = "dial"
     OPEN = "open"
@@ -181,7 +171,9 @@ class ProbeEnded(NamedTuple):
         probe: which of the two.
         slug: the slug of the error; ``ok`` without one.
         outcome: the same, for people.
+        side: whose action, or silence, ended it; the gateway's own once it has what it wanted.
         stage: in which stage it ended; OPEN if it was reached.
+        status: the HTTP status; 0 if none was sent.
         seconds: how long it took in all, from the complete head of the request.
     """
 
@@ -190,22 +182,27 @@ class ProbeEnded(NamedTuple):
     probe: Probe
     slug: str
     outcome: str
+    side: Side
     stage: Stage
+    status: int
     seconds: float
 
 
 class Refused(NamedTuple):
-    """A request was refused, or a connection before it sent one.
+    """A request was refused, or a connection before it sent one; always by the gateway.
 
     Attributes:
         caller: the request, or the connection.
         slug: the error's slug; one of a closed set.
         sentence: what was refused, for people.
         status: the HTTP status; 0 if none was sent.
-        request: its method, path and query, without secrets; empty if it was not complete.
+        request: its method, path and query, without secrets; empty if its head was not complete.
         attempted: how the client tried to authenticate, if that is what was refused: ``password``,
             ``ticket``, or ``none`` for a request without credentials; empty otherwise.
         user: the user that a refused password was for; empty otherwise.
+        target: the requested target; empty where it was not known yet.
+        stage: TLS or REQUEST.
+        seconds: how long it took, from the complete head of the request; None without one.
     """
 
     caller: Caller
@@ -215,6 +212,9 @@ class Refused(NamedTuple):
     request: str = ""
     attempted: str = ""
     user: str = ""
+    target: str = ""
+    stage: Stage = Stage.REQUEST
+    seconds: float | None = None
 
 
 class RequestServed(NamedTuple):

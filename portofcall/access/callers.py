@@ -12,7 +12,7 @@ from twisted.web.server import Request
 
 from portofcall.access.client_address import client_address, client_key, is_trusted
 from portofcall.events import Caller
-from portofcall.target import Network
+from portofcall.target import Network, Requested
 
 #: The letters of an id's random part: those of base32 (RFC 4648 section 6).
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
@@ -25,8 +25,9 @@ _TRACE_PARENT: Final = re.compile(
     rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?", re.DOTALL
 )
 _TRACE_PARENT_BYTES: Final = 55
-#: The attribute of a request that keeps its caller.
+#: The attributes of a request that keep its caller and its target.
 _KEPT: Final = "portofcall_caller"
+_TARGET: Final = "portofcall_target"
 
 
 class Callers:
@@ -102,6 +103,16 @@ class Callers:
 def known_caller(request: Request) -> Caller | None:
     """Return the caller of a request that has been identified; None for any other."""
     return getattr(request, _KEPT, None)
+
+
+def note_target(request: Request, target: Requested | None) -> None:
+    """Note what a request asks for, for the log, if it is refused."""
+    setattr(request, _TARGET, target)
+
+
+def known_target(request: Request) -> str:
+    """Return the target that was noted; empty if none was."""
+    return str(getattr(request, _TARGET, None) or "")
 
 
 def host_of(peer: IAddress | None) -> str | None:

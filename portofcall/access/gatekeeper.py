@@ -12,7 +12,7 @@ from twisted.web.server import Request
 
 from portofcall.access.authenticator import ANONYMOUS_SUBJECT, Authenticator
 from portofcall.access.bearer import bearer_tickets
-from portofcall.access.callers import Callers, host_of
+from portofcall.access.callers import Callers, host_of, note_target
 from portofcall.access.client_address import client_address, is_trusted, parse_network
 from portofcall.access.client_certificate import certificate_subject
 from portofcall.access.origin import judge_host, judge_origin, parse_origin
@@ -174,6 +174,7 @@ class Gatekeeper:
             TooManyRequests: this client, or all clients together, are at their limit.
             Unauthorized: the client is not authenticated.
         """
+        note_target(request, target)
         self._demand_service()
         headers = request.requestHeaders
         demand_plain_headers(request)

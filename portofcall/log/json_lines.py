@@ -20,6 +20,8 @@ from portofcall.events import (
     Refused,
     RequestServed,
     Route,
+    Side,
+    Stage,
     TunnelEnded,
     TunnelOpened,
 )
@@ -108,22 +110,25 @@ def _probe_ended(event: ProbeEnded) -> Attributes:
     yield from _caller(event.caller)
     yield from _route(event.route)
     yield from _result(event.slug, event.outcome)
-    yield "portofcall.stage", event.stage
+    yield from _end(event.side, event.stage, event.status)
     yield "duration", _seconds(event.seconds)
 
 
 def _refused(event: Refused) -> Attributes:
     yield "event.name", "portofcall.refused"
     yield from _caller(event.caller)
+    if event.target:
+        yield from _target(event.target)
     yield from _result(event.slug, event.sentence)
-    if event.status:
-        yield "http.response.status_code", event.status
+    yield from _end(Side.GATEWAY, event.stage, event.status)
     if event.request:
         yield "portofcall.request", event.request
     if event.attempted:
         yield "portofcall.login.method", event.attempted
     if event.user:
         yield "portofcall.login.user", event.user
+    if event.seconds is not None:
+        yield "duration", _seconds(event.seconds)
 
 
 def _request_served(event: RequestServed) -> Attributes:
@@ -155,9 +160,7 @@ def _caller(caller: Caller) -> Attributes:
 
 
 def _route(route: Route) -> Attributes:
-    yield "portofcall.target", route.target
-    name, named, _ = route.target.partition(" (")
-    yield from _place("server", route.target if not named else "", name)
+    yield from _target(route.target)
     yield from _place("network.peer", route.address, route.address)
     if route.rule:
         yield "portofcall.rule", route.rule
@@ -167,6 +170,12 @@ def _route(route: Route) -> Attributes:
         yield "portofcall.dial.duration", _seconds(route.dial_seconds)
     if route.rtt_ms is not None:
         yield "portofcall.rtt", _seconds(route.rtt_ms / 1000)
+
+
+def _target(target: str) -> Attributes:
+    yield "portofcall.target", target
+    name, named, _ = target.partition(" (")
+    yield from _place("server", target if not named else "", name)
 
 
 def _place(prefix: str, text: str, otherwise: str) -> Attributes:
@@ -184,6 +193,13 @@ def _result(slug: str, outcome: str) -> Attributes:
     yield "portofcall.outcome", outcome
     if slug not in _GOOD:
         yield "error.type", slug
+
+
+def _end(side: Side, stage: Stage, status: int) -> Attributes:
+    yield "portofcall.ended_by", side
+    yield "portofcall.stage", stage
+    if status:
+        yield "http.response.status_code", status
 
 
 def _seconds(seconds: float) -> float:

@@ -13,6 +13,7 @@ from portofcall.events import (
     Refused,
     RequestServed,
     Route,
+    Side,
     TunnelEnded,
     TunnelOpened,
 )
@@ -49,17 +50,21 @@ def _probe_ended(event: ProbeEnded) -> str:
     rtt = "" if event.route.rtt_ms is None else f" rtt_ms={event.route.rtt_ms:.2f}"
     return (
         f"{event.probe} {event.caller} -> {event.route.target}: {event.outcome} {_ids(event.caller)} "
-        f"result={event.slug} stage={event.stage}{_route(event.route)}{rtt} time={event.seconds:.3f}"
+        f"result={event.slug} by={event.side} stage={event.stage}{_status(event.status)}"
+        f"{_route(event.route)}{rtt} time={event.seconds:.3f}"
     )
 
 
 def _refused(event: Refused) -> str:
     request = f' request="{_unquoted(event.request)}"' if event.request else ""
-    status = f" status={event.status}" if event.status else ""
+    target = f" target={event.target}" if event.target else ""
     login = f" login={event.attempted}" if event.attempted else ""
     user = f' user="{_unquoted(event.user)}"' if event.user else ""
-    ids = _ids(event.caller)
-    return f"{event.caller} refused: {event.slug}: {event.sentence} {ids}{status}{request}{login}{user}"
+    time = "" if event.seconds is None else f" time={event.seconds:.3f}"
+    return (
+        f"{event.caller} refused: {event.slug}: {event.sentence} {_ids(event.caller)}{_status(event.status)} "
+        f"by={Side.GATEWAY} stage={event.stage}{request}{target}{login}{user}{time}"
+    )
 
 
 def _request_served(event: RequestServed) -> str:
@@ -70,6 +75,10 @@ def _ids(caller: Caller) -> str:
     proxy = f" proxy={caller.proxy}" if caller.proxy else ""
     trace = f" traceparent={caller.trace_parent}" if caller.trace_parent else ""
     return f"id={caller.request_id}{proxy}{trace}"
+
+
+def _status(status: int) -> str:
+    return f" status={status}" if status else ""
 
 
 def _route(route: Route) -> str:

@@ -199,6 +199,8 @@ class GatewayChannel(PacedChannel):
         request: GatewayRequest = self.requests[-1]
         get = request.requestHeaders.getRawHeaders
         method, target, version = self._bounds.request_line.split(b" ")
+        # For the log, if it is refused at once.
+        request.method, request.uri = method, target
         try:
             if not is_health_check(method, target):
                 self._count(request)

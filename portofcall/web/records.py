@@ -1,6 +1,7 @@
 """What became of each request, reported once."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote
@@ -9,14 +10,17 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IAddress
 from twisted.web.server import Request
 
-from portofcall.access.callers import Callers
+from portofcall.access.callers import Callers, known_target
 from portofcall.egress.dial_trace import DialTrace
-from portofcall.errors import GatewayError, Unauthorized, printable
-from portofcall.events import Caller, Observer, Probe, ProbeEnded, Refused, RequestServed
+from portofcall.errors import GatewayError, TargetError, Unauthorized, printable
+from portofcall.events import Caller, Observer, Probe, ProbeEnded, Refused, RequestServed, Side, Stage
+from portofcall.relay.causes import Cause, dial_failed
 
 #: The attribute of a request that says that there is a record of it.
 _RECORDED: Final = "portofcall_recorded"
 _MOST_PATH, _MOST_QUERY, _MOST_METHOD = 300, 200, 20
+_CLIENT_LOST: Final = Cause("client-lost", "client disconnected before the response", Side.CLIENT)
+_FAILED: Final = Cause("internal-error", "internal-error: see the gateway's log", Side.GATEWAY)
 
 
 class Records:
@@ -41,8 +45,7 @@ class Records:
         """Report a refusal, unless there is a record of the request already."""
         if not getattr(request, _RECORDED, False):
             setattr(request, _RECORDED, True)
-            method, path = shown_request(request.method, request.uri)
-            self._refused(self.caller(request), error, f"{method} {path}")
+            self._refused(self.caller(request), error, request)
 
     def refused_early(self, peer: IAddress | None, request: Request | None, error: GatewayError) -> Caller:
         """Report the refusal of a request that is not complete.
@@ -56,18 +59,18 @@ class Records:
             The caller, with the id for the response.
         """
         caller = self._callers.of_connection(peer) if request is None else self.caller(request)
-        self._refused(caller, error)
+        self._refused(caller, error, request)
         return caller
 
     def connection_failed(self, peer: IAddress | None, slug: str, sentence: str) -> None:
-        """Report a connection that failed before it could send a request.
+        """Report a connection whose TLS failed.
 
         Args:
             peer: where the connection comes from.
             slug: why; one of a closed set.
             sentence: the same for people, safe to log.
         """
-        self._report(Refused(self._callers.of_connection(peer), slug, sentence))
+        self._report(Refused(self._callers.of_connection(peer), slug, sentence, stage=Stage.TLS))
 
     def probe(self, request: Request, caller: Caller, probe: Probe, target: str) -> "ProbeRecord":
         """Return the context in which a probe runs; when it is left, it is reported.
@@ -91,11 +94,17 @@ class Records:
                 )
             )
 
-    def _refused(self, caller: Caller, error: GatewayError, shown: str = "") -> None:
-        attempted = user = ""
+    def _refused(self, caller: Caller, error: GatewayError, request: Request | None) -> None:
+        event = Refused(caller, error.slug, error.sentence, error.http_status)
+        if request is not None:
+            event = event._replace(
+                request=" ".join(shown_request(request.method, request.uri)),
+                target=known_target(request),
+                seconds=self._monotonic() - caller.received_at,
+            )
         if isinstance(error, Unauthorized):
-            attempted, user = error.attempted, error.user
-        self._report(Refused(caller, error.slug, error.sentence, error.http_status, shown, attempted, user))
+            event = event._replace(attempted=error.attempted, user=error.user)
+        self._report(event)
 
 
 class ProbeRecord:
@@ -136,20 +145,16 @@ class ProbeRecord:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        slug, outcome = "ok", self.outcome
-        if isinstance(value, GatewayError):
-            slug, outcome = value.slug, f"{value.slug}: {value.sentence}"
+        cause, status = Cause("ok", self.outcome, Side.GATEWAY), HTTPStatus.OK.value
+        if isinstance(value, TargetError):
+            cause, status = dial_failed(value), value.http_status
         elif isinstance(value, CancelledError):
-            slug, outcome = "client-lost", "client disconnected before the response"
+            cause, status = _CLIENT_LOST, 0
         elif value is not None:
-            slug, outcome = "internal-error", "internal-error: see the gateway's log"
-        trace = self.trace
+            cause, status = _FAILED, HTTPStatus.INTERNAL_SERVER_ERROR.value
+        route, stage = self.trace.route(self._target), self.trace.stage
         seconds = self._monotonic() - self._caller.received_at
-        self._report(
-            ProbeEnded(
-                self._caller, trace.route(self._target), self._probe, slug, outcome, trace.stage, seconds
-            )
-        )
+        self._report(ProbeEnded(self._caller, route, self._probe, *cause, stage, status, seconds))
 
 
 def shown_request(method: bytes, uri: bytes) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import pytest
 
 from portofcall.admin.counts import ATTEMPTS, OTHER, EventCounts, Histogram, LabelledCounts, slugs
 from portofcall.errors import RequestError, TargetError
-from portofcall.events import Caller, LimitReached, Probe, ProbeEnded, Refused, Route, Stage
+from portofcall.events import Caller, LimitReached, Probe, ProbeEnded, Refused, Route, Side, Stage
 
 
 def test_histogram_counts_values_up_to_each_bound() -> None:
@@ -46,8 +46,10 @@ def test_probe_is_counted_with_its_dial() -> None:
     """Times that it does not have are left out."""
     counts = EventCounts([])
     route = Route("a.example:22", look_up_seconds=None, dial_seconds=0.2)
-    counts(ProbeEnded(caller(), route, Probe.PING, "ok", "ok", Stage.OPEN, 0.3))
-    counts(ProbeEnded(caller(), Route("?"), Probe.BANNER, "not-ssh", "no", Stage.DIAL, 0.1))
+    counts(ProbeEnded(caller(), route, Probe.PING, "ok", "ok", Side.GATEWAY, Stage.OPEN, 200, 0.3))
+    counts(
+        ProbeEnded(caller(), Route("?"), Probe.BANNER, "not-ssh", "no", Side.BACKEND, Stage.DIAL, 502, 0.1)
+    )
     assert (counts.probes.counts["ok"], counts.probes.counts["not-ssh"]) == (1, 1)
     assert counts.dial_seconds.buckets()[-1] == ("+Inf", 1)
     assert counts.look_up_seconds.buckets()[-1] == ("+Inf", 0)

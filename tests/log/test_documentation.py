@@ -29,6 +29,7 @@ PAGE = (Path(__file__).parent.parent.parent / "docs" / "log.md").read_text("utf-
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ADA = Caller("megiqv-1", 0, "192.0.2.7", "192.0.2.7", 51324, subject="ada")
 STRANGER = Caller("megiqv-4", 0, "192.0.2.9", "192.0.2.9", 40112, trace_parent=TRACE)
+UNKNOWN = Caller("megiqv-5", 0, "192.0.2.9", "192.0.2.9", 40114)
 BEHIND = Caller("f00d-17", 0, "198.51.100.7", "198.51.100.7", None, proxy="10.0.0.1")
 DB = Route("db.example:5432", "203.0.113.5:5432", 'allowed by rule "public"', 0.00213, 0.01544, 15.21)
 INSIDE = Route("10.0.0.8:22", rule="10.0.0.8 is private (RFC 1918) and no rule allows it")
@@ -39,6 +40,8 @@ ORIGIN = Refused(
     "origin https://evil.example is not allowed to use this gateway",
     403,
     "GET /api/connect?host=db.example&port=5432",
+    target="db.example:5432",
+    seconds=0.00009,
 )
 EXAMPLES: list[tuple[Event, int]] = [
     (TunnelOpened(ADA, DB), 0),
@@ -49,19 +52,24 @@ EXAMPLES: list[tuple[Event, int]] = [
         ),
         0,
     ),
-    (ProbeEnded(ADA, DB, Probe.PING, "ok", "open", Stage.OPEN, 0.01801), 0),
+    (ProbeEnded(ADA, DB, Probe.PING, "ok", "open", Side.GATEWAY, Stage.OPEN, 200, 0.01801), 0),
     (
-        ProbeEnded(ADA, INSIDE, Probe.BANNER, "blocked", f"blocked: {INSIDE.rule}", Stage.DNS, 0.00052),
+        ProbeEnded(
+            *(ADA, INSIDE, Probe.BANNER, "blocked", f"blocked: {INSIDE.rule}", Side.GATEWAY, Stage.DNS),
+            *(403, 0.00052),
+        ),
         0,
     ),
     (
         Refused(
             *(STRANGER, "unauthorized", "the user or the password is wrong", 401),
-            *("POST /api/ping", "password", "bob"),
+            *("POST /api/ping", "password", "bob", "db.example:5432"),
+            seconds=0.00071,
         ),
         0,
     ),
     (ORIGIN, 4312),
+    (Refused(UNKNOWN, "tls-handshake-failed", "no shared cipher", stage=Stage.TLS), 0),
     (RequestServed(BEHIND, "GET", "/static/page.css?v=1", 200, 5120), 0),
 ]
 LINES = [str(Record(event, more)) for event, more in EXAMPLES]

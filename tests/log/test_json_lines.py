@@ -124,15 +124,22 @@ def test_end_of_a_tunnel_has_all_there_is() -> None:
 
 def test_probe_and_refusal_have_an_error_type() -> None:
     """Only if there is an error."""
-    probe = ProbeEnded(CALLER, NAMED, Probe.PING, "ok", "open", Stage.OPEN, 0.5)
+    probe = ProbeEnded(CALLER, NAMED, Probe.PING, "ok", "open", Side.GATEWAY, Stage.OPEN, 200, 0.5)
     assert "error.type" not in parsed(probe)
     assert parsed(probe)["event.name"] == "portofcall.ping.ended"
-    assert parsed(probe._replace(slug="blocked"))["error.type"] == "blocked"
+    lost = parsed(probe._replace(slug="client-lost", side=Side.CLIENT, status=0))
+    assert (lost["error.type"], lost["portofcall.ended_by"]) == ("client-lost", "client")
+    assert "http.response.status_code" not in lost
     refused = Refused(CALLER, "unauthorized", "wrong", 401, "GET /api/connect", "password", "bob")
     found = parsed(refused, more=4312)
     assert (found["error.type"], found["http.response.status_code"]) == ("unauthorized", 401)
     assert (found["portofcall.login.method"], found["portofcall.login.user"]) == ("password", "bob")
     assert (found["portofcall.request"], found["portofcall.more"]) == ("GET /api/connect", 4312)
+    assert (found["portofcall.ended_by"], found["portofcall.stage"]) == ("gateway", "request")
+    assert not {"portofcall.target", "server.address", "duration"} & set(found), "not known here"
+    found = parsed(refused._replace(target="db.example:22", seconds=0.25))
+    assert (found["portofcall.target"], found["duration"]) == ("db.example:22", 0.25)
+    assert (found["server.address"], found["server.port"]) == ("db.example", 22)
 
 
 def test_request_has_the_names_of_http() -> None:

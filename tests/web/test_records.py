@@ -1,9 +1,11 @@
 """Each request has one record of what became of it."""
 
 import base64
+import json
 
 import pytest
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.error import ConnectionRefusedError
 
 from portofcall.access.authenticator import Credentials
@@ -15,6 +17,7 @@ from portofcall.events import (
     ProbeEnded,
     Refused,
     RequestServed,
+    Side,
     Stage,
     TunnelOpened,
 )
@@ -59,12 +62,12 @@ def test_ping_has_one_record() -> None:
     assert (event.probe, event.slug, event.outcome, event.stage) == (Probe.PING, "ok", "open", Stage.OPEN)
     assert event.route.address == f"{PUBLIC}:5432"
     assert (event.route.look_up_seconds, event.route.dial_seconds, event.route.rtt_ms) == (0, 0.125, 125)
-    assert event.seconds == 0.125
+    assert (event.side, event.status, event.seconds) == (Side.GATEWAY, 200, 0.125)
     assert post.response.headers["x-request-id"] == event.caller.request_id
 
 
 def test_probe_that_fails_has_one_record() -> None:
-    """With the error, and in which stage it came."""
+    """With the error, who ended it, in which stage that was, and the status that the client got."""
     world = World()
     seen = events(world)
     Post(world, "/api/ssh/connect", {"host": "10.0.0.1"})
@@ -73,12 +76,14 @@ def test_probe_that_fails_has_one_record() -> None:
     Post(world, "/api/ssh/connect", {"host": PUBLIC})
     world.accept().send(b"HTTP/1.1 400 Bad Request\r\n" * 60)
     Post(world, "/api/ssh/connect", {"host": PUBLIC}).transport.lose()
-    found = [(event.slug, event.stage) for event in seen if isinstance(event, ProbeEnded)]
+    found = [
+        (event.slug, event.side, event.stage, event.status) for event in seen if isinstance(event, ProbeEnded)
+    ]
     assert found == [
-        ("blocked", Stage.DNS),
-        ("refused", Stage.DIAL),
-        ("not-ssh", Stage.OPEN),
-        ("client-lost", Stage.DIAL),
+        ("blocked", Side.GATEWAY, Stage.DNS, 403),
+        ("refused", Side.BACKEND, Stage.DIAL, 502),
+        ("not-ssh", Side.BACKEND, Stage.OPEN, 502),
+        ("client-lost", Side.CLIENT, Stage.DIAL, 0),
     ]
     assert len(seen) == 4, "and no other record"
 
@@ -112,6 +117,7 @@ def test_refused_origin_is_named() -> None:
     assert event.slug == "origin-refused"
     assert "https://evil.example" in event.sentence
     assert event.request == "GET /api/connect?..."
+    assert (event.target, event.stage, event.seconds) == (f"{PUBLIC}:22", Stage.REQUEST, 0)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +153,37 @@ def test_request_over_the_rate_has_a_record_with_its_id() -> None:
     """Although it is refused before it is complete."""
     world = World(limits=Limits(request_rate=Rate(1, 1)))
     get(world, "/")
-    event, _ = refusal(world, upgrade_request())
+    event, _ = refusal(world, upgrade_request(f"host={PUBLIC}&port=22&ticket=secret"))
     assert event.slug == "too-many-requests"
+    assert (event.request, event.target, event.seconds) == ("GET /api/connect?...", "", 0)
+
+
+def test_refusal_has_its_target_and_how_long_it_took() -> None:
+    """Also that of a probe; a slow checker is seen here."""
+    checker = SlowChecker()
+    world = World(credentials=Credentials(checkers=[checker]))
+    seen = events(world)
+    connection = world.connect()
+    head = f"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nAuthorization: {basic('ada', 'wrong')}\r\n"
+    body = json.dumps(PING)
+    connection.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    world.reactor.advance(2)
+    checker.decision.errback(UnauthorizedLogin())
+    (event,) = seen
+    assert isinstance(event, Refused)
+    assert (event.slug, event.target, event.seconds) == ("unauthorized", f"{PUBLIC}:443", 2)
+
+
+def test_request_without_an_end_is_refused_with_as_much_as_is_known() -> None:
+    """Neither a target nor a duration, as its head never was complete."""
+    world = World()
+    seen = events(world)
+    connection = world.connect()
+    connection.send(b"GET /api/connect?host=a&port=1 HTTP/1.1\r\nHost: gat")
+    world.reactor.advance(60)
+    (event,) = seen
+    assert isinstance(event, Refused)
+    assert (event.slug, event.request, event.target, event.seconds) == ("request-timeout", "", "", None)
 
 
 def test_other_requests_have_a_record_too() -> None:
