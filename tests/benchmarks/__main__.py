@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.compare import Verdict
-from tests.benchmarks.contestants import CONTESTANTS, NotListening, gateway
+from tests.benchmarks.contestants import CONTESTANTS, Contestant, NotListening, gateway
 from tests.benchmarks.measure import Length, measure, show
 from tests.benchmarks.processes import exit_on_signals
 from tests.benchmarks.programs import LoadFailed
 from tests.benchmarks.report import as_json, as_table, changes, changes_as_json, changes_as_table
 from tests.benchmarks.revisions import CannotInstall, commit_of, copy_checkout, install, worktree
-from tests.benchmarks.rows import ROWS
+from tests.benchmarks.rows import ROWS, Group
 
-_DEFAULT = ("portofcall", "websocat", "websockify", "direct")
+_DEFAULT = ("portofcall", "websocat", "websockify", "haproxy", "direct")
 _CHECKOUT = "checkout"
 #: By whether revisions are compared, and quickly. Comparing takes many short rounds: whatever slows the
 #: machine down for a while then slows both sides of a round.
@@ -71,9 +71,9 @@ def _measure_revisions(arguments: argparse.Namespace) -> int:
         folder = Path(name)
         with worktree(commit, folder) as tree:
             show(f"installing {commit}\n")
-            old = gateway(commit, install(tree, folder))
+            old = _installed(commit, tree, folder)
         show("installing the checkout\n")
-        new = gateway(_CHECKOUT, install(copy_checkout(folder), folder))
+        new = _installed(_CHECKOUT, copy_checkout(folder), folder)
         measured, _ = measure(arguments.rows, [new, old], arguments.length)
     if arguments.json:
         _print_json(compared_with=commit, figures=changes_as_json(measured, _CHECKOUT, commit))
@@ -81,6 +81,11 @@ def _measure_revisions(arguments: argparse.Namespace) -> int:
         print(changes_as_table(measured, _CHECKOUT, commit))
     verdicts = [change.verdict for change in changes(measured, _CHECKOUT, commit).values()]
     return _WORSE if Verdict.WORSE in verdicts else 0
+
+
+def _installed(name: str, tree: Path, folder: Path) -> Contestant:
+    installed = install(tree, folder)
+    return gateway(name, installed.twistd, python=installed.python)
 
 
 def _print_json(**results: object) -> None:
@@ -100,8 +105,12 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         + f". Exit status: 0, {_WORSE} if --compare found a row worse, {_FAILED} if something failed.",
     )
     rows = {row.name: row for row in ROWS}
+    groups = [group.value for group in Group]
     parser.add_argument(
-        "--rows", type=_list(rows), default=list(rows), help="measure only these, such as down,rtt1 (all)"
+        "--rows",
+        type=_list([*groups, *rows]),
+        default=groups,
+        help=f"measure only these rows or groups, such as down,tls; groups: {', '.join(groups)} (all)",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -136,7 +145,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     if not 0 < length.seconds < math.inf:
         parser.error(f"argument --seconds: expected a time above 0, got {length.seconds}")
     arguments.length = length
-    arguments.rows = [rows[name] for name in rows if name in arguments.rows]
+    arguments.rows = [row for row in ROWS if {row.name, row.group.value} & set(arguments.rows)]
     return arguments
 
 

@@ -3,9 +3,11 @@
  * Usage: backend
  *
  * Prints its port on 127.0.0.1, and serves until standard input ends. Bytes that are not those of the pattern
- * end it with an error. It sends from the page cache (sendfile), which costs little.
+ * end it with an error. It sends from the page cache (sendfile), which costs little. Echoes have a thread of their
+ * own: they wait for the contestant, not for what the backend sends to others.
  */
 #include "wire.h"
+#include <pthread.h>
 #include <signal.h>
 
 #define MOST_AT_A_TIME (1 * MiB)
@@ -17,8 +19,9 @@ struct connection {
     uint64_t acknowledged; /* pieces */
 };
 
-static unsigned char buffer[256 * KiB];
+static __thread unsigned char buffer[256 * KiB];
 static struct connection *watcher;
+static int echoes; /* the epoll of their thread */
 
 static void end(struct connection *connection) {
     if (connection == watcher)
@@ -55,6 +58,14 @@ static void pour(struct connection *connection) {
     }
 }
 
+/* Let the thread of the echoes serve a connection from now on; this one does not touch it again. */
+static void move_to_echoes(int epoll, struct connection *connection) {
+    if (connection->purpose != ECHO || epoll == echoes)
+        return;
+    watch(epoll, EPOLL_CTL_DEL, connection->fd, 0, NULL);
+    watch(echoes, EPOLL_CTL_ADD, connection->fd, EPOLLIN, connection);
+}
+
 /* Read what has arrived; return whether the connection is still open. */
 static int receive(int epoll, struct connection *connection) {
     ssize_t size = recv(connection->fd, buffer, sizeof buffer, 0);
@@ -73,11 +84,14 @@ static int receive(int epoll, struct connection *connection) {
         if (connection->purpose == DOWN)
             watch(epoll, EPOLL_CTL_MOD, connection->fd, EPOLLIN | EPOLLOUT, connection);
     }
-    if (!size)
+    if (!size) {
+        move_to_echoes(epoll, connection);
         return 1;
+    }
     switch (connection->purpose) {
     case ECHO:
         echo(connection, bytes, size);
+        move_to_echoes(epoll, connection);
         break;
     case UP:
         connection->position = check_pattern(bytes, size, connection->position);
@@ -88,6 +102,16 @@ static int receive(int epoll, struct connection *connection) {
         demand(0, "the backend received bytes that were never sent");
     }
     return 1;
+}
+
+static void *serve_echoes(void *unused) {
+    for (;;) {
+        struct epoll_event events[256];
+        int count = epoll_wait(echoes, events, 256, -1);
+        for (int i = 0; i < count; i++)
+            receive(echoes, events[i].data.ptr);
+    }
+    return unused;
 }
 
 int main(void) {
@@ -104,6 +128,9 @@ int main(void) {
     fflush(stdout);
 
     int epoll = epoll_create1(0);
+    echoes = epoll_create1(0);
+    pthread_t thread;
+    demand(pthread_create(&thread, NULL, serve_echoes, NULL) == 0, "no thread");
     static struct connection accepting, parent;
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN, &accepting);
     watch(epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &parent);

@@ -1,20 +1,22 @@
 /* The client's side of the load: WebSocket (or plain TCP) connections that send, receive and check.
  *
- * Usage: client LOAD PORT PATH BACKEND SECONDS TUNNELS SIZE
+ * Usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE
  *
- *   LOAD     down, up, echo, open or hold-idle, hold-stalled
+ *   LOAD     down, up, echo, open, or hold-idle, hold-stalled, hold-down, hold-up
+ *   SECURITY plain, tls, or resumed: TLS with an abbreviated handshake where the contestant offers one
  *   PORT     of the contestant, on 127.0.0.1
- *   PATH     of its WebSocket; "-" means plain TCP without a WebSocket
+ *   PATH     of its WebSocket; "-" means no WebSocket
  *   BACKEND  port of the backend, which reports how much has arrived
  *   SECONDS  how long to measure
  *   TUNNELS  how many at once
  *   SIZE     of a message, in bytes
  *
- * Prints one JSON object. The hold loads print "held" once all tunnels are open, and keep them open until
- * standard input ends. Anything unexpected ends the program with an error.
+ * Prints one JSON object. The hold loads print "held" once all tunnels are open, and keep them open, or as busy
+ * as they can, until standard input ends. Anything unexpected ends the program with an error.
  */
-#include "wire.h"
+#include "stream.h"
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define WARM_UP_SECONDS 0.2
@@ -34,15 +36,19 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+static int whose_cpu = RUSAGE_SELF;
+
 static double cpu_seconds(void) {
     struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
+    getrusage(whose_cpu, &usage);
     return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static int is_raw(void) {
     return strcmp(path, "-") == 0;
 }
+
+static unsigned char buffer[256 * KiB];
 
 /* ---- Messages that the client sends (RFC 6455, section 5.2) ---- */
 
@@ -75,7 +81,7 @@ static size_t pack(unsigned char *out, int opcode, const unsigned char *payload,
 /* ---- Messages that the client receives ---- */
 
 struct tunnel {
-    int fd;
+    struct stream stream;
     /* the parser */
     unsigned char header[MOST_HEADER];
     int header_size;
@@ -146,7 +152,8 @@ static int connect_to(int port) {
 static struct tunnel *open_tunnel(void) {
     struct tunnel *tunnel = calloc(1, sizeof *tunnel);
     demand(tunnel != NULL, "no memory");
-    tunnel->fd = connect_to(port);
+    tunnel->stream.fd = connect_to(port);
+    secure(&tunnel->stream);
     if (is_raw())
         return tunnel;
     char text[1024];
@@ -155,10 +162,10 @@ static struct tunnel *open_tunnel(void) {
                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
                           path, port);
-    demand(send(tunnel->fd, text, length, MSG_NOSIGNAL) == length, "the request was not sent");
+    demand(stream_send(&tunnel->stream, text, length) == length, "the request was not sent");
     length = 0;
     do {
-        ssize_t got = recv(tunnel->fd, text + length, sizeof text - 1 - length, 0);
+        ssize_t got = stream_receive(&tunnel->stream, text + length, sizeof text - 1 - length);
         demand(got > 0, "no response to the upgrade");
         length += got;
         text[length] = 0;
@@ -172,7 +179,7 @@ static struct tunnel *open_tunnel(void) {
 static void send_whole(struct tunnel *tunnel, int opcode, const unsigned char *payload, size_t length) {
     unsigned char message[256];
     size_t packed = pack(message, opcode, payload, length);
-    demand(send(tunnel->fd, message, packed, MSG_NOSIGNAL) == (ssize_t)packed, "a message was not sent");
+    demand(stream_send(&tunnel->stream, message, packed) == (ssize_t)packed, "a message was not sent");
 }
 
 static void say_purpose(struct tunnel *tunnel, enum purpose purpose) {
@@ -192,8 +199,6 @@ static void report(const char *what, double amount, double elapsed, double cpu) 
 
 /* ---- Loads ---- */
 
-static unsigned char buffer[256 * KiB];
-
 static void use_pattern(struct tunnel *tunnel, const unsigned char *bytes, size_t length) {
     tunnel->position = check_pattern(bytes, length, tunnel->position);
 }
@@ -204,7 +209,7 @@ static void down(void) {
     double started = 0, cpu = 0, first = now();
     uint64_t position = 0;
     for (;;) {
-        ssize_t got = recv(tunnel->fd, buffer, sizeof buffer, 0);
+        ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
         demand(got > 0, "the stream ended");
         parse(tunnel, buffer, got, use_pattern);
         if (!started && now() - first > WARM_UP_SECONDS) {
@@ -238,36 +243,82 @@ static off_t make_messages(int file) {
     return total;
 }
 
-static void up(void) {
-    int file = memfd_create("messages", 0);
-    off_t total = make_messages(file), at = 0;
-    struct tunnel *tunnel = open_tunnel();
-    say_purpose(tunnel, UP);
-    set_nonblocking(tunnel->fd);
-    /* Not through the tunnel: some contestants send nothing down while much goes up. */
+/* Messages that are sent over and over: a file, and the same in memory. */
+struct messages {
+    int file;
+    off_t total;
+    const unsigned char *bytes;
+    size_t packed; /* the size of one */
+};
+
+static struct messages messages(void) {
+    struct messages made = {.file = memfd_create("messages", 0)};
+    made.total = make_messages(made.file);
+    made.bytes = mmap(NULL, made.total, PROT_READ, MAP_SHARED, made.file, 0);
+    demand(made.bytes != MAP_FAILED, "no room for the messages");
+    unsigned char *one = malloc(size + MOST_HEADER);
+    demand(one != NULL, "no memory");
+    made.packed = pack(one, 2, pattern, size);
+    free(one);
+    return made;
+}
+
+/* Send as much as the socket accepts, from the page cache; over TLS one message. Position is where it goes on. */
+static void pour(struct tunnel *tunnel, const struct messages *sent) {
+    off_t at = tunnel->position;
+    ssize_t accepted;
+    if (security == PLAIN) {
+        accepted = sendfile(tunnel->stream.fd, sent->file, &at, sent->total - at);
+    } else {
+        accepted = stream_send(&tunnel->stream, sent->bytes + at, sent->packed);
+        at += accepted > 0 ? accepted : 0;
+    }
+    demand(accepted > 0 || would_block(accepted), "the stream was not accepted");
+    tunnel->position = at == sent->total ? 0 : at;
+}
+
+/* Watch what arrives at the backend. Not through the tunnel: some contestants send nothing down while much goes
+ * up. */
+static int watch_arrivals(int epoll) {
     int acknowledging = connect_to(backend);
     unsigned char word = WATCH;
     demand(send(acknowledging, &word, 1, MSG_NOSIGNAL) == 1, "the backend does not listen");
-    int epoll = epoll_create1(0);
-    watch(epoll, EPOLL_CTL_ADD, tunnel->fd, EPOLLOUT, tunnel);
     watch(epoll, EPOLL_CTL_ADD, acknowledging, EPOLLIN, NULL);
+    return acknowledging;
+}
+
+static uint64_t read_arrivals(int acknowledging) {
+    ssize_t got = recv(acknowledging, buffer, sizeof buffer, 0);
+    demand(got > 0, "the backend has ended");
+    return got * ACKNOWLEDGED_BYTES;
+}
+
+static struct tunnel *open_busy(int epoll, enum purpose purpose) {
+    struct tunnel *tunnel = open_tunnel();
+    say_purpose(tunnel, purpose);
+    set_nonblocking(tunnel->stream.fd);
+    watch(epoll, EPOLL_CTL_ADD, tunnel->stream.fd, purpose == UP ? EPOLLOUT : EPOLLIN, tunnel);
+    return tunnel;
+}
+
+static void up(void) {
+    struct messages sent = messages();
+    int epoll = epoll_create1(0);
+    open_busy(epoll, UP);
+    int acknowledging = watch_arrivals(epoll);
     double started = 0, ended = 0, cpu = 0, first = now();
     uint64_t arrived = 0;
     for (;;) {
         struct epoll_event event;
         demand(epoll_wait(epoll, &event, 1, GIVE_UP_SECONDS * 1000) == 1, "nothing moves");
-        if (event.data.ptr == tunnel) {
-            ssize_t sent = sendfile(tunnel->fd, file, &at, total - at);
-            demand(sent > 0 || would_block(sent), "the stream was not accepted");
-            if (at == total)
-                at = 0;
+        if (event.data.ptr) {
+            pour(event.data.ptr, &sent);
             continue;
         }
-        ssize_t got = recv(acknowledging, buffer, sizeof buffer, 0);
-        demand(got > 0, "the backend has ended");
+        uint64_t more = read_arrivals(acknowledging);
         ended = now();
         if (started)
-            arrived += got * ACKNOWLEDGED_BYTES;
+            arrived += more;
         if (!started && ended - first > WARM_UP_SECONDS)
             report_start(&started, &cpu);
         else if (started && ended - started > seconds)
@@ -302,11 +353,7 @@ static int by_value(const void *left, const void *right) {
 static void echo(void) {
     int epoll = epoll_create1(0);
     for (int n = 0; n < tunnels; n++) {
-        struct tunnel *tunnel = open_tunnel();
-        say_purpose(tunnel, ECHO);
-        set_nonblocking(tunnel->fd);
-        watch(epoll, EPOLL_CTL_ADD, tunnel->fd, EPOLLIN, tunnel);
-        send_echo(tunnel);
+        send_echo(open_busy(epoll, ECHO));
     }
     size_t room = 1 << 16, count = 0;
     double *times = malloc(room * sizeof *times);
@@ -318,9 +365,14 @@ static void echo(void) {
         demand(ready > 0, "an echo is missing");
         for (int i = 0; i < ready; i++) {
             struct tunnel *tunnel = events[i].data.ptr;
-            ssize_t got = recv(tunnel->fd, buffer, sizeof buffer, 0);
-            demand(got > 0, "a tunnel was closed");
-            parse(tunnel, buffer, got, use_echo);
+            do {
+                ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
+                demand(got > 0 || would_block(got), "a tunnel was closed");
+                if (got > 0)
+                    parse(tunnel, buffer, got, use_echo);
+                else
+                    break;
+            } while (stream_holds(&tunnel->stream));
             if (tunnel->position < (uint64_t)size)
                 continue;
             if (started) {
@@ -339,12 +391,14 @@ static void echo(void) {
     }
     report("count", count, now() - started, cpu);
     qsort(times, count, sizeof *times, by_value);
-    printf(", \"p50_us\": %.2f, \"p99_us\": %.2f}\n", times[count / 2] * 1e6, times[count * 99 / 100] * 1e6);
+    demand(count > 0, "no echo");
+    printf(", \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f}\n", times[count / 2] * 1e6,
+           times[count * 99 / 100] * 1e6, times[count * 999 / 1000] * 1e6);
 }
 
 static void receive_echo(struct tunnel *tunnel) {
     while (tunnel->position < (uint64_t)size) {
-        ssize_t got = recv(tunnel->fd, buffer, sizeof buffer, 0);
+        ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
         demand(got > 0, "an echo is missing");
         parse(tunnel, buffer, got, use_echo);
     }
@@ -356,37 +410,75 @@ static void close_tunnel(struct tunnel *tunnel) {
     if (!is_raw())
         send_whole(tunnel, CLOSE_FRAME, normal, 2);
     while (!is_raw() && tunnel->opcode != CLOSE_FRAME) {
-        ssize_t got = recv(tunnel->fd, buffer, sizeof buffer, 0);
+        ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
         demand(got >= 0 || errno == ECONNRESET, "a tunnel does not close");
         if (got <= 0)
             break;
         parse(tunnel, buffer, got, use_nothing);
     }
-    close(tunnel->fd);
+    stream_close(&tunnel->stream);
     free(tunnel);
 }
 
-static void open_and_close(void) {
-    double started = 0, cpu = 0, first = now();
-    uint64_t count = 0, position = 0;
+/* How many tunnels a process opened, and how many of them with an abbreviated handshake. */
+struct opened {
+    uint64_t count, resumed;
+    double seconds;
+};
+
+static void open_one_after_the_other(struct opened *opened) {
+    double started = 0, first = now();
+    uint64_t position = 0;
     for (;;) {
         struct tunnel *tunnel = open_tunnel();
         unsigned char message[MOST_ECHO + 1] = {ECHO};
         memcpy(message + 1, pattern + position, size);
         memcpy(tunnel->message, pattern + position, size);
+        tunnel->position = 0;
         send_whole(tunnel, 2, message, size + 1);
         receive_echo(tunnel);
+        int resumed = was_resumed(&tunnel->stream);
         close_tunnel(tunnel);
         position = position + 1 < PATTERN_BYTES ? position + 1 : 0;
-        if (started)
-            count++;
+        if (started) {
+            opened->count++;
+            opened->resumed += resumed;
+        }
         if (!started && now() - first > WARM_UP_SECONDS)
-            report_start(&started, &cpu);
+            started = now();
         else if (started && now() - started > seconds)
             break;
     }
-    report("count", count, now() - started, cpu);
-    printf("}\n");
+    opened->seconds = now() - started;
+}
+
+/* Each of several at a time is a process, so that they do not wait for each other. */
+static void open_and_close(void) {
+    struct opened *opened =
+        mmap(NULL, tunnels * sizeof *opened, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    demand(opened != MAP_FAILED, "no memory");
+    for (int n = 0; n < tunnels; n++) {
+        pid_t child = fork();
+        demand(child >= 0, "fork");
+        if (child == 0) {
+            open_one_after_the_other(&opened[n]);
+            exit(0);
+        }
+    }
+    struct opened all = {0};
+    double rate = 0;
+    for (int n = 0; n < tunnels; n++) {
+        int status;
+        demand(wait(&status) > 0 && status == 0, "a tunnel could not be opened");
+    }
+    for (int n = 0; n < tunnels; n++) {
+        rate += opened[n].count / opened[n].seconds;
+        all.count += opened[n].count;
+        all.resumed += opened[n].resumed;
+    }
+    whose_cpu = RUSAGE_CHILDREN;
+    report("count", all.count, all.count / rate, 0);
+    printf(", \"resumed\": %.4f}\n", (double)all.resumed / all.count);
 }
 
 static void hold(enum purpose purpose) {
@@ -409,21 +501,71 @@ static void hold(enum purpose purpose) {
         ;
 }
 
+/* Keep tunnels as busy as they can be until standard input ends, and report how much went through. */
+static void hold_busy(enum purpose purpose) {
+    static struct tunnel parent;
+    int epoll = epoll_create1(0), acknowledging = -1, held = 0;
+    struct messages sent = {0};
+    uint64_t moved = 0;
+    double started = 0, cpu = 0, first = now();
+    if (purpose == UP) {
+        sent = messages();
+        acknowledging = watch_arrivals(epoll);
+    }
+    for (int n = 0; n < tunnels; n++)
+        open_busy(epoll, purpose);
+    watch(epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &parent);
+    for (;;) {
+        struct epoll_event events[128];
+        int ready = epoll_wait(epoll, events, 128, GIVE_UP_SECONDS * 1000);
+        demand(ready > 0, "nothing moves");
+        for (int i = 0; i < ready; i++) {
+            struct tunnel *tunnel = events[i].data.ptr;
+            if (tunnel == &parent) {
+                report("bytes", moved, now() - started, cpu);
+                printf("}\n");
+                return;
+            }
+            if (!tunnel) {
+                moved += read_arrivals(acknowledging);
+            } else if (purpose == UP) {
+                pour(tunnel, &sent);
+            } else {
+                uint64_t before = tunnel->position;
+                ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
+                demand(got > 0 || would_block(got), "the stream ended");
+                if (got > 0)
+                    parse(tunnel, buffer, got, use_pattern);
+                moved += tunnel->position - before;
+            }
+        }
+        if (!held && now() - first > WARM_UP_SECONDS) {
+            held = 1;
+            moved = 0;
+            report_start(&started, &cpu);
+            puts("held");
+            fflush(stdout);
+        }
+    }
+}
+
 int main(int count, char **words) {
-    if (count != 8) {
-        fprintf(stderr, "usage: client LOAD PORT PATH BACKEND SECONDS TUNNELS SIZE\n");
+    if (count != 9) {
+        fprintf(stderr, "usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE\n");
         return 2;
     }
     const char *load = words[1];
-    port = atoi(words[2]);
-    path = words[3];
-    backend = atoi(words[4]);
-    seconds = atof(words[5]);
-    tunnels = atoi(words[6]);
-    size = atoi(words[7]);
+    security = strcmp(words[2], "plain") == 0 ? PLAIN : strcmp(words[2], "tls") == 0 ? OVER_TLS : RESUMED;
+    port = atoi(words[3]);
+    path = words[4];
+    backend = atoi(words[5]);
+    seconds = atof(words[6]);
+    tunnels = atoi(words[7]);
+    size = atoi(words[8]);
     make_pattern();
+    prepare_streams();
     errno = 0;
-    demand(strcmp(load, "up") == 0 || size <= MOST_ECHO, "SIZE is too large for this load");
+    demand(strstr(load, "up") || strstr(load, "down") || size <= MOST_ECHO, "SIZE is too large for this load");
     if (strcmp(load, "down") == 0)
         down();
     else if (strcmp(load, "up") == 0)
@@ -436,6 +578,10 @@ int main(int count, char **words) {
         hold(ECHO);
     else if (strcmp(load, "hold-stalled") == 0)
         hold(DOWN);
+    else if (strcmp(load, "hold-down") == 0)
+        hold_busy(DOWN);
+    else if (strcmp(load, "hold-up") == 0)
+        hold_busy(UP);
     else {
         fprintf(stderr, "no such load: %s\n", load);
         return 2;

@@ -16,15 +16,17 @@ from functools import cache
 from pathlib import Path
 
 from tests.benchmarks.processes import running_process
+from tests.benchmarks.security import PASSPHRASE, Certificate, Security
 from tests.e2e.backends import closed_port
 
-#: Makes the command line of a program that listens on the first port (0: on any) and connects to the second.
-Command = Callable[[int, int], Sequence[str | Path]]
+#: Makes the command line of a program that listens on the first port (0: on any), with TLS if there is a
+#: certificate, and connects to the second.
+Command = Callable[[int, int, Certificate | None], Sequence[str | Path]]
 
 _START_SECONDS = 20
 #: The resolution of the time that a start takes.
 _POLL_SECONDS = 0.001
-_LISTENING = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)\s")
+_LISTENING = re.compile(rb"listening on https?://127\.0\.0\.1:(\d+)\s")
 _UNLIMITED = (
     "max-tunnels",
     "max-per-client",
@@ -35,6 +37,19 @@ _UNLIMITED = (
     "request-rate",
 )
 _BIN = Path(sys.executable).parent
+_HAPROXY = """\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1m
+    timeout server 1m
+    timeout tunnel 1h
+frontend clients
+    bind 127.0.0.1:{port} ssl crt {certificate}
+    default_backend gateways
+backend gateways
+    server gateway 127.0.0.1:{gateway}
+"""
 
 _TWISTD: Sequence[str | Path] = (_BIN / "twistd",)
 #: twistd on uvloop: its asyncio reactor uses the loop that asyncio makes.
@@ -63,20 +78,54 @@ def _options(twistd: tuple[str | Path, ...]) -> frozenset[str]:
 def _gateway_command(twistd: Sequence[str | Path]) -> Command:
     """Run the gateway as in production: policy and limits are in the path, but no limit stops the load."""
 
-    def command(port: int, backend: int) -> Sequence[str | Path]:
+    def command(port: int, backend: int, certificate: Certificate | None) -> Sequence[str | Path]:
         limits = [f"--{name}=0" for name in _UNLIMITED if name in _options(tuple(twistd))]
-        listen = f"--listen=tcp:{port}:interface=127.0.0.1:backlog=1024"
-        return [*twistd, "-n", "--pidfile=", "portofcall", listen, f"--allow=127.0.0.1:{backend}", *limits]
+        listen = f"tcp:{port}:interface=127.0.0.1:backlog=1024"
+        if certificate:
+            listen = f"tls+{listen}"
+            limits += [f"--tls-cert={certificate.chain}", f"--tls-key={certificate.key}"]
+        words = ["-n", "--pidfile=", "portofcall", f"--listen={listen}", f"--allow=127.0.0.1:{backend}"]
+        return [*twistd, *words, *limits]
 
     return command
 
 
-def _websocat(port: int, backend: int) -> Sequence[str | Path]:
-    return [_find("websocat"), "-E", "-b", f"ws-l:127.0.0.1:{port}", f"tcp:127.0.0.1:{backend}"]
+def _websocat(port: int, backend: int, certificate: Certificate | None) -> Sequence[str | Path]:
+    scheme = "wss" if certificate else "ws"
+    options: list[str | Path] = []
+    if certificate:
+        options = ["--pkcs12-der", certificate.archive, "--pkcs12-passwd", PASSPHRASE]
+    return [
+        _find("websocat"),
+        "-E",
+        "-b",
+        *options,
+        f"{scheme}-l:127.0.0.1:{port}",
+        f"tcp:127.0.0.1:{backend}",
+    ]
 
 
-def _websockify(port: int, backend: int) -> Sequence[str | Path]:
-    return [_find("websockify"), f"127.0.0.1:{port}", f"127.0.0.1:{backend}"]
+def _websockify(port: int, backend: int, certificate: Certificate | None) -> Sequence[str | Path]:
+    options: list[str | Path] = []
+    if certificate:
+        options = ["--cert", certificate.chain, "--key", certificate.key]
+    return [_find("websockify"), *options, f"127.0.0.1:{port}", f"127.0.0.1:{backend}"]
+
+
+def _haproxy(port: int, backend: int, certificate: Certificate | None) -> Sequence[str | Path]:
+    """Run this gateway without TLS, and HAProxy in front of it, which ends TLS."""
+    assert certificate is not None
+    settings = certificate.both.with_name("haproxy.cfg")
+    at = closed_port()
+    settings.write_text(_HAPROXY.format(port=port, certificate=certificate.both, gateway=at))
+    return _after_gateway(at, backend, [_find("haproxy"), "-db", "-f", settings])
+
+
+def _after_gateway(at: int, backend: int, words: Sequence[str | Path]) -> Sequence[str | Path]:
+    """Run this gateway at a port, and a program as soon as it listens there."""
+    gateway = shlex.join(map(str, _gateway_command(_TWISTD)(at, backend, None)))
+    waits = f"until (exec 3<>/dev/tcp/127.0.0.1/{at}) 2>&-; do sleep 0.05; done"
+    return ["bash", "-c", f"{gateway} & {waits}; exec {shlex.join(map(str, words))}"]
 
 
 def _behind_gateway(client: Callable[[int, str, int], Sequence[str | Path]]) -> Command:
@@ -86,12 +135,9 @@ def _behind_gateway(client: Callable[[int, str, int], Sequence[str | Path]]) -> 
         client: makes its command line, from its port, the gateway's URL and the backend's port.
     """
 
-    def command(port: int, backend: int) -> Sequence[str | Path]:
+    def command(port: int, backend: int, certificate: Certificate | None) -> Sequence[str | Path]:
         at = closed_port()
-        served = shlex.join(map(str, _gateway_command(_TWISTD)(at, backend)))
-        listens = shlex.join(map(str, client(port, f"ws://127.0.0.1:{at}", backend)))
-        waits = f"until (exec 3<>/dev/tcp/127.0.0.1/{at}) 2>&-; do sleep 0.05; done"
-        return ["bash", "-c", f"{served} & {waits}; exec {listens}"]
+        return _after_gateway(at, backend, client(port, f"ws://127.0.0.1:{at}", backend))
 
     return command
 
@@ -116,6 +162,8 @@ class Contestant:
         names_target: whether its clients name the target, as ours do.
         forks: whether each tunnel is a process, so that a few of them show the cost of one.
         plain: whether its clients speak plain TCP.
+        securities: how clients may connect.
+        python: the words that start the Python where this gateway is installed; empty for other programs.
         logs_port: whether it may choose its port, as it logs "listening on" and its URL. Any other listens
             when it accepts a connection.
     """
@@ -127,10 +175,20 @@ class Contestant:
     forks: bool = False
     logs_port: bool = False
     plain: bool = False
+    securities: frozenset[Security] = frozenset(Security)
+    python: Sequence[str | Path] = ()
+
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is a program of others."""
+        return bool(self.command) and not self.python
 
 
 def gateway(
-    name: str, twistd: Sequence[str | Path], installed: Callable[[], bool] = lambda: True
+    name: str,
+    twistd: Sequence[str | Path],
+    installed: Callable[[], bool] = lambda: True,
+    python: Sequence[str | Path] = (sys.executable,),
 ) -> Contestant:
     """Return this gateway as a contestant.
 
@@ -138,9 +196,10 @@ def gateway(
         name: in the table.
         twistd: the words that start ``twistd`` where the gateway is installed.
         installed: reports whether it can be run.
+        python: the words that start Python there.
     """
     command = _gateway_command(twistd)
-    return Contestant(name, command, installed, names_target=True, logs_port=True)
+    return Contestant(name, command, installed, names_target=True, logs_port=True, python=python)
 
 
 OURS = gateway("portofcall", _TWISTD)
@@ -148,14 +207,27 @@ WEBSOCAT = Contestant("websocat", _websocat, lambda: bool(_find("websocat")))
 WEBSOCKIFY = Contestant("websockify", _websockify, lambda: bool(_find("websockify")), forks=True)
 #: On another event loop; only measured on request.
 UVLOOP = gateway("uvloop", _TWISTD_ON_UVLOOP, lambda: importlib.util.find_spec("uvloop") is not None)
-DIRECT = Contestant("direct", None)
+DIRECT = Contestant("direct", None, securities=frozenset({Security.PLAIN}))
+#: HAProxy that ends TLS, in front of this gateway.
+HAPROXY = Contestant(
+    "haproxy",
+    _haproxy,
+    lambda: bool(_find("haproxy")),
+    names_target=True,
+    securities=frozenset({Security.TLS, Security.RESUMED}),
+)
 #: Clients of this gateway, in front of it: ``portofcall forward -L``, and websocat.
-FORWARD = Contestant("forward", _behind_gateway(_forward), plain=True)
+FORWARD = Contestant("forward", _behind_gateway(_forward), plain=True, securities=frozenset({Security.PLAIN}))
 WEBSOCAT_CLIENT = Contestant(
-    "websocat-client", _behind_gateway(_websocat_client), lambda: bool(_find("websocat")), plain=True
+    "websocat-client",
+    _behind_gateway(_websocat_client),
+    lambda: bool(_find("websocat")),
+    plain=True,
+    securities=frozenset({Security.PLAIN}),
 )
 CONTESTANTS = {
-    each.name: each for each in (OURS, WEBSOCAT, WEBSOCKIFY, UVLOOP, DIRECT, FORWARD, WEBSOCAT_CLIENT)
+    each.name: each
+    for each in (OURS, WEBSOCAT, WEBSOCKIFY, HAPROXY, UVLOOP, DIRECT, FORWARD, WEBSOCAT_CLIENT)
 }
 
 
@@ -169,6 +241,7 @@ class Running:
         path: of its WebSocket, or "-" if it has none.
         process: of the contestant; None for plain TCP.
         start_seconds: from starting the process until it listened.
+        security: how clients connect.
     """
 
     contestant: Contestant
@@ -176,6 +249,7 @@ class Running:
     path: str
     process: subprocess.Popen[bytes] | None = None
     start_seconds: float = 0
+    security: Security = Security.PLAIN
 
     def memory_bytes(self) -> int:
         """Return the resident memory of all its processes; shared pages count once (PSS)."""
@@ -184,13 +258,16 @@ class Running:
 
 
 @contextmanager
-def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator[Running]:
+def running(
+    contestant: Contestant, backend_port: int, folder: Path, security: Security = Security.PLAIN
+) -> Iterator[Running]:
     """Start a contestant, wait until it listens, and end all of its processes when the block ends.
 
     Args:
         contestant: what to start.
         backend_port: where the backend listens, on 127.0.0.1.
-        folder: where to run it and write its log.
+        folder: where to run it, and to write its log and its certificate.
+        security: how clients connect.
 
     Raises:
         NotListening: it does not listen.
@@ -200,7 +277,8 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
         return
     port = 0 if contestant.logs_port else closed_port()
     log = folder / "contestant.log"
-    command = contestant.command(port, backend_port)
+    certificate = None if security is Security.PLAIN else Certificate.make(folder)
+    command = contestant.command(port, backend_port, certificate)
     started = time.monotonic()
     with (
         log.open("wb") as output,
@@ -215,6 +293,7 @@ def running(contestant: Contestant, backend_port: int, folder: Path) -> Iterator
             path=_path(contestant, backend_port),
             process=process,
             start_seconds=time.monotonic() - started,
+            security=security,
         )
 
 

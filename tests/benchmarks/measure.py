@@ -1,5 +1,6 @@
 """Measures rows with contestants in turn."""
 
+import itertools
 import sys
 import tempfile
 from collections import defaultdict
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.contestants import Contestant, running
-from tests.benchmarks.programs import Programs
+from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.rows import Row
+from tests.benchmarks.security import Security
 
 #: Values of all rounds, by figure or row, and contestant.
 Table = dict[str, dict[str, list[float]]]
@@ -45,20 +47,33 @@ def measure(rows: Sequence[Row], contestants: Sequence[Contestant], length: Leng
         The values by figure and contestant, and the shares of a core that the load's client took, by row and
         contestant.
 
+        A peer that fails a load has no figures of that row.
+
     Raises:
-        LoadFailed, NotListening: a measurement failed.
+        LoadFailed, NotListening: a measurement of this gateway, or of plain TCP, failed.
     """
     measured: Table = defaultdict(lambda: defaultdict(list))
     load: Table = defaultdict(lambda: defaultdict(list))
-    with tempfile.TemporaryDirectory() as name, Programs(Path(name)) as programs:
+    tls = any(row.security is not Security.PLAIN for row in rows)
+    with tempfile.TemporaryDirectory() as name, Programs(Path(name), tls=tls) as programs:
         for row in rows:
             show(f"{row.name}: {row.load}\n")
-            present = [each for each in contestants if not (row.of_process and each.command is None)]
-            total = length.process_rounds if row.of_process else length.rounds
-            for number, contestant in turns(total, present):
-                show(f"  round {number} of {total}: {contestant.name:<12}")
-                with running(contestant, programs.backend_port, Path(name)) as started:
-                    figures = dict(row.measure(programs, started, length.seconds))
+            rounds = length.process_rounds if row.of_process else length.rounds
+            present = [each for each in contestants if row.admits(each)]
+            failed: set[str] = set()
+            for number, contestant in turns(rounds, present):
+                if contestant.name in failed:
+                    continue
+                show(f"  round {number} of {rounds}: {contestant.name:<12}")
+                try:
+                    with running(contestant, programs.backend_port, Path(name), row.security) as started:
+                        figures = dict(row.measure(programs, started, length.seconds))
+                except LoadFailed as error:
+                    if not contestant.is_peer:
+                        raise
+                    show(f" failed: {error}\n")
+                    failed.add(contestant.name)
+                    continue
                 if "load" in figures:
                     load[row.name][contestant.name].append(figures.pop("load"))
                 for figure in row.figures:
@@ -66,6 +81,8 @@ def measure(rows: Sequence[Row], contestants: Sequence[Contestant], length: Leng
                     measured[figure.name][contestant.name].append(value)
                     show(f" {value:.{figure.digits}f} {figure.unit}")
                 show("\n")
+            for figure, each in itertools.product(row.figures, failed):
+                measured[figure.name].pop(each, None)
     return measured, load
 
 

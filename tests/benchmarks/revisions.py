@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.processes import running_process
@@ -65,15 +66,25 @@ def copy_checkout(folder: Path) -> Path:
     return copy
 
 
-def install(tree: Path, folder: Path) -> Sequence[str | Path]:
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Where a revision is installed; neither of its programs knows PYTHONPATH.
+
+    Attributes:
+        python: the words that start its Python.
+        twistd: the words that start its ``twistd``.
+    """
+
+    python: Sequence[str | Path]
+    twistd: Sequence[str | Path]
+
+
+def install(tree: Path, folder: Path) -> Installed:
     """Install a source tree with pip in a new virtual environment.
 
     Args:
         tree: the sources.
         folder: where to make the virtual environment.
-
-    Returns:
-        The words that start its ``twistd``, which ignores PYTHONPATH.
 
     Raises:
         CannotInstall: pip failed.
@@ -82,7 +93,7 @@ def install(tree: Path, folder: Path) -> Sequence[str | Path]:
     _run(sys.executable, "-m", "venv", str(environment), temporary=folder)
     python = environment / "bin" / "python"
     _run(str(python), "-E", "-m", "pip", "install", "--quiet", "--no-input", str(tree), temporary=folder)
-    return (python, "-E", environment / "bin" / "twistd")
+    return Installed((python, "-E"), (python, "-E", environment / "bin" / "twistd"))
 
 
 def _run(*command: str, temporary: Path | None = None) -> str:

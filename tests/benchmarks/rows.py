@@ -8,8 +8,10 @@ from enum import Enum
 from operator import itemgetter
 from typing import Any
 
-from tests.benchmarks.contestants import Running
+from tests.benchmarks.contestants import Contestant, Running
+from tests.benchmarks.policy import microseconds_per_judgement
 from tests.benchmarks.programs import Programs
+from tests.benchmarks.security import Security
 
 KiB = 1024
 MB = 1_000_000
@@ -18,6 +20,11 @@ _SETTLED_SECONDS = 0.5
 _MOST_SETTLING = 10
 #: Tunnels of a contestant that forks for each.
 _FORKED_TUNNELS = 100
+_BULK_TUNNELS = 8
+#: The share of handshakes that have to be abbreviated in a row about them.
+_MOSTLY = 0.9
+#: How many rules a policy has.
+_RULES = (10, 10_000)
 
 #: The values that one load measured, by the name of the figure.
 Figures = Mapping[str, float]
@@ -51,6 +58,15 @@ class Figure:
     tolerance: float = 0.05
 
 
+class Group(Enum):
+    """Rows that are measured together; the values are their names on the command line."""
+
+    PLAIN = "plain"
+    TLS = "tls"
+    MIXED = "mixed"
+    POLICY = "policy"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A load, and the figures it yields.
@@ -60,14 +76,26 @@ class Row:
         load: in a sentence.
         figures: that it measures.
         measure: runs the load.
+        group: that it belongs to.
+        security: how clients connect.
         of_process: whether it measures the process itself, which plain TCP does not have.
+        of_library: whether it calls this gateway's Python.
     """
 
     name: str
     load: str
     figures: tuple[Figure, ...]
     measure: Measure
+    group: Group = Group.PLAIN
+    security: Security = Security.PLAIN
     of_process: bool = False
+    of_library: bool = False
+
+    def admits(self, contestant: Contestant) -> bool:
+        """Report whether it can be measured with a contestant."""
+        if self.security not in contestant.securities or (self.of_library and not contestant.python):
+            return False
+        return not (self.of_process and contestant.command is None)
 
 
 def _speed(
@@ -76,8 +104,37 @@ def _speed(
     """Run a load, and compute the figures from its results; "load" is the client's share of a core."""
 
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
-        result = programs.run(load, running.port, running.path, seconds=seconds, tunnels=tunnels, size=size)
+        result = _run(load, programs, running, seconds, tunnels=tunnels, size=size)
         return {"load": result["cpu_share"]} | {name: value(result) for name, value in figures.items()}
+
+    return measure
+
+
+def _run(
+    load: str, programs: Programs, running: Running, seconds: float, *, tunnels: int = 1, size: int = 64
+) -> Any:
+    return programs.run(
+        load,
+        running.port,
+        running.path,
+        seconds=seconds,
+        tunnels=tunnels,
+        size=size,
+        security=running.security,
+    )
+
+
+def _beside(bulk: str, times: Mapping[str, str], rate: str) -> Measure:
+    """Measure echoes beside bulk tunnels, whose client is a process of its own."""
+
+    def measure(programs: Programs, running: Running, seconds: float) -> Figures:
+        with programs.hold(
+            bulk, running.port, running.path, tunnels=_BULK_TUNNELS, size=64 * KiB, security=running.security
+        ) as held:
+            echoes = _run("echo", programs, running, seconds)
+            moved = held.end()
+        figures = {name: float(echoes[key]) for name, key in times.items()}
+        return figures | {rate: _megabytes(moved), "load": echoes["cpu_share"] + moved["cpu_share"]}
 
     return measure
 
@@ -90,13 +147,18 @@ def _rate(result: Any) -> float:
     return float(result["count"] / result["seconds"])
 
 
+def _resumed_rate(result: Any) -> float:
+    """Return the rate, or 0 if the contestant does not resume sessions: that would be another row."""
+    return _rate(result) if result["resumed"] > _MOSTLY else 0.0
+
+
 def _memory(load: str, tunnels: int, figure: str) -> Measure:
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
         many = min(_FORKED_TUNNELS if running.contestant.forks else tunnels, _most_tunnels())
         # The first tunnel also loads modules: that is not the cost of a tunnel.
-        programs.run("echo", running.port, running.path, seconds=0.1, tunnels=1, size=64)
+        _run("echo", programs, running, 0.1)
         before = running.memory_bytes()
-        with programs.hold(load, running.port, running.path, tunnels=many):
+        with programs.hold(load, running.port, running.path, tunnels=many, security=running.security):
             return {figure: (_settled(running, seconds * _MOST_SETTLING) - before) / many / KiB}
 
     return measure
@@ -123,14 +185,31 @@ def _start(programs: Programs, running: Running, seconds: float) -> Figures:
     return {"start": running.start_seconds * 1000}
 
 
+def _judge(programs: Programs, running: Running, seconds: float) -> Figures:
+    return {
+        f"judge {rules} rules": microseconds_per_judgement(running.contestant.python, rules)
+        for rules in _RULES
+    }
+
+
 def _bytes_per_second(name: str) -> tuple[Figure]:
     return (Figure(name=name, unit="MB/s"),)
 
 
-_TIMES = (
-    Figure(name="rtt 1 p50", unit="us", better=Better.LESS, digits=1),
-    Figure(name="rtt 1 p99", unit="us", better=Better.LESS, digits=1),
-)
+#: The percentiles of a round trip, and their names in the client's results.
+_PERCENTILES = {"p50": "p50_us", "p99": "p99_us", "p99.9": "p999_us"}
+
+
+def _times(name: str) -> dict[str, str]:
+    return {f"{name} {percentile}": key for percentile, key in _PERCENTILES.items()}
+
+
+def _microseconds(*names: str) -> tuple[Figure, ...]:
+    return tuple(Figure(name=name, unit="us", better=Better.LESS, digits=1) for name in names)
+
+
+def _round_trip(prefix: str = "") -> Measure:
+    return _speed("echo", {name: itemgetter(key) for name, key in _times(f"{prefix}rtt 1").items()})
 
 
 def _kib(name: str) -> tuple[Figure]:
@@ -166,8 +245,8 @@ ROWS = (
     Row(
         name="rtt1",
         load="one tunnel, echoes of 64 bytes",
-        figures=_TIMES,
-        measure=_speed("echo", {"rtt 1 p50": itemgetter("p50_us"), "rtt 1 p99": itemgetter("p99_us")}),
+        figures=_microseconds(*_times("rtt 1")),
+        measure=_round_trip(),
     ),
     Row(
         name="rtt100",
@@ -182,6 +261,12 @@ ROWS = (
         measure=_speed("open", {"open": _rate}),
     ),
     Row(
+        name="open16",
+        load="the same, 16 at a time",
+        figures=(Figure(name="open 16", unit="1/s"),),
+        measure=_speed("open", {"open 16": _rate}, tunnels=16),
+    ),
+    Row(
         name="idle",
         load="2000 tunnels, each used once (100 if each is a process)",
         figures=_kib("idle memory"),
@@ -194,5 +279,85 @@ ROWS = (
         figures=_kib("stalled memory"),
         measure=_memory("hold-stalled", 20, "stalled memory"),
         of_process=True,
+    ),
+    Row(
+        name="tls-down",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="down, over TLS",
+        figures=_bytes_per_second("TLS down"),
+        measure=_speed("down", {"TLS down": _megabytes}),
+    ),
+    Row(
+        name="tls-up64",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="up64, over TLS",
+        figures=_bytes_per_second("TLS up 64 KiB"),
+        measure=_speed("up", {"TLS up 64 KiB": _megabytes}, size=64 * KiB),
+    ),
+    Row(
+        name="tls-up4",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="up4, over TLS, each message a record",
+        figures=_bytes_per_second("TLS up 4 KiB"),
+        measure=_speed("up", {"TLS up 4 KiB": _megabytes}, size=4 * KiB),
+    ),
+    Row(
+        name="tls-rtt1",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="rtt1, over TLS",
+        figures=_microseconds(*_times("TLS rtt 1")),
+        measure=_round_trip("TLS "),
+    ),
+    Row(
+        name="tls-open",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="open, over TLS, with a full handshake each",
+        figures=(Figure(name="TLS open", unit="1/s"),),
+        measure=_speed("open", {"TLS open": _rate}),
+    ),
+    Row(
+        name="tls-resume",
+        group=Group.TLS,
+        security=Security.RESUMED,
+        load="open, over TLS, the session resumed (0: the contestant does not resume)",
+        figures=(Figure(name="TLS open resumed", unit="1/s"),),
+        measure=_speed("open", {"TLS open resumed": _resumed_rate}),
+    ),
+    Row(
+        name="tls-idle",
+        group=Group.TLS,
+        security=Security.TLS,
+        load="idle, over TLS",
+        figures=_kib("TLS idle memory"),
+        measure=_memory("hold-idle", 2000, "TLS idle memory"),
+        of_process=True,
+    ),
+    Row(
+        name="mixed-down",
+        group=Group.MIXED,
+        load="rtt1 beside 8 tunnels that are busy downstream",
+        figures=(*_microseconds(*_times("rtt beside 8 down")), *_bytes_per_second("8 down beside rtt")),
+        measure=_beside("hold-down", _times("rtt beside 8 down"), "8 down beside rtt"),
+    ),
+    Row(
+        name="mixed-up",
+        group=Group.MIXED,
+        load="rtt1 beside 8 tunnels that are busy upstream",
+        figures=(*_microseconds(*_times("rtt beside 8 up")), *_bytes_per_second("8 up beside rtt")),
+        measure=_beside("hold-up", _times("rtt beside 8 up"), "8 up beside rtt"),
+    ),
+    Row(
+        name="policy",
+        group=Group.POLICY,
+        load="judge targets under policies of 10 and of 10,000 rules; without a connection",
+        figures=_microseconds(*(f"judge {rules} rules" for rules in _RULES)),
+        measure=_judge,
+        of_process=True,
+        of_library=True,
     ),
 )
