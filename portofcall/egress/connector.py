@@ -196,7 +196,13 @@ class _Attempt(ClientFactory, Generic[P]):
 
         def connection_made() -> None:
             del protocol.connectionMade
-            made()
+            try:
+                made()
+            except OSError:
+                # No descriptor or no memory of the kernel is left for it.
+                race.failed(self, Failure())
+                protocol.transport.abortConnection()
+                return
             self._race = None
             race.won(self, Dialed(built, self._address, rtt_ms, self.lease))
 

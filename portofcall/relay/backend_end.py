@@ -22,7 +22,8 @@ class BackendEnd(Protocol):
         readiness: watches sockets in the reactor of the connection.
 
     Attributes:
-        events: receives the events. Set before the reactor runs again after the connection opened.
+        events: receives the events. Set before the reactor runs again after the connection opened; never, if
+            the connection can't be used.
     """
 
     transport: IEndTransport
@@ -55,7 +56,11 @@ class BackendEnd(Protocol):
         return self.transport.delivery.progress
 
     def connectionMade(self) -> None:
-        """Set the socket's options, and start reading."""
+        """Set the socket's options, and start reading.
+
+        Raises:
+            OSError: the socket can't be watched.
+        """
         set_options(self.transport)
         self.transport = direct_transport(self.transport, self._readiness, self.dataReceived)
         self.transport.resumeProducing()
@@ -74,7 +79,8 @@ class BackendEnd(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report the end of the connection."""
         self.transport.closed()
-        self.events.backend_lost(reason)
+        if hasattr(self, "events"):
+            self.events.backend_lost(reason)
 
     def finish(self) -> None:
         """Send FIN after everything that was written; the backend may go on sending."""

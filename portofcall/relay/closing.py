@@ -99,7 +99,7 @@ class Closing:
         ends = self._ends
         if ends.backend_state is End.CLOSED and not ends.backend_pending and not ends.backend_has_failed():
             self._happens(Event.BACKEND_ACKNOWLEDGED)
-        elif self._ends.client_state is End.CLOSED and not self._ends.client_pending:
+        elif ends.client_state is End.CLOSED and not ends.client_pending:
             self._happens(Event.CLIENT_ACKNOWLEDGED)
         elif self._next is None:
             self._look_later(_SOON_SECONDS)

@@ -170,9 +170,11 @@ class DirectWrite(_QueuedWrite):
             self._transport.unregisterProducer()
 
     def loseWriteConnection(self) -> None:
-        """End what is sent, now if nothing is queued (`ITCPTransport`)."""
+        """End what is sent, now if nothing is queued; on a lost connection do nothing (`ITCPTransport`)."""
+        if not self._connection.connected:
+            return
         super().loseWriteConnection()
-        if self._direct and not self.queued_bytes:
+        if self._direct and not self.queued_bytes and not self._connection.disconnecting:
             self._connection.doWrite()
 
     def _queue(self, data: Buffer) -> None:

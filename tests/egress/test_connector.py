@@ -1,8 +1,9 @@
 """The attempts of one dial start one after the other; the first to connect wins, the others are given up."""
 
+import errno
 from collections import Counter
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import CancelledError
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 from portofcall.egress.connector import ATTEMPT_DELAY_SECONDS, Race
 from portofcall.errors import TargetBusy
 from portofcall.limits.admission import Lease
-from portofcall.testing import World
+from portofcall.testing import FakeTransport, World
 from tests.support import Outcome
 
 FIRST, SECOND, THIRD = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -33,6 +34,7 @@ class Dial(Outcome):
         judged: tuple[str, ...] | None = None,
         busy: tuple[str, ...] = (),
         open_at_once: tuple[str, ...] = (),
+        build: type[Protocol] = Protocol,
     ) -> None:
         self.world = World()
         connect = self.world.reactor.connectTCP
@@ -60,7 +62,7 @@ class Dial(Outcome):
             judged={ip_address(address) for address in judged or addresses},
             port=22,
             enter=enter,
-            build=Protocol,
+            build=build,
             monotonic=self.world.reactor.seconds,
         )
         super().__init__(race.run([ip_address(address) for address in addresses], timeout_seconds=10))
@@ -220,6 +222,23 @@ def test_connection_that_is_lost_before_its_protocol_is_ready_has_failed() -> No
     factory.buildProtocol(None)
     factory.clientConnectionLost(None, Failure(ConnectionLost()))
     assert dial.dialled == [FIRST, SECOND]
+    assert +dial.leases == Counter([SECOND])
+
+
+def test_connection_that_its_protocol_can_not_use_has_failed() -> None:
+    """There was no descriptor left to watch its socket, for example: the next attempt starts at once."""
+
+    class Unusable(Protocol):
+        def connectionMade(self) -> None:
+            raise OSError(errno.EMFILE, "no descriptors left")
+
+    dial = Dial(FIRST, SECOND, build=Unusable)
+    transport = FakeTransport()
+    dial.world.reactor.tcpClients[0][2].buildProtocol(None).makeConnection(cast(Any, transport))
+    assert transport.log == ["reset"]
+    assert dial.dialled == [FIRST, SECOND]
+    assert +dial.leases == Counter([SECOND])
+    dial.world.reactor.tcpClients[0][2].clientConnectionLost(None, Failure(ConnectionLost()))
     assert +dial.leases == Counter([SECOND])
 
 

@@ -33,6 +33,8 @@ class Wire:
         self.transport = Queue(self)
 
     offset = _tempDataLen = 0
+    connected = True
+    disconnecting = False
 
     @property
     def dataBuffer(self) -> bytes:
@@ -222,6 +224,24 @@ def test_end_of_the_stream_follows_what_is_queued() -> None:
     assert not wire.transport.ended
     wire.transport.turn(3)
     assert (wire.sent, wire.transport.ended) == (b"queued", True)
+
+
+def test_end_of_the_stream_is_not_sent_on_a_lost_connection() -> None:
+    """Its transport would have the reactor watch a descriptor that is closed."""
+    now, wire, _ = make([])
+    now.unregisterProducer()
+    wire.connected = False
+    now.loseWriteConnection()
+    assert not wire.transport.ending
+
+
+def test_end_of_the_stream_is_not_hurried_while_the_connection_closes() -> None:
+    """The transport closes it as soon as it has sent everything, and that is its own business."""
+    now, wire, _ = make([])
+    now.unregisterProducer()
+    wire.disconnecting = True
+    now.loseWriteConnection()
+    assert (wire.transport.ending, wire.transport.ended) == (True, False)
 
 
 def test_lost_connection_stops_the_producer() -> None:
