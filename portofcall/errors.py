@@ -8,6 +8,7 @@
      │   ├─ InvalidRequest           invalid-request    400
      │   ├─ InvalidHeader            invalid-header     400
      │   ├─ Unauthorized             unauthorized       401
+     │   ├─ CertificateRequired      certificate-required 403
      │   ├─ OriginRefused            origin-refused     403
      │   ├─ NotFound                 not-found          404
      │   ├─ MethodNotAllowed         method-not-allowed 405
@@ -114,6 +115,18 @@ class Unauthorized(RequestError, slug="unauthorized", http_status=401):
     """
 
     attempted = "none"
+    user = ""
+
+
+class CertificateRequired(RequestError, slug="certificate-required", http_status=403):
+    """The client has no certificate, and the listener requires one.
+
+    Attributes:
+        attempted: as of `Unauthorized`.
+        user: as of `Unauthorized`.
+    """
+
+    attempted = "certificate"
     user = ""
 
 

@@ -198,7 +198,7 @@ class Refused(NamedTuple):
         status: the HTTP status; 0 if none was sent.
         request: its method, path and query, without secrets; empty if its head was not complete.
         attempted: how the client tried to authenticate, if that is what was refused: ``password``,
-            ``ticket``, or ``none`` for a request without credentials; empty otherwise.
+            ``ticket``, ``certificate`` if it has none, ``none`` without credentials; empty otherwise.
         user: the user that a refused password was for; empty otherwise.
         target: the requested target; empty where it was not known yet.
         stage: TLS or REQUEST.

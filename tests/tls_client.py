@@ -41,7 +41,9 @@ class TLSWorld(World):
     def __init__(self, tls: TLSMaterial | None = None, **more: Any) -> None:
         super().__init__(**more)
         self.tls = ServerTLS(Contexts(tls or material()), monotonic=self.reactor.seconds)
-        self.site = TLSFactory(self.tls, self.site, clock=self.reactor, handshakes=self.gateway.handshakes)
+        self.site: Any = TLSFactory(
+            self.tls, self.site, clock=self.reactor, handshakes=self.gateway.handshakes
+        )
 
 
 class ClosingTransport(FakeTransport):
@@ -160,9 +162,9 @@ class TLSClient:
             except (SSL.WantReadError, SSL.ZeroReturnError):
                 return received
 
-    def get(self) -> Response:
-        """Request the page."""
-        self.send(GET)
+    def get(self, request: bytes = GET) -> Response:
+        """Make a request; None means the page."""
+        self.send(request)
         return Response(self.receive())
 
     @property

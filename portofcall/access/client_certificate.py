@@ -1,14 +1,32 @@
-"""The subject of a client's certificate."""
+"""The certificate of a client: whether there is one, and its subject."""
 
 from typing import Any, Final
 
 from cryptography import x509
 from twisted.internet.interfaces import ISSLTransport
+from twisted.web.server import Request
 
-from portofcall.errors import printable
+from portofcall.errors import CertificateRequired, printable
 
 _MAX_SUBJECT: Final = 64
 _ALTERNATIVES: Final = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
+
+
+def demand_certificate(request: Request) -> None:
+    """Refuse a request whose connection has no client certificate.
+
+    OpenSSL verifies the certificates that clients send, and ends the handshake if one is not valid; it lets
+    those through that send none.
+
+    Args:
+        request: with its head; of any connection.
+
+    Raises:
+        CertificateRequired: there is none.
+    """
+    transport = request.channel.transport
+    if not ISSLTransport.providedBy(transport) or transport.getPeerCertificate() is None:
+        raise CertificateRequired("this listener requires a client certificate")
 
 
 def certificate_subject(transport: Any) -> str | None:

@@ -13,7 +13,7 @@ from portofcall.relay.causes import SLUGS
 WAIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TUNNEL_SECONDS: Final = (0.1, 1, 10, 60, 300, 1800, 3600, 4 * 3600, 24 * 3600)
 #: How a client can fail to authenticate; see `portofcall.events.Refused`.
-ATTEMPTS: Final = ("password", "ticket", "none")
+ATTEMPTS: Final = ("password", "ticket", "certificate", "none")
 #: Stands for every label value that is not known beforehand, so that there is a bounded number of them.
 OTHER: Final = "other"
 

@@ -97,8 +97,10 @@ _BY_HTTP_STATUS: Final = {
     429: ("too-many-requests", Status.TRY_LATER),
     503: ("unavailable", Status.TRY_LATER),
 }
-#: The status by a slug of the JSON API; the HTTP statuses alone do not separate gateway from target.
+#: The status by a slug of the JSON API; the HTTP statuses alone do not separate authentication from
+#: permission, nor the gateway from the target.
 _BY_SLUG: Final = {
+    "certificate-required": Status.AUTHENTICATION,
     "invalid-target": Status.USAGE,
     "blocked": Status.FORBIDDEN,
     "unknown-target": Status.TARGET,

@@ -89,13 +89,14 @@ def _listener(
     failed: Callable[[NotListening], None],
 ) -> Listener:
     authenticates = options.credentials.required
-    factory: IProtocolFactory = gateway.site()
+    site = gateway.site()
+    factory: IProtocolFactory = site
     names: Sequence[str] = ()
     if has_own_tls(text):
         assert tls is not None
         authenticates = authenticates or options["tls-client-ca"] is not None
         names = tls.names
-        factory = TLSFactory(tls, factory, clock=reactor, handshakes=gateway.handshakes)
+        factory = TLSFactory(tls, site, clock=reactor, handshakes=gateway.handshakes)
     return Listener(
         text,
         make_endpoint(reactor, text),

@@ -61,7 +61,8 @@ OPTIONS: Final = (
         group=Group.LISTENING,
         metavar="FILE",
         parser=parse_path,
-        help="require client certificates of these authorities on tls+ endpoints; SIGHUP reloads it",
+        help="require client certificates of these authorities on tls+ endpoints, but for health checks; "
+        "SIGHUP reloads it",
         default="none",
     ),
     Option(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -18,6 +18,7 @@ from portofcall.errors import TooManyRequests, printable
 from portofcall.service.tls_files import Certificate, TLSFileError, TLSMaterial, TLSVersion
 from portofcall.twisted_internals import TLSConnection
 from portofcall.web.handshakes import Handshakes
+from portofcall.web.server import GatewaySite
 
 #: For TLS 1.2, Mozilla's intermediate configuration 5.7 without finite-field Diffie-Hellman: forward secrecy
 #: and authenticated encryption, as all ciphers of TLS 1.3 have them.
@@ -139,7 +140,7 @@ class TLSFactory(TLSMemoryBIOFactory):
 
     Args:
         tls: makes the server's side of connections.
-        wrapped: makes what speaks inside TLS.
+        wrapped: makes what speaks inside TLS. It demands a certificate of clients if ``tls`` asks for one.
         clock: for small writes, which are sent together.
         handshakes: counts and reports the handshakes.
     """
@@ -149,12 +150,13 @@ class TLSFactory(TLSMemoryBIOFactory):
     def __init__(
         self,
         tls: ServerTLS,
-        wrapped: IProtocolFactory,
+        wrapped: GatewaySite,
         *,
         clock: Any,
         handshakes: Handshakes,
     ) -> None:
         super().__init__(tls, False, wrapped, clock)
+        wrapped.needs_certificate = lambda: bool(tls.material.client_authorities)
         self.handshakes = handshakes
 
 
@@ -179,12 +181,14 @@ def _make_context(certificate: Certificate, material: TLSMaterial) -> SSL.Contex
         path, reason = printable(str(certificate.path), 200), printable(_last_reason(problem))
         raise TLSFileError(f"--tls-cert {path}: OpenSSL refuses it ({reason})") from None
     if material.client_authorities:
-        _require_certificates(context, material)
+        _ask_for_certificates(context, material)
     return context
 
 
-def _require_certificates(context: SSL.Context, material: TLSMaterial) -> None:
-    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+def _ask_for_certificates(context: SSL.Context, material: TLSMaterial) -> None:
+    # One that is not valid ends the handshake. Without one a client gets health checks, and the reason why it
+    # gets nothing else: see `TLSFactory`.
+    context.set_verify(SSL.VERIFY_PEER)
     context.set_verify_depth(_MOST_INTERMEDIATES)
     store = context.get_cert_store()
     assert store is not None

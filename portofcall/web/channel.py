@@ -42,7 +42,8 @@ class GatewayChannel(PacedChannel):
         clock: for deadlines and turns.
         turns: the budget of each turn, for all sites of the gateway.
         waiting: the connections that are counted, of all sites of the gateway.
-        count: is called with each request when its head is complete; may raise a `RequestError`.
+        admit: is called with each request when its head is complete, unless it is a health check; may raise a
+            `RequestError`.
         refused: is called with each refusal: where it comes from, the request if its head is complete, and
             the error; returns the request's id and its client.
         draining: whether the connection is to close after the next response.
@@ -55,14 +56,14 @@ class GatewayChannel(PacedChannel):
         clock: IReactorTime,
         turns: Turns,
         waiting: FairEviction[ConnectionState],
-        count: Callable[[GatewayRequest], None],
+        admit: Callable[[GatewayRequest], None],
         refused: Callable[[IAddress, GatewayRequest | None, RequestError], Caller],
         draining: Callable[[], bool],
     ) -> None:
         super().__init__(clock, turns)
         self._limits = limits
         self._waiting = waiting
-        self._count = count
+        self._admit = admit
         self._refused = refused
         self._draining = draining
         self._bounds = RequestBounds(limits)
@@ -203,7 +204,7 @@ class GatewayChannel(PacedChannel):
         request.method, request.uri = method, target
         try:
             if not is_health_check(method, target):
-                self._count(request)
+                self._admit(request)
             check_framing(version, get(b"host", []), get(b"transfer-encoding", []))
             request.target = parse_request_target(method, target)
             self._bounds.check_length(self.length or 0)

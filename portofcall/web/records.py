@@ -12,7 +12,7 @@ from twisted.web.server import Request
 
 from portofcall.access.callers import Callers, known_target
 from portofcall.egress.dial_trace import DialTrace
-from portofcall.errors import GatewayError, TargetError, Unauthorized, printable
+from portofcall.errors import CertificateRequired, GatewayError, TargetError, Unauthorized, printable
 from portofcall.events import Caller, Observer, Probe, ProbeEnded, Refused, RequestServed, Side, Stage
 from portofcall.relay.causes import Cause, dial_failed
 
@@ -102,7 +102,7 @@ class Records:
                 target=known_target(request),
                 seconds=self._monotonic() - caller.received_at,
             )
-        if isinstance(error, Unauthorized):
+        if isinstance(error, Unauthorized | CertificateRequired):
             event = event._replace(attempted=error.attempted, user=error.user)
         self._report(event)
 

@@ -7,6 +7,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from portofcall.access.client_certificate import demand_certificate
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.web.channel import GatewayChannel
@@ -36,6 +37,8 @@ class GatewaySite(Site):
     Attributes:
         waiting: as given.
         draining: whether connections are to close after the next response; never, unless it is replaced.
+        needs_certificate: whether all requests but health checks need a client certificate; never, unless it
+            is replaced. Load balancers that check the gateway's health over TLS have none.
     """
 
     #: The log shows the URL instead of the object.
@@ -58,6 +61,7 @@ class GatewaySite(Site):
         self._turns = turns
         self.waiting = waiting
         self.draining: Callable[[], bool] = lambda: False
+        self.needs_certificate: Callable[[], bool] = lambda: False
         self._count = count
         self._records = records
 
@@ -68,10 +72,15 @@ class GatewaySite(Site):
             clock=self.reactor,
             turns=self._turns,
             waiting=self.waiting,
-            count=self._count,
+            admit=self._admit,
             refused=self._records.refused_early,
             draining=self.draining,
         )
+
+    def _admit(self, request: Request) -> None:
+        self._count(request)
+        if self.needs_certificate():
+            demand_certificate(request)
 
     def log(self, request: HTTPRequest) -> None:
         """Report a response, unless it was to a health check."""

@@ -106,15 +106,15 @@ async def test_over_tls(tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_with_a_client_certificate(tmp_path: Path) -> None:
-    """Mutual TLS; a client without is refused, and the problem is one of TLS."""
+    """Mutual TLS; a client without is refused, with the gateway's reason."""
     cert, key = CLIENTS.issue(subject="alice", client=True).write(tmp_path, "client")
     cacert = ROOT.write(tmp_path)
     async with echo_server() as echo, tls_gateway(clients=(CLIENTS,)) as port:
         url = f"wss://localhost:{port}"
         await echo_through(route(url, tls=TLSOptions(cacert=cacert, cert=cert, key=key)), echo)
-        with pytest.raises(Problem) as caught:
+        with pytest.raises(Problem, match="certificate-required: this listener requires a client") as caught:
             await echo_through(route(url, tls=TLSOptions(cacert=cacert)), echo)
-        assert caught.value.status is Status.UNREACHABLE
+        assert caught.value.status is Status.AUTHENTICATION
 
 
 @pytest_twisted.ensureDeferred

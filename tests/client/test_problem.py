@@ -47,6 +47,7 @@ def test_control_characters_of_a_gateway_are_escaped() -> None:
     [
         (401, "unauthorized", Status.AUTHENTICATION),
         (403, "origin-refused", Status.FORBIDDEN),
+        (403, "certificate-required", Status.AUTHENTICATION),
         (403, "blocked", Status.FORBIDDEN),
         (404, "unknown-target", Status.TARGET),
         (404, "not-found", Status.UNREACHABLE),

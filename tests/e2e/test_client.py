@@ -312,7 +312,7 @@ def test_ping_and_banner(url: str) -> None:
 
 
 def test_mutual_tls(tmp_path: Path) -> None:
-    """With the client's certificate, against the gateway's own TLS; without it the status is 2."""
+    """With the client's certificate, against the gateway's own TLS; without it the status is 3."""
     root, clients = Authority(), Authority("Test Clients")
     cert, key = root.issue("localhost").write(tmp_path)
     own_cert, own_key = clients.issue(subject="alice", client=True).write(tmp_path, "client")
@@ -331,7 +331,7 @@ def test_mutual_tls(tmp_path: Path) -> None:
         own = ("--cert", own_cert, "--key", own_key)
         done = client("connect", *where, "--cacert", cacert, *own, data=b"x" * 100_000)
         assert (done.returncode, len(done.stdout), done.stderr) == (0, 100_000, b"")
-        assert status_of(client("connect", *where, "--cacert", cacert)) == (2, "gateway-tls-failed")
+        assert status_of(client("connect", *where, "--cacert", cacert)) == (3, "certificate-required")
         assert status_of(client("connect", *where, *own)) == (2, "gateway-tls-failed")
         loud = client("connect", *where, *own, "--insecure", data=b"y")
         assert (loud.returncode, loud.stdout) == (0, b"y")

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.certificates import DAY, Authority, pem_key
 from tests.e2e.backends import Backend, MiB, backend, digest, echo, send_and_close, stream
 from tests.e2e.gateway import LOOPBACK, TWISTD, gateway_process, need
-from tests.e2e.wsclient import DEADLINE, WebSocketClient
+from tests.e2e.wsclient import DEADLINE, UpgradeRefusedError, WebSocketClient
 
 #: Nearly every test starts a gateway of its own.
 pytestmark = pytest.mark.slow
@@ -48,12 +48,13 @@ def trusting(folder: Path) -> SSLContext:
     return create_default_context(cafile=ROOT.write(folder))
 
 
-def curl(folder: Path, port: int, *options: str, host: str = "localhost") -> tuple[int, str]:
-    """Get the page with curl, which knows ``ROOT`` only; return curl's exit status and the HTTP status."""
+def curl(folder: Path, port: int, *options: str, host: str = "localhost", path: str = "/") -> tuple[int, str]:
+    """Request a path with curl, which knows ``ROOT`` only; return curl's exit status and the HTTP status."""
     command = [need("curl"), "--silent", "--show-error", "--max-time", str(DEADLINE), "--noproxy", "*"]
     command += ["--cacert", str(ROOT.write(folder)), "--resolve", f"{host}:{port}:127.0.0.1"]
     command += ["--output", str(folder / "page"), "--write-out", "%{http_code}", *options]
-    ended = subprocess.run([*command, f"https://{host}:{port}/"], capture_output=True, text=True, check=False)
+    url = f"https://{host}:{port}{path}"
+    ended = subprocess.run([*command, url], capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout
 
 
@@ -165,7 +166,10 @@ def test_server_name_chooses_the_certificate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_mutual_tls(tmp_path: Path, version: str) -> None:
-    """`curl --cert` gets in, without a certificate or with a stranger's it does not; the log says why."""
+    """`curl --cert` gets in, without a certificate or with a stranger's it does not; the log says why.
+
+    Health checks need none.
+    """
     options = [*tls_options(tmp_path), "--tls-client-ca", str(ROOT.write(tmp_path)), *LOOPBACK]
     options.append("--close-grace=0")
     to_version = ["--tls-max", version]
@@ -175,10 +179,14 @@ def test_mutual_tls(tmp_path: Path, version: str) -> None:
             0,
             "200",
         )
-        assert curl(tmp_path, gateway.port, *to_version)[0] != 0
+        assert curl(tmp_path, gateway.port, *to_version) == (0, "403")
         gateway.wait_for_log(
-            r"127\.0\.0\.1:\d+ refused: tls-handshake-failed: peer did not return a certificate"
+            r"127\.0\.0\.1:\d+ refused: certificate-required: .* status=403 .*login=certificate"
         )
+        with pytest.raises(UpgradeRefusedError, match="403"):
+            WebSocketClient(gateway.port, server.query, tls=trusting(tmp_path))
+        for path in ("/healthz", "/readyz"):
+            assert curl(tmp_path, gateway.port, *to_version, path=path) == (0, "200")
         stranger = Authority("Stranger").issue(subject="ada", client=True).write(tmp_path, "stranger")
         assert (
             curl(tmp_path, gateway.port, *to_version, "--cert", str(stranger[0]), "--key", str(stranger[1]))[

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -9,10 +10,12 @@ from OpenSSL import SSL
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
 from portofcall.access.gatekeeper import AccessRules
+from portofcall.events import Event, Refused
 from portofcall.limits.values import Limits, Rate
-from portofcall.service.tls import TICKET_KEY_SECONDS, Contexts
+from portofcall.service.tls import TICKET_KEY_SECONDS, Contexts, ServerTLS, TLSFactory
 from portofcall.service.tls_files import TLSFileError, TLSVersion
-from portofcall.testing import FakeTransport, pack_frame, unpack_frames, upgrade_request
+from portofcall.testing import PUBLIC, FakeTransport, pack_frame, unpack_frames, upgrade_request
+from tests.admin.support import AdminWorld
 from tests.certificates import DAY, Authority, Issued
 from tests.support import sentences
 from tests.tls_client import (
@@ -230,7 +233,6 @@ STRANGER = Authority("Another Root")
 @pytest.mark.parametrize(
     ("own", "alert"),
     [
-        (None, "certificate required|handshake failure"),
         (STRANGER.issue(subject="ada", client=True), "unknown ca"),
         (
             Authority("Test Root").issue(subject="ada", client=True),
@@ -240,9 +242,9 @@ STRANGER = Authority("Another Root")
         (ROOT.issue(subject="ada", client=True, ends=-DAY / 2), "certificate expired"),
         (ROOT.issue(subject="ada", client=True, begins=DAY), "bad certificate"),
     ],
-    ids=["none", "another authority", "same name", "a server's", "expired", "not yet"],
+    ids=["another authority", "same name", "a server's", "expired", "not yet"],
 )
-def test_client_without_a_valid_certificate_is_refused(own: Issued | None, alert: str, version: int) -> None:
+def test_client_with_an_invalid_certificate_is_refused(own: Issued, alert: str, version: int) -> None:
     """In the handshake: no request of it is read."""
     world = TLSWorld(material(clients=(ROOT,)))
     client = TLSClient(world, own=own, version=version)
@@ -250,10 +252,115 @@ def test_client_without_a_valid_certificate_is_refused(own: Issued | None, alert
     assert ends(client.transport) == ["close"]
 
 
+#: All that a client may ask for, but for health checks.
+REQUESTS = [
+    GET,
+    GET.replace(b"GET /", b"GET /static/page.js"),
+    GET.replace(b"GET /", b"GET /nothing"),
+    GET.replace(b"GET /", b"GET /healthz/x"),
+    GET.replace(b"GET /", b"GET http://gateway.example/healthz"),
+    GET.replace(b"GET /", b"POST /healthz"),
+    GET.replace(b"GET /", b"OPTIONS *"),
+    GET.replace(b"GET /", b"GET /api/targets"),
+    GET.replace(b"GET /", f"GET /ping/{PUBLIC}:443".encode()),
+    b"POST /api/ping HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4000\r\n\r\n{",
+    upgrade_request(),
+]
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_client_without_a_certificate_gets_nothing_but_health(version: int) -> None:
+    """A load balancer has none. The rest is refused as soon as its head is complete, with the reason."""
+    world = TLSWorld(material(clients=(ROOT,)))
+    for path in (b"/healthz", b"/readyz?x"):
+        client = TLSClient(world, version=version).shake_hands()
+        assert client.get(GET.replace(b"/ ", path + b" ", 1)).status == 200
+    for request in REQUESTS:
+        client = TLSClient(world, version=version).shake_hands()
+        response = client.get(request)
+        assert response.status == 403
+        assert response.json["code"] == "certificate-required"
+        assert response.json["error"] == "this listener requires a client certificate"
+        assert response.headers["connection"] == "close"
+    assert world.dialed == []
+
+
+def test_health_check_opens_no_door() -> None:
+    """What a client without a certificate sends behind one is refused like any request."""
+    world = TLSWorld(material(clients=(ROOT,)))
+    client = TLSClient(world).shake_hands()
+    client.send(GET.replace(b"/ ", b"/healthz ", 1) + upgrade_request())
+    received = client.receive()
+    world.reactor.advance(0)
+    received += client.receive()
+    assert (received.count(b"HTTP/1.1 200 "), received.count(b"HTTP/1.1 403 ")) == (1, 1)
+    assert world.dialed == []
+
+
+def test_requests_without_a_certificate_count() -> None:
+    """In the client's rate, before they are refused."""
+    world = TLSWorld(material(clients=(ROOT,)), limits=Limits(request_rate=Rate(0.1, 3)))
+    assert TLSClient(world).shake_hands().get().status == 403
+    assert TLSClient(world).shake_hands().get().status == 429
+
+
 def test_client_certificate_is_asked_for_under_every_name() -> None:
     """Another certificate of the server has no other rules for clients."""
     for name in ("gateway.example", "other.example", "unknown.example"):
-        assert "certificate required" in refused(TLSClient(TLSWorld(material(*SITES, clients=(ROOT,))), name))
+        world = TLSWorld(material(*SITES, clients=(ROOT,)))
+        assert TLSClient(world, name).shake_hands().get().status == 403
+        own = ROOT.issue(subject="ada", client=True)
+        assert TLSClient(world, name, own=own).shake_hands().get().status == 200
+        stranger = STRANGER.issue(subject="ada", client=True)
+        assert "unknown ca" in refused(TLSClient(world, name, own=stranger))
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_resumed_session_has_the_certificate_of_its_first_handshake(version: int, logged: list[str]) -> None:
+    """The tunnel has its subject; a session that had none gets none."""
+    world = TLSWorld(material(clients=(ROOT,)))
+    own = ROOT.issue(subject="ada", client=True)
+    first = TLSClient(world, own=own, version=version).shake_hands()
+    assert first.get().status == 200
+    second = TLSClient(world, resumes=first).shake_hands()
+    assert second.resumed
+    second.send(upgrade_request())
+    world.accept()
+    assert second.receive().startswith(b"HTTP/1.1 101 ")
+    assert sentences(logged)[-1].startswith("tunnel CN=ada@192.0.2.1:40000 -> ")
+    stranger = TLSClient(world, version=version).shake_hands()
+    assert stranger.get().status == 403
+    again = TLSClient(world, resumes=stranger).shake_hands()
+    assert again.resumed
+    assert again.get().status == 403
+
+
+def test_missing_certificate_is_logged_and_counted_as_a_failed_login(logged: list[str]) -> None:
+    """With the client, and the request that it made."""
+    world = TLSWorld(material(clients=(ROOT,)))
+    seen: list[Event] = []
+    world.gateway.observe(seen.append)
+    TLSClient(world).shake_hands().get()
+    (event,) = seen
+    assert isinstance(event, Refused)
+    assert (event.attempted, event.status, event.request) == ("certificate", 403, "GET /")
+    sentence = "192.0.2.1:40000 refused: certificate-required: this listener requires a client certificate"
+    assert sentences(logged) == [sentence]
+
+
+def test_admin_listener_requires_a_certificate_too() -> None:
+    """And health needs none there either."""
+    world = AdminWorld()
+    tls = ServerTLS(Contexts(material(clients=(ROOT,))), monotonic=world.reactor.seconds)
+    admin = world.admin
+    site: Any = TLSFactory(tls, admin.factory, clock=world.reactor, handshakes=admin.handshakes)
+    world.site = site
+    for path, status in ((b"/metrics", 403), (b"/nothing", 403), (b"/healthz", 200)):
+        request = GET.replace(b"/ ", path + b" ", 1)
+        assert TLSClient(world).shake_hands().get(request).status == status
+    own = ROOT.issue(subject="ops", client=True)
+    request = GET.replace(b"/ ", b"/metrics ", 1)
+    assert TLSClient(world, own=own).shake_hands().get(request).status == 200
 
 
 def test_ticket_of_a_refused_authority_is_worth_nothing() -> None:
@@ -361,10 +468,11 @@ def test_handshakes_are_counted_for_the_client_in_the_proxy_header() -> None:
 
 def test_failed_handshake_is_logged(logged: list[str]) -> None:
     """With the client and OpenSSL's reason."""
-    client = TLSClient(TLSWorld(material(clients=(ROOT,))), version=SSL.TLS1_2_VERSION)
+    own = STRANGER.issue(subject="ada", client=True)
+    client = TLSClient(TLSWorld(material(clients=(ROOT,))), own=own, version=SSL.TLS1_2_VERSION)
     refused(client)
     client.transport.lose()
-    sentence = "192.0.2.1:40000 refused: tls-handshake-failed: peer did not return a certificate"
+    sentence = "192.0.2.1:40000 refused: tls-handshake-failed: certificate verify failed"
     assert sentences(logged)[-1] == sentence
 
 
