@@ -26,6 +26,8 @@ _COMMANDS = {
 
 #: The exit status when standard output was closed: 128 + SIGPIPE, as in shells. No command returns it itself.
 UNREAD = 141
+#: Is set while a shell asks for completions (argcomplete); no command may run then.
+_COMPLETION = "_ARGCOMPLETE"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,17 +41,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(self.usage_status, f"{self.prog}: error: {message}\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Make a parser with all commands.
 
     Args:
-        arguments: the command line; None means the process's own.
-
-    Returns:
-        The exit status, `UNREAD` if standard output was closed. For an invalid command line it is 1 with the
-        client's commands, and 2 with others.
+        arguments: a command line; if its first word is a command, the parser has no other.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     parser = _Parser(
         prog="portofcall",
         description="Clients of a gateway, and tools for its operator; `twistd portofcall` runs one.",
@@ -63,7 +60,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = getattr(command, "USAGE_STATUS", _Parser.usage_status)
         subparsers.choices[name].usage_status = status
         parser.usage_status = status if named else _Parser.usage_status
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: the command line; None means the process's own.
+
+    Returns:
+        The exit status, `UNREAD` if standard output was closed. For an invalid command line it is 1 with the
+        client's commands, and 2 with others.
+    """
+    if _COMPLETION in os.environ:
+        # Imported here: nothing else needs it.
+        from portofcall.commands.completion import complete  # noqa: PLC0415
+
+        return complete(make_parser(os.environ.get("COMP_LINE", "").split()[1:]))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = make_parser(arguments).parse_args(arguments)
     try:
         status = args.run(args)
         sys.stdout.flush()

@@ -5,15 +5,19 @@ import math
 from pathlib import Path
 
 from portofcall.commands import Once
+from portofcall.commands.completion import gateway_names
+
+
+def add_gateway(parser: argparse.ArgumentParser, *, help: str) -> None:
+    """Add GATEWAY, whose completions in a shell are the names of config.toml."""
+    # argcomplete looks for the attribute; argparse does not know it.
+    setattr(parser.add_argument("gateway", metavar="GATEWAY", help=help), "completer", gateway_names)  # noqa: B010
 
 
 def add_gateway_arguments(parser: argparse.ArgumentParser) -> None:
     """Add GATEWAY, and how to get there."""
-    parser.add_argument(
-        "gateway",
-        metavar="GATEWAY",
-        help="wss://HOST[:PORT][/PATH], ws://, https://, http://, unix:/PATH, or a name in config.toml",
-    )
+    urls = "wss://HOST[:PORT][/PATH], ws://, https://, http://, unix:/PATH"
+    add_gateway(parser, help=f"{urls}, or a name in config.toml")
     login = parser.add_argument_group("credentials")
     login.add_argument("--ticket-file", metavar="FILE", action=Once, help="a file with a ticket")
     login.add_argument(

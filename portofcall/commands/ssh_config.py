@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from portofcall.commands import Once
+from portofcall.commands.client_arguments import add_gateway
 
 #: The exit status for an invalid command line.
 USAGE_STATUS = 1
@@ -22,9 +23,7 @@ def add_arguments(subparsers: Any) -> None:
         description="Print a Host block for ~/.ssh/config, with which ssh, scp, rsync and git go through a "
         "gateway. Options for credentials, TLS and proxies belong into config.toml; see docs/client.md.",
     )
-    parser.add_argument(
-        "gateway", metavar="GATEWAY", help="a URL without a password, or a name in config.toml"
-    )
+    add_gateway(parser, help="a URL without a password, or a name in config.toml")
     parser.add_argument(
         "--host",
         metavar="PATTERN",

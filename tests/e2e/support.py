@@ -4,14 +4,16 @@ import hashlib
 import http.client
 import json
 import re
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.backends import stream
+from tests.e2e.backends import MiB, closed_port, stream
 from tests.e2e.gateway import TWISTD, GatewayProcess
 from tests.e2e.wsclient import BINARY, DEADLINE, WebSocketClient, pack
 
@@ -34,6 +36,30 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait(DEADLINE)
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[int]:
+    """Serve a page; yield the port."""
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("a page\n")
+    port, log = closed_port(), folder / "web.log"
+    command = [sys.executable, "-u", "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder / "site")]
+    with running([*command, str(port)], log):
+        until(lambda: "Serving HTTP" in log.read_text())
+        yield port
+
+
+def exchange(port: int, question: bytes) -> bytes:
+    """Send a question and FIN to a port of 127.0.0.1; return everything until the end."""
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as program:
+        program.settimeout(DEADLINE)
+        program.sendall(question)
+        program.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := program.recv(MiB):
+            answer += data
+    return answer
 
 
 def until_still(number: Callable[[], int]) -> int:

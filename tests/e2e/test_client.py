@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pytest
 from tests.certificates import Authority
 from tests.e2e.backends import closed_port
 from tests.e2e.gateway import GatewayProcess, gateway_process, need
-from tests.e2e.support import running, until
+from tests.e2e.support import running, until, web
 from tests.e2e.wsclient import DEADLINE
 
 pytestmark = pytest.mark.slow
@@ -136,35 +135,20 @@ def test_100_echoes_of_100_are_complete(url: str) -> None:
         assert sum(pool.map(complete, sizes)) == 100
 
 
-def test_a_request_in_a_pipe_prints_the_response(url: str) -> None:
+def test_a_request_in_a_pipe_prints_the_response(url: str, tmp_path: Path) -> None:
     """As the documentation shows it: the end of the input leaves the response alone."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        command = r"printf 'GET / HTTP/1.0\r\n\r\n' | portofcall connect "
+    with web(tmp_path) as port:
         done = subprocess.run(
-            f"{command} {url} 127.0.0.1 {server.server_port}",
+            rf"printf 'GET / HTTP/1.0\r\n\r\n' | portofcall connect {url} 127.0.0.1 {port}",
             shell=True,
             capture_output=True,
             timeout=DEADLINE,
             check=False,
             env=ENVIRONMENT,
         )
-        server.shutdown()
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
     assert done.stdout.endswith(b"\r\n\r\na page\n")
-
-
-class Page(BaseHTTPRequestHandler):
-    """Serves one page."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"a page\n")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing."""
 
 
 def test_a_slow_reader_costs_little_memory(url: str) -> None:

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 
 from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, send_and_close
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
-from tests.e2e.support import running, until
+from tests.e2e.support import exchange, running, until, web
 from tests.e2e.wsclient import DEADLINE
 
 pytestmark = pytest.mark.slow
@@ -124,18 +123,6 @@ def test_psql_and_redis_cli_through_local_ports(gateway: GatewayProcess, tmp_pat
             assert forwarder.problems() == []
 
 
-@contextmanager
-def web(folder: Path) -> Iterator[int]:
-    """Serve a page; yield the port."""
-    (folder / "site").mkdir()
-    (folder / "site" / "index.html").write_text("a page\n")
-    port, log = closed_port(), folder / "web.log"
-    command = [sys.executable, "-u", "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder / "site")]
-    with running([*command, str(port)], log):
-        until(lambda: "Serving HTTP" in log.read_text())
-        yield port
-
-
 def test_curl_through_socks(gateway: GatewayProcess, tmp_path: Path) -> None:
     """Names are resolved at the gateway; what fails has the code that means it, and one line."""
     curl, closed = need("curl"), closed_port()
@@ -193,18 +180,6 @@ def rss_kib(pid: int) -> int:
     return int(match[1])
 
 
-def ask(port: int, question: bytes) -> bytes:
-    """Send a question and FIN; return everything until the end."""
-    with socket.create_connection(("127.0.0.1", port), DEADLINE) as program:
-        program.settimeout(DEADLINE)
-        program.sendall(question)
-        program.shutdown(socket.SHUT_WR)
-        answer = b""
-        while data := program.recv(MiB):
-            answer += data
-    return answer
-
-
 def test_a_gateway_that_is_killed_and_started_again(tmp_path: Path) -> None:
     """Its tunnels are reset; connections fail, or wait with --retry, and the listeners go on."""
     port, listening = closed_port(), "listening on"
@@ -220,7 +195,7 @@ def test_a_gateway_that_is_killed_and_started_again(tmp_path: Path) -> None:
         ):
             request = b"GET / HTTP/1.0\r\n\r\n"
             with gateway_process(tmp_path, *options) as gateway:
-                assert ask(fails.ports[1], request).endswith(b"a page\n")
+                assert exchange(fails.ports[1], request).endswith(b"a page\n")
                 with socket.create_connection(("127.0.0.1", fails.ports[0]), DEADLINE) as program:
                     program.settimeout(DEADLINE)
                     program.sendall(b"hello")
@@ -229,12 +204,12 @@ def test_a_gateway_that_is_killed_and_started_again(tmp_path: Path) -> None:
                     with pytest.raises(ConnectionResetError):
                         program.recv(5)
             with pytest.raises(ConnectionResetError):
-                ask(fails.ports[1], request)
-            answer = pool.submit(ask, waits.ports[0], request)
+                exchange(fails.ports[1], request)
+            answer = pool.submit(exchange, waits.ports[0], request)
             until(lambda: "another attempt follows" in waits.log.read_text())
             with gateway_process(tmp_path, *options):
                 assert answer.result(DEADLINE).endswith(b"a page\n")
-                assert ask(fails.ports[1], request).endswith(b"a page\n")
+                assert exchange(fails.ports[1], request).endswith(b"a page\n")
             slugs = [line.split(": ")[1] for line in fails.problems()]
             assert slugs == ["gateway-lost", "gateway-unreachable"]
             assert listening in waits.log.read_text()
@@ -294,7 +269,7 @@ def test_twistd_runs_it_as_a_service(gateway: GatewayProcess, tmp_path: Path) ->
             until(lambda: "listening on [::1]" in log.read_text())
             match = re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text())
             assert match is not None
-            assert ask(int(match[1]), b"GET / HTTP/1.0\r\n\r\n").endswith(b"a page\n")
+            assert exchange(int(match[1]), b"GET / HTTP/1.0\r\n\r\n").endswith(b"a page\n")
             done = run(*command, "-L", f"{match[1]}:127.0.0.1:{port}")
         assert done.returncode == 1
         output = (done.stdout + done.stderr).decode()
