@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -28,6 +29,7 @@ from tests.benchmarks.contestants import (
     gateway,
     running,
 )
+from tests.benchmarks.plot import CannotPlot, _times_as_good, plot
 from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.report import FIGURES, as_json, as_table, changes_as_json, changes_as_table
 from tests.benchmarks.rows import ROWS, Row
@@ -96,6 +98,28 @@ def test_table_has_a_line_for_each_figure_that_was_measured() -> None:
         ["down", "(MB/s)", "1000", "500", "2000", "2.00", "25%"],
         ["rtt", "1", "p50", "(us)", "40.0", "80.0", "-", "0.50", "-"],
     ]
+
+
+@pytest.mark.slow
+def test_picture_shows_how_much_better_each_figure_is(tmp_path: Path) -> None:
+    """Once for light pages and once for dark ones; less of a time is better."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install '.[bench]')")
+    lines = {FIGURES[name]: rounds for name, rounds in MEASURED.items()}
+    files = plot(lines, "portofcall", tmp_path / "picture")
+    assert [path.name for path in files] == ["picture-light.svg", "picture-dark.svg"]
+    for path in files:
+        drawn = ElementTree.parse(path).getroot()
+        texts = {element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"down", "rtt 1 p50", "websocat", "2x"} <= texts
+        assert "direct" not in texts
+    assert _times_as_good(FIGURES["rtt 1 p50"], MEASURED["rtt 1 p50"], "portofcall") == {"websocat": 2.0}
+
+
+def test_picture_of_nothing_is_an_error(tmp_path: Path) -> None:
+    """No empty file is left."""
+    with pytest.raises(CannotPlot, match="no figure was measured with a peer"):
+        plot({FIGURES["down"]: {"portofcall": [1.0], "direct": [1.0]}}, "portofcall", tmp_path / "picture")
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_has_all_rounds() -> None:
@@ -213,6 +237,7 @@ def test_a_failed_measurement_is_not_taken_for_a_worse_row(
         (["--seconds=inf"], "argument --seconds: expected a time above 0, got inf"),
         (["--rows=down,rtt2"], "argument --rows: expected some of"),
         (["--compare=HEAD", "--against=direct"], "not allowed with argument"),
+        (["--compare=HEAD", "--plot=picture"], "argument --plot: not allowed with argument --compare"),
     ],
 )
 def test_bad_option_is_named(words: Sequence[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:

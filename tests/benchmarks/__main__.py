@@ -14,9 +14,10 @@ from pathlib import Path
 from tests.benchmarks.compare import Verdict
 from tests.benchmarks.contestants import CONTESTANTS, Contestant, NotListening, gateway
 from tests.benchmarks.measure import Length, measure, show
+from tests.benchmarks.plot import CannotPlot, plot
 from tests.benchmarks.processes import exit_on_signals
 from tests.benchmarks.programs import LoadFailed
-from tests.benchmarks.report import as_json, as_table, changes, changes_as_json, changes_as_table
+from tests.benchmarks.report import FIGURES, as_json, as_table, changes, changes_as_json, changes_as_table
 from tests.benchmarks.revisions import CannotInstall, commit_of, copy_checkout, install, worktree
 from tests.benchmarks.rows import ROWS, Group
 
@@ -40,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parse(words)
     try:
         return _measure_peers(arguments) if arguments.compare is None else _measure_revisions(arguments)
-    except (CannotInstall, LoadFailed, NotListening) as error:
+    except (CannotInstall, CannotPlot, LoadFailed, NotListening) as error:
         show(f"\n{error}\n")
         return _FAILED
 
@@ -57,6 +58,10 @@ def _measure_peers(arguments: argparse.Namespace) -> int:
         return _FAILED
     measured, load = measure(arguments.rows, contestants, arguments.length)
     ours = contestants[0].name
+    if arguments.plot is not None:
+        lines = {FIGURES[name]: rounds for name, rounds in measured.items()}
+        for path in plot(lines, ours, arguments.plot):
+            show(f"wrote {path}\n")
     if arguments.json:
         _print_json(figures=as_json(measured, ours))
     else:
@@ -133,8 +138,16 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         f"with --compare {_LENGTHS[True, True]} instead of {_LENGTHS[True, False]}",
     )
     parser.add_argument("--json", action="store_true", help="print machine-readable figures of all rounds")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="PREFIX",
+        help="also draw how ours compares with its peers, in PREFIX-light.svg and PREFIX-dark.svg",
+    )
     arguments = parser.parse_args(words)
     compares = arguments.compare is not None
+    if compares and arguments.plot is not None:
+        parser.error("argument --plot: not allowed with argument --compare")
     length = _LENGTHS[compares, arguments.quick]
     if arguments.rounds is not None:
         length = replace(length, rounds=arguments.rounds, process_rounds=arguments.rounds)

@@ -40,6 +40,12 @@ def ratios(mine: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [own / other for own, other in zip(mine, theirs, strict=True) if other]
 
 
+def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """Return the median of the rounds' ratios; None if theirs are all 0."""
+    rounds = ratios(mine, theirs)
+    return median(rounds) if rounds else None
+
+
 def compare(figure: Figure, new: Sequence[float], old: Sequence[float]) -> Change:
     """Compare the values of one figure: two or more rounds, in each of which both were measured.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from tests.benchmarks.compare import Change, compare, ratios
+from tests.benchmarks.compare import Change, compare, median_ratio
 from tests.benchmarks.contestants import CONTESTANTS
 from tests.benchmarks.rows import ROWS, Figure
 
@@ -88,12 +88,10 @@ def changes_as_table(measured: Measured, new: str, old: str) -> str:
 
 def _ratios(rounds: Rounds, ours: str) -> dict[str, float]:
     """Return the median of the ratios of ours to each other contestant that measured the figure."""
-    own = rounds.get(ours, [])
-    return {
-        name: median(ratios(own, values))
-        for name, values in rounds.items()
-        if name != ours and own and any(values)
+    found = {
+        name: median_ratio(rounds.get(ours, ()), values) for name, values in rounds.items() if name != ours
     }
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
 def _start_of_line(figure: Figure, rounds: Rounds, names: Sequence[str]) -> list[str]:
