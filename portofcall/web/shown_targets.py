@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from twisted.web.server import Request
 
+from portofcall.access.fetch_metadata import judge_fetch
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
 from portofcall.web.records import Records
@@ -54,6 +55,9 @@ class ShownTargets(APIResource):
 
     async def respond_GET(self, request: Request) -> bytes:
         """Return them."""
+        # The page itself is used over plain HTTP, too, where browsers send no Sec-Fetch-Site, so that User-Agent
+        # can't decide as it does for probes; other sites can't read the response anyway.
+        judge_fetch(request.requestHeaders.getRawHeaders(b"sec-fetch-site", []), ())
         tickets = parse_query(request.uri).get(b"ticket", ())
         # A page that rebinds its name has no Origin in a GET request, and could read the response.
         admitted = await self._gatekeeper.admit(request, None, tickets=tickets, judge_host_always=True)

@@ -59,7 +59,7 @@ class Browser:
         """Run a script in the page; its last argument is what it calls with its result."""
         return self._ask("POST", "/execute/async", {"script": script, "args": list(arguments)})
 
-    def command(self, name: str, **parameters: Any) -> Any:
+    def command(self, name: str, /, **parameters: Any) -> Any:
         """Send a command of the Chrome DevTools Protocol."""
         return self._ask("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.browser import Browser, browser
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
+from tests.e2e.page import Page
 from tests.e2e.ssh_account import account
 from tests.e2e.ssh_servers import SshServers
 from tests.e2e.sshd import SSHServer, ssh_server
@@ -27,6 +29,19 @@ def gateway(shared_gateway: GatewayProcess) -> Iterator[GatewayProcess]:
     """A gateway that goes to every port of 127.0.0.1 and [::1], shared by all tests that need no other."""
     yield shared_gateway
     shared_gateway.assert_log_is_clean()
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for the tests of one module."""
+    with browser(tmp_path_factory.mktemp("browser")) as window:
+        yield window
+
+
+@pytest.fixture
+def page(window: Browser, gateway: GatewayProcess) -> Page:
+    """The page of a gateway that goes to this machine."""
+    return Page(window, f"http://127.0.0.1:{gateway.port}/")
 
 
 @pytest.fixture(scope="session")

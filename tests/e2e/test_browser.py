@@ -1,13 +1,12 @@
 """What a page can do with a gateway, in a real browser."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.backends import backend, echo
-from tests.e2e.browser import Browser, another_site, browser
+from tests.e2e.browser import Browser, another_site
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process
 
 pytestmark = pytest.mark.slow
@@ -28,13 +27,6 @@ PING = """
 const [url, body, tell] = arguments;
 fetch(url, {method: "POST", body, mode: "no-cors"}).then(() => tell("sent"), error => tell(String(error)));
 """
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser for the tests of this module."""
-    with browser(tmp_path_factory.mktemp("browser")) as window:
-        yield window
 
 
 def tunnel(window: Browser, gateway: GatewayProcess, query: str) -> str:

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,26 +19,14 @@ from tests.e2e.backends import (
     stream,
     wait_and_receive,
 )
-from tests.e2e.browser import KEYS, Browser, another_site, browser
-from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
+from tests.e2e.browser import KEYS, Browser, another_site
+from tests.e2e.gateway import LOOPBACK, TWISTD, gateway_process
+from tests.e2e.nginx import nginx
 from tests.e2e.page import ENTER, TAB, Page, needs_page
 from tests.e2e.support import until
 from tests.e2e.wsclient import DEADLINE
 
 pytestmark = [pytest.mark.slow, needs_page]
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser for the tests of this module."""
-    with browser(tmp_path_factory.mktemp("browser")) as window:
-        yield window
-
-
-@pytest.fixture
-def page(window: Browser, gateway: GatewayProcess) -> Page:
-    """Give the page of a gateway that goes to 127.0.0.1."""
-    return Page(window, f"http://127.0.0.1:{gateway.port}/")
 
 
 def ssh_server(server: Backend) -> None:
@@ -335,52 +320,6 @@ def test_failure_says_what_to_do(page: Page, action: str, target: str, sentence:
     assert "1006" not in text
 
 
-@contextmanager
-def ticket_gateway(folder: Path) -> Iterator[tuple[GatewayProcess, str]]:
-    """Run a gateway that requires tickets; give it and a ticket."""
-    key = folder / "key"
-    key.write_text("an-example-secret-of-more-than-32-bytes")
-    command = [str(TWISTD.with_name("portofcall")), "ticket", "--key", str(key)]
-    ticket = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    with gateway_process(folder, *LOOPBACK, "--ticket-key", str(key)) as gateway:
-        yield gateway, ticket
-
-
-def test_ticket_from_a_link_or_the_field(window: Browser, tmp_path: Path) -> None:
-    """It is refused without; the ticket is in no URL, no storage and no log."""
-    with ticket_gateway(tmp_path) as (gateway, ticket):
-        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
-        with backend(echo) as server:
-            page.open(f"#tcp/127.0.0.1:{server.port}")
-            page.window.type(ENTER)
-            page.wait_for_text("Enter a ticket", ".failure")
-            page.open(f"#tcp/127.0.0.1:{server.port}&ticket={ticket}")
-            assert ticket not in page.window.value("location.href + JSON.stringify(localStorage)")
-            page.window.type(ENTER)
-            page.window.wait('document.activeElement?.placeholder === "A line to send"')
-            page.window.type(f"ahoy{ENTER}")
-            page.wait_for_text("ahoy↵\nahoy↵", ".output")
-            page.click("Disconnect")
-        names = page.window.value('performance.getEntriesByType("resource").map(({name}) => name)')
-        assert not any(ticket in name for name in names)
-        assert ticket[:30] not in gateway.log
-
-
-def test_basic_authentication(window: Browser, tmp_path: Path) -> None:
-    """The browser's own: once it has the password, pings and tunnels have it too."""
-    passwords = tmp_path / "passwords"
-    passwords.write_text("ada:lovelace\n")
-    with gateway_process(tmp_path, *LOOPBACK, "--auth", f"file:{passwords}") as gateway:
-        window.open("about:blank")
-        window.open(f"http://ada:lovelace@127.0.0.1:{gateway.port}/api/targets")
-        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
-        with backend(echo) as server:
-            page.connect(server)
-            page.window.type(f"ahoy{ENTER}")
-            page.wait_for_text("ahoy↵\nahoy↵", ".output")
-            page.click("Disconnect")
-
-
 def test_demo_backends_are_one_click_away(window: Browser, tmp_path: Path) -> None:
     """With a line on what each does; named targets are offered, too."""
     with gateway_process(tmp_path, "--demo") as gateway:
@@ -478,60 +417,6 @@ def test_module_in_a_page_of_another_origin(window: Browser, tmp_path: Path, wit
         assert (text, code) == ("ahoy", 1000)
         assert rest[:4] == [True, True, 4403, "blocked"]
         assert rest[4].startswith("10.0.0.1 is private")
-
-
-#: nginx in front: TLS, and the gateway below a path.
-NGINX = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    {temporary}
-    server {{
-        listen 127.0.0.1:{port} ssl;
-        ssl_certificate {certificate};
-        ssl_certificate_key {certificate};
-        location /gateway/ {{
-            proxy_pass http://127.0.0.1:{gateway}/;
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $http_connection;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_buffering off;
-        }}
-    }}
-}}
-"""
-
-
-def listens(port: int) -> bool:
-    """Whether a connection to this port is accepted."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), DEADLINE):
-            return True
-    except ConnectionRefusedError:
-        return False
-
-
-@contextmanager
-def nginx(folder: Path, gateway: GatewayProcess, certificate: Path) -> Iterator[str]:
-    """Run nginx in front of a gateway; give the URL."""
-    port = closed_port()
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    values = {"folder": folder, "port": port, "gateway": gateway.port, "certificate": certificate}
-    configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(**values, temporary=temporary))
-    process = subprocess.Popen([need("nginx"), "-c", str(configuration), "-p", str(folder)])
-    try:
-        until(lambda: listens(port))
-        yield f"https://127.0.0.1:{port}/gateway/"
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
 
 
 def test_over_tls_below_a_path_of_nginx(window: Browser, tmp_path: Path, certificate: Path) -> None:

@@ -204,6 +204,18 @@ def test_targets_are_not_shown_to_a_rebound_name() -> None:
         assert Response(connection.take()).status == status, host
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_targets_are_not_shown_to_other_sites(site: str, status: int) -> None:
+    """Browsers send no Origin with GET, but Sec-Fetch-Site; over plain HTTP the page's own have neither."""
+    answer = request(World(), "GET", "/api/targets", Sec_Fetch_Site=site, User_Agent="Mozilla/5.0")
+    assert answer.status == status
+    if status == 403:
+        assert answer.json["code"] == "origin-refused"
+    assert request(World(), "GET", "/api/targets", User_Agent="Mozilla/5.0").status == 200
+
+
 def test_page_needs_no_credentials(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no secrets, and its user has to see where to enter theirs."""
     monkeypatch.setattr("portofcall.gateway.FOLDER", folder)

@@ -19,17 +19,31 @@ test("with a default port, a text without one is a host", () => {
 });
 
 test("anything else says what was expected", () => {
-  for (const text of ["", "a:0", "a:65536", "::1", "::1:22", "a b", "-x"]) {
+  for (const text of ["", "a:0", "a:65536", "::1", "::1:22", "a b", "-x", "h?ticket=a.b", "h:1?ticket=a.b", "https://h/"]) {
     assert.throws(() => parsePlace(text), PlaceError, text);
+    if (/[?/ ]/.test(text)) assert.throws(() => parsePlace(text, 22), PlaceError, text);
   }
 });
 
+const at = (hash, pathname = "/", search = "") => parseLink({hash, pathname, search});
+
 test("links name an action, a place and perhaps a ticket", () => {
-  assert.deepEqual(parseLink("#tcp/db.example:5432", "/"), {action: "tcp", text: "db.example:5432", ticket: ""});
-  assert.deepEqual(parseLink("#ping/[::1]:22&ticket=a.b.c", "/"), {action: "ping", text: "[::1]:22", ticket: "a.b.c"});
-  assert.deepEqual(parseLink("", "/gateway/ssh/db.example"), {action: "ssh", text: "db.example", ticket: ""});
-  for (const [hash, path] of [["", "/"], ["#", "/"], ["#other/x", "/"], ["#tcp/%", "/"], ["#tcp/a&b=c", "/"]]) {
-    assert.equal(parseLink(hash, path), null, hash);
+  assert.deepEqual(at("#tcp/db.example:5432"), {action: "tcp", text: "db.example:5432", ticket: "", address: "/#tcp/db.example:5432"});
+  assert.deepEqual(at("", "/gateway/ssh/db.example"), {action: "ssh", text: "db.example", ticket: "", address: "/gateway/ssh/db.example"});
+  for (const [hash, path] of [["", "/"], ["#", "/"], ["#x", "/ping/a:1"], ["#tcp/%", "/"], ["#tcp/a&b=c", "/"], ["#tcp/a%20b:1", "/"]]) {
+    assert.equal(at(hash, path), null, hash);
+  }
+});
+
+test("a link's ticket is never in its text or its address", () => {
+  for (const link of [
+    at("#ping/[::1]:22&ticket=a.b.c"),
+    at("#ping/[::1]:22?ticket=a.b.c"),
+    at("#ping/[::1]:22", "/", "?ticket=a.b.c"),
+  ]) assert.deepEqual(link, {action: "ping", text: "[::1]:22", ticket: "a.b.c", address: "/#ping/%5B::1%5D:22"});
+  assert.deepEqual(at("", "/ping/h:1", "?ticket=a.b.c"), {action: "ping", text: "h:1", ticket: "a.b.c", address: "/ping/h:1"});
+  for (const hash of ["#tcp/h:1%3Fticket=a.b.c", "#ssh/h%26ticket=a.b.c", "#tcp/h:1&ticket=a&ticket=b", "#tcp/h&x=y&ticket=a.b.c", "#ticket=a.b.c"]) {
+    assert.equal(at(hash), null, hash);
   }
 });
 

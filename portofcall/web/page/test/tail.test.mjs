@@ -43,6 +43,7 @@ test("blocks end with a line, or at least with a character", () => {
 test("control characters, and those that forge what is shown, are visible", () => {
   assert.equal(toText(bytes("a\r\n\tb\x1b[31m\0")), "a⇤↵\n⇥\tb⟨1b⟩[31m⟨00⟩");
   assert.equal(toText(bytes("\u202etxt\u200b\x7f\x9b")), "⟨202e⟩txt⟨200b⟩⟨7f⟩⟨9b⟩");
+  assert.equal(toText(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61)), "⟨feff⟩a");
 });
 
 test("a hex dump has offset, bytes and ASCII", () => {

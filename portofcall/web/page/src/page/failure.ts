@@ -9,6 +9,8 @@ export interface Failure {
   readonly sentence: string;
   /** HTTP status or Close code; 0 if there is none. */
   readonly code: number;
+  /** When to try again, by the Retry-After header. */
+  readonly retrySeconds?: number;
 }
 
 /** What to do about each, as text and commands. */
@@ -31,6 +33,8 @@ const ADVICE: Readonly<Record<string, (place: Place) => (string | {code: string}
   "lifetime-over": () => ["Tunnels and tickets have a limited lifetime here. Connect again, or get a new ticket."],
   "idle-timeout": () => ["The gateway closes tunnels that carry no data. Connect again."],
   "unreachable-gateway": () => ["Check the network, and whether the gateway runs."],
+  "page-outdated": () => ["The gateway may have been updated, or your sign-in has expired. Reload the page."],
+  "redirected": () => ["Your sign-in may have expired. Reload the page to sign in again."],
   "upgrade-failed": () => ["A proxy on the way may not forward WebSocket upgrades."],
   "unread-overflow": () => ["Only browsers with WebSocketStream (Chromium) can pause a service that sends faster than this page reads."],
   "connection-lost": () => ["The network or the gateway went away in the middle. Connect again."],

@@ -12,6 +12,12 @@ ROOT.username = ROOT.password = "";
 
 /** Never stored. */
 let ticket = "";
+/** In sessionStorage: whether this tab has used the gateway with the browser's own credentials. */
+const SIGNED_IN = "portofcall.signed-in";
+/** Failures that the gateway itself does not report. */
+const IN_FRONT = new Set(["redirected", "http-error", "unreachable-gateway"]);
+/** What a browser prompts for; it can't prompt for a ticket. */
+const PROMPTING = /\b(basic|digest|negotiate|ntlm)\b/i;
 
 export function useTicket(text: string): void {
   ticket = text.trim();
@@ -19,7 +25,8 @@ export function useTicket(text: string): void {
 
 /** A failure as an exception. */
 export class Failed extends Error {
-  constructor(readonly failure: Failure) {
+  /** `prompts`: whether the browser would prompt for a password, if the request were made with credentials. */
+  constructor(readonly failure: Failure, readonly prompts = false) {
     super(failure.sentence);
   }
 }
@@ -35,7 +42,9 @@ interface Options {
 export async function ask<T>(path: string, {body, signal, credentials}: Options = {}): Promise<T> {
   const headers: Record<string, string> = ticket ? {Authorization: `Bearer ${ticket}`} : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const init: RequestInit = {headers, cache: "no-store", credentials: ticket ? "omit" : credentials ?? "same-origin"};
+  const mode = ticket ? "omit" : credentials ?? "same-origin";
+  // A redirect is that of a sign-in in front of the gateway, to where this page may not go.
+  const init: RequestInit = {headers, cache: "no-store", credentials: mode, redirect: "manual"};
   if (body !== undefined) Object.assign(init, {method: "POST", body: JSON.stringify(body)});
   if (signal) init.signal = signal;
   let response: Response;
@@ -45,12 +54,55 @@ export async function ask<T>(path: string, {body, signal, credentials}: Options 
     signal?.throwIfAborted();
     throw new Failed({slug: "unreachable-gateway", sentence: "the gateway can't be reached", code: 0});
   }
-  const answer = await parsed(response);
-  if (!response.ok) {
-    const sentence = typeof answer.error === "string" ? answer.error : `the gateway responded with ${response.status}`;
-    throw new Failed({slug: typeof answer.code === "string" ? answer.code : "http-error", sentence, code: response.status});
+  if (response.type === "opaqueredirect") {
+    throw new Failed({slug: "redirected", sentence: "a proxy in front of the gateway redirected the request", code: 0});
   }
-  return answer as T;
+  const answer = await parsed(response);
+  if (mode === "same-origin" && (response.ok || response.status === 401)) remember(SIGNED_IN, response.ok);
+  if (response.ok) return answer as T;
+  const sentence = typeof answer.error === "string" ? answer.error : `the gateway responded with ${response.status}`;
+  const slug = typeof answer.code === "string" ? answer.code : "http-error";
+  const retrySeconds = Number(response.headers.get("Retry-After") ?? NaN);
+  const failure: Failure = {slug, sentence, code: response.status, ...(retrySeconds >= 0 ? {retrySeconds} : {})};
+  throw new Failed(failure, PROMPTING.test(response.headers.get("WWW-Authenticate") ?? ""));
+}
+
+/** Ask what the page shows by itself: the browser must not prompt for a password because of it. */
+export async function askQuietly<T>(path: string): Promise<T> {
+  if (ticket || remembers(SIGNED_IN)) return ask<T>(path);
+  try {
+    return await ask<T>(path, {credentials: "omit"});
+  } catch (error) {
+    // Not the gateway refused it, but something in front of it, and perhaps for want of a cookie or a certificate.
+    if (error instanceof Failed && !error.prompts && IN_FRONT.has(error.failure.slug)) return ask<T>(path);
+    throw error;
+  }
+}
+
+/** Load a part of the page. It may be gone: after an update of the gateway, or with a sign-in in front of it. */
+export async function loadPart<T>(part: Promise<T>): Promise<T> {
+  try {
+    return await part;
+  } catch {
+    throw new Failed({slug: "page-outdated", sentence: "a part of this page can't be loaded", code: 0});
+  }
+}
+
+function remembers(key: string): boolean {
+  try {
+    return sessionStorage.getItem(key) !== null;
+  } catch {
+    return false; // storage is blocked
+  }
+}
+
+function remember(key: string, value: boolean): void {
+  try {
+    if (value) sessionStorage.setItem(key, "1");
+    else sessionStorage.removeItem(key);
+  } catch {
+    // Without storage nothing is remembered.
+  }
 }
 
 /** The JSON of a response; a proxy's own error pages have none. */

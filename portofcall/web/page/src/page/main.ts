@@ -4,11 +4,12 @@ import "./page.css";
 import {bannerView} from "./banner.ts";
 import {button, find, h, say} from "./dom.ts";
 import {failureBox} from "./failure.ts";
-import {Failed, useTicket} from "./gateway.ts";
+import {Failed, loadPart} from "./gateway.ts";
 import {Offers} from "./offers.ts";
 import {pingView} from "./ping.ts";
-import {parseLink, parsePlace, PlaceError, showPlace, type Place} from "./place.ts";
+import {linkTo, parseLink, parsePlace, PlaceError, showPlace, type Place} from "./place.ts";
 import {remember} from "./recent.ts";
+import {TicketField} from "./ticket.ts";
 
 /** Shows what is done with a place, until the signal is aborted. */
 type View = (place: Place, container: HTMLElement, signal: AbortSignal) => Promise<void>;
@@ -25,20 +26,20 @@ const ACTIONS: readonly Action[] = [
   {
     link: "tcp",
     label: "Console",
-    view: async (...args) => (await import("./console.ts")).consoleView(...args),
+    view: async (...args) => (await loadPart(import("./console.ts"))).consoleView(...args),
   },
   {link: "ping", label: "Ping", view: pingView},
   {link: "ssh", label: "SSH banner", defaultPort: 22, view: bannerView},
 ];
 
 const place = find<HTMLInputElement>("place");
-const ticket = find<HTMLInputElement>("ticket");
 const placeError = find("place-error");
 const view = find("view");
 const offers = new Offers(choose, (text) => {
   choose(text);
   void start(ACTIONS[0]!);
 });
+const ticket = new TicketField(() => void offers.load());
 let current = new AbortController();
 let primary = ACTIONS[0]!;
 
@@ -81,7 +82,7 @@ async function start(action: Action): Promise<void> {
   const text = showPlace(target);
   remember(text);
   offers.draw();
-  history.replaceState(null, "", `#${action.link}/${encodeURI(text)}`);
+  history.replaceState(null, "", linkTo(action.link, text));
   document.title = `${text} – Port of Call`;
   const heading = h("h2", {tabIndex: -1}, `${action.label} `, h("span", {class: "mono"}, text));
   const container = h("div", {class: "view-body"});
@@ -100,15 +101,17 @@ async function start(action: Action): Promise<void> {
 }
 
 function followLink(): void {
-  const link = parseLink(location.hash, location.pathname);
-  if (!link) return;
-  if (link.ticket) {
-    ticket.value = link.ticket;
-    useTicket(link.ticket);
-    // A ticket is a secret, and the address is stored in the history.
-    history.replaceState(null, "", `#${link.action}/${encodeURI(link.text)}`);
+  const {hash, pathname, search} = location;
+  const link = parseLink(location);
+  const action = ACTIONS.find((known) => known.link === link?.action);
+  // A ticket is a secret, and the address is stored in the history, also that of a link with a mistake.
+  if (hash || search) history.replaceState(null, "", link && action ? link.address : pathname);
+  if (!link || !action) {
+    if (hash) showFieldError("The link is not valid: expected #tcp/host:port.");
+    return;
   }
-  primary = ACTIONS.find((action) => action.link === link.action) ?? ACTIONS[0]!;
+  ticket.offer(link.ticket);
+  primary = action;
   drawActions();
   choose(link.text);
 }
@@ -118,18 +121,6 @@ find<HTMLFormElement>("dial").addEventListener("submit", (event) => {
   void start(primary);
 });
 place.addEventListener("input", () => showFieldError(""));
-find("ticket-toggle").addEventListener("click", ({currentTarget}) => {
-  const box = find("ticket-box");
-  box.hidden = !box.hidden;
-  (currentTarget as HTMLElement).setAttribute("aria-expanded", String(!box.hidden));
-  if (!box.hidden) find("ticket").focus();
-});
-ticket.addEventListener("input", () => useTicket(ticket.value));
-find("ticket-box").addEventListener("submit", (event) => {
-  event.preventDefault();
-  void offers.load();
-  place.focus();
-});
 addEventListener("hashchange", followLink);
 drawActions();
 place.focus();

@@ -1,7 +1,7 @@
 /** What the field can be filled with: demo backends, named targets, recent ones. */
 
 import {button, find, h} from "./dom.ts";
-import {ask, Failed} from "./gateway.ts";
+import {ask, askQuietly, Failed} from "./gateway.ts";
 import {forget, recent} from "./recent.ts";
 
 interface Suggestion {
@@ -34,10 +34,10 @@ export class Offers {
     return this.shown.targets;
   }
 
-  /** Ask the gateway what it offers; without `signIn` the browser asks for no password. */
+  /** Ask the gateway what it offers; only with `signIn` may the browser prompt for a password. */
   async load(signIn = false): Promise<void> {
     try {
-      this.shown = await ask<Shown>("api/targets", {credentials: signIn ? "same-origin" : "omit"});
+      this.shown = await (signIn ? ask : askQuietly)<Shown>("api/targets");
       this.locked = false;
     } catch (error) {
       if (!(error instanceof Failed)) throw error;

@@ -2,7 +2,7 @@
 
 import {button, download, h, say} from "./dom.ts";
 import {failureBox} from "./failure.ts";
-import {ask, Failed} from "./gateway.ts";
+import {ask, Failed, loadPart} from "./gateway.ts";
 import {showPlace, type Place} from "./place.ts";
 import {milliseconds, summarize} from "./units.ts";
 
@@ -36,7 +36,7 @@ export async function pingView(place: Place, container: HTMLElement, signal: Abo
   const save = button("Save CSV", () => download(`ping ${showPlace(place)}.csv`.replaceAll(":", "_"), toCSV(samples)), {class: "secondary"});
   container.append(figures, plot, problem, h("div", {class: "toolbar"}, toggle, save));
   drawFigures(figures, samples);
-  const {Chart} = await import("./chart.ts");
+  const {Chart} = await loadPart(import("./chart.ts"));
   const chart = new Chart(plot, {
     label: "Round trip of each ping, in milliseconds",
     series: [{label: "Round trip", color: "--down"}],

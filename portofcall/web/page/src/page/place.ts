@@ -2,6 +2,9 @@
 
 export type Place = {readonly host: string; readonly port: number} | {readonly target: string};
 
+/** A host has no white space, and nothing of a URL: a ticket in a link must never become a part of one. */
+const NO_HOST = /[\s/?#&=%@\\]/;
+
 /** A field that does not hold a place; the message says what was expected. */
 export class PlaceError extends Error {}
 
@@ -15,6 +18,7 @@ export function parsePlace(text: string, defaultPort?: number, named: readonly s
   text = text.trim();
   if (named.includes(text)) return {target: text};
   if (!text) throw new PlaceError("Enter a host and a port, such as db.example:5432.");
+  if (NO_HOST.test(text)) throw new PlaceError("Expected host:port, without spaces and without the rest of a URL.");
   const match = /^(\[[^\]]+\]|[^:]+):(\d+)$/.exec(text);
   if (match) {
     const port = Number(match[2]);
@@ -37,18 +41,29 @@ export interface Link {
   readonly action: string;
   readonly text: string;
   readonly ticket: string;
+  /** What the address bar may keep of it: all but the ticket. */
+  readonly address: string;
 }
 
-/** Read a link: `#tcp/host:port&ticket=…`, or the path `/ping/host:port`. Links fill the field, nothing more. */
-export function parseLink(hash: string, path: string): Link | null {
-  const match = /^#(tcp|ping|ssh)\/([^&]*)(?:&ticket=([^&]*))?$/.exec(hash) ?? /\/(ping|ssh)\/([^/]+)$/.exec(path);
+/**
+ * Read the page's own address: `#tcp/host:port&ticket=…`, or the path `/ping/host:port?ticket=…`. Links fill the
+ * field, nothing more. Null if it is no link; nothing of its fragment and query is to be kept then, either.
+ */
+export function parseLink({hash, pathname, search}: Pick<Location, "hash" | "pathname" | "search">): Link | null {
+  const inHash = /^#(\w+)\/([^&?]*)(?:[&?]ticket=([^&?]*))?$/.exec(hash);
+  const match = inHash ?? (hash ? null : /\/(ping|ssh)\/([^/]+)$/.exec(pathname));
   if (!match) return null;
   try {
-    return {action: match[1]!, text: decodeURIComponent(match[2]!), ticket: decodeURIComponent(match[3] ?? "")};
+    const text = decodeURIComponent(match[2]!);
+    if (NO_HOST.test(text)) return null;
+    const ticket = decodeURIComponent(match[3] ?? "") || (new URLSearchParams(search).get("ticket") ?? "");
+    return {action: match[1]!, text, ticket, address: inHash ? pathname + linkTo(match[1]!, text) : pathname};
   } catch {
     return null; // a broken escape
   }
 }
+
+export const linkTo = (action: string, text: string): string => `#${action}/${encodeURI(text)}`;
 
 const quote = (text: string): string => (/^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 

@@ -103,7 +103,8 @@ function cutAt(bytes: Uint8Array, start: number): number {
   return stop;
 }
 
-const DECODER = new TextDecoder();
+/** A byte order mark is a part of what came, too. */
+const DECODER = new TextDecoder("utf-8", {ignoreBOM: true});
 /** Controls, and what changes the direction of text: a server must not forge what the page shows. */
 const INVISIBLE = /[\0-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
