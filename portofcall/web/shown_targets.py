@@ -55,8 +55,8 @@ class ShownTargets(APIResource):
 
     async def respond_GET(self, request: Request) -> bytes:
         """Return them."""
-        # The page itself is used over plain HTTP, too, where browsers send no Sec-Fetch-Site, so that User-Agent
-        # can't decide as it does for probes; other sites can't read the response anyway.
+        # Not User-Agent, as for probes: over plain HTTP the page's own requests have no Sec-Fetch-Site, and
+        # other sites can't read the response.
         judge_fetch(request.requestHeaders.getRawHeaders(b"sec-fetch-site", []), ())
         tickets = parse_query(request.uri).get(b"ticket", ())
         # A page that rebinds its name has no Origin in a GET request, and could read the response.
