@@ -62,6 +62,15 @@ def add_admin_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cacert", metavar="FILE", action=Once, help="authorities in PEM [default: the system's]"
     )
+    parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        action=Once,
+        help="a client certificate in PEM, where there is --tls-client-ca",
+    )
+    parser.add_argument(
+        "--key", metavar="FILE", action=Once, help="its key in PEM [default: that in the file of --cert]"
+    )
 
 
 def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,15 +106,14 @@ class AdminAPI:
             raise AdminError(f"expected --admin URL, or {ENVIRONMENT} in the environment")
         self._headers: dict[str, str] = {}
         try:
-            self._tls = ssl.create_default_context(cafile=args.cacert) if _is_https(self._url) else None
+            self._tls = _make_tls(args) if _is_https(self._url) else None
             if args.user is not None:
                 login = f"{args.user}:{_password(args)}".encode()
                 self._headers["Authorization"] = f"Basic {b64encode(login).decode()}"
             elif args.password_file is not None:
                 raise AdminError("--password-file: needs --user")
         except OSError as problem:
-            name = printable(str(problem.filename or args.cacert))
-            raise AdminError(f"{name}: {problem.strerror or problem}") from None
+            raise AdminError(f"--password-file {args.password_file}: {problem.strerror}") from None
         self._connection()
 
     def request(self, method: str, path: str) -> Any:
@@ -169,6 +177,23 @@ def _password(args: argparse.Namespace) -> str:
         return path.read_text("utf-8").partition("\n")[0].removesuffix("\r")
     except UnicodeDecodeError:
         raise AdminError(f"--password-file {printable(str(path))}: expected UTF-8") from None
+
+
+def _make_tls(args: argparse.Namespace) -> ssl.SSLContext:
+    if args.key is not None and args.cert is None:
+        raise AdminError("--key: expected --cert with it")
+    option, path = "--cacert", args.cacert
+    try:
+        context = ssl.create_default_context(cafile=args.cacert)
+        if args.cert is not None:
+            option, path = "--cert", args.cert
+            context.load_cert_chain(args.cert, args.key)
+    except ssl.SSLError:
+        expected = "certificates" if option == "--cacert" else "a certificate, and its key,"
+        raise AdminError(f"{option} {printable(path)}: expected {expected} in PEM") from None
+    except OSError as problem:
+        raise AdminError(f"{option} {printable(path)}: {problem.strerror}") from None
+    return context
 
 
 def _is_https(url: str) -> bool:

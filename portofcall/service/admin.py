@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import MultiService
@@ -66,7 +67,7 @@ class AdminService(MultiService):
                 tunnels=lambda: len(gateway.sessions),
                 draining=lambda: not gateway.accepting,
                 reloaded=lambda: reload.succeeded,
-                certificates=lambda: {} if tls is None else _certificates(tls),
+                certificates=lambda: {} if tls is None else _certificates(tls, options["tls-client-ca"]),
             )
         )
         credentials = Credentials(checkers=options["admin-auth"])
@@ -114,10 +115,14 @@ def _with_tls(tls: ServerTLS, site: AdminSite, reactor: Any) -> TLSFactory:
     return TLSFactory(tls, site.factory, clock=reactor, handshakes=site.handshakes)
 
 
-def _certificates(tls: ServerTLS) -> Mapping[str, float]:
-    """Return the seconds until each certificate ends, by its file."""
-    now = time.time()
-    return {
-        printable(str(certificate.path), 200): certificate.chain[0].not_valid_after_utc.timestamp() - now
-        for certificate in tls.material.certificates
-    }
+def _certificates(tls: ServerTLS, client_ca: Path | None) -> Mapping[str, float]:
+    """Return the seconds until the first certificate of each file ends, intermediate ones included."""
+    files = [(certificate.path, certificate.chain) for certificate in tls.material.certificates]
+    if client_ca is not None:
+        files.append((client_ca, tls.material.client_authorities))
+    now, ends = time.time(), dict[str, float]()
+    for path, chain in files:
+        name = printable(str(path), 200)
+        seconds = min(certificate.not_valid_after_utc.timestamp() for certificate in chain) - now
+        ends[name] = min(seconds, ends.get(name, seconds))
+    return ends

@@ -76,3 +76,11 @@ def parse(command: ModuleType, *arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser("portofcall")
     command.add_arguments(parser.add_subparsers())
     return parser.parse_args([command.__name__.rpartition(".")[2], *arguments])
+
+
+def options_of(command: ModuleType) -> list[str]:
+    """Return the options of one command."""
+    subparsers = argparse.ArgumentParser("portofcall").add_subparsers()
+    command.add_arguments(subparsers)
+    (parser,) = subparsers.choices.values()
+    return [name for action in parser._actions for name in action.option_strings]

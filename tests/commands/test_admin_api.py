@@ -1,17 +1,20 @@
 """The operator's commands reach the admin listener, or say in one line why not."""
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
 from base64 import b64decode
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from portofcall.commands import kill
+from portofcall.commands import kill, tunnels
 from portofcall.commands.admin_api import ENVIRONMENT, AdminAPI, AdminError
-from tests.commands.support import fake_listener, parse
+from tests.certificates import Authority
+from tests.commands.support import fake_listener, options_of, parse
 
 
 def problem(*arguments: str) -> str:
@@ -20,6 +23,15 @@ def problem(*arguments: str) -> str:
         AdminAPI(parse(kill, *arguments)).request("GET", "/tunnels")
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("command", [kill, tunnels])
+def test_each_option_is_documented(command: ModuleType) -> None:
+    """On the page about monitoring."""
+    options = {name for name in options_of(command) if name.startswith("--")} - {"--help"}
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text("utf-8")
+    assert len(options) > 6
+    assert options <= set(re.findall(r"`(--[a-z-]+)", page))
 
 
 def test_url_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,14 +89,21 @@ def test_password_comes_from_a_file_or_from_the_terminal(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--user", "ops", "--password-file", "/nowhere/x"], "/nowhere/x: No such file or directory"),
-        (["--cacert", "/nowhere/x"], "No such file or directory"),
+        (
+            ["--user", "ops", "--password-file", "/nowhere/x"],
+            "--password-file /nowhere/x: No such file or directory",
+        ),
+        (["--cacert", "/nowhere/x"], "--cacert /nowhere/x: No such file or directory"),
+        (["--cacert", "/dev/null"], "--cacert /dev/null: expected certificates in PEM"),
+        (["--cert", "/nowhere/x"], "--cert /nowhere/x: No such file or directory"),
+        (["--cert", "/dev/null"], "--cert /dev/null: expected a certificate, and its key, in PEM"),
+        (["--key", "/nowhere/x"], "--key: expected --cert with it"),
         (["--password-file", "/nowhere/x"], "--password-file: needs --user"),
     ],
 )
 def test_invalid_credentials_are_one_line(arguments: list[str], expected: str) -> None:
     """Before anything is sent."""
-    assert problem("--admin", "https://127.0.0.1:1", *arguments).endswith(expected)
+    assert problem("--admin", "https://127.0.0.1:1", *arguments) == expected
 
 
 def test_password_file_is_text(tmp_path: Path) -> None:
@@ -113,6 +132,35 @@ def test_https_is_verified(certificate: Path) -> None:
     assert "certificate verify failed" in problem("--admin", url)
     api = AdminAPI(parse(kill, "--admin", url, "--cacert", str(certificate)))
     assert api.request("GET", "/tunnels") == {}
+    thread.join()
+    server.close()
+
+
+def test_client_certificate_is_sent(certificate: Path, tmp_path: Path) -> None:
+    """Where the listener requires one; the key may be in the same file."""
+    clients = Authority("Operators")
+    own, key = clients.issue(subject="ops", client=True).write(tmp_path, "own")
+    both = tmp_path / "both.pem"
+    both.write_bytes(own.read_bytes() + key.read_bytes())
+    server = socket.create_server(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(clients.write(tmp_path))
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def respond() -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with context.wrap_socket(connection, server_side=True) as secure:
+                secure.recv(1000)
+                secure.sendall(b"HTTP/1.0 200 OK\r\n\r\n{}")
+
+    thread = threading.Thread(target=respond)
+    thread.start()
+    url = f"https://localhost:{server.getsockname()[1]}"
+    for identity in (["--cert", str(own), "--key", str(key)], ["--cert", str(both)]):
+        api = AdminAPI(parse(kill, "--admin", url, "--cacert", str(certificate), *identity))
+        assert api.request("GET", "/tunnels") == {}
     thread.join()
     server.close()
 

@@ -1,5 +1,6 @@
 """docs/log.md shows what the code writes, and explains each field of it."""
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -21,6 +22,7 @@ from portofcall.events import (
     TunnelEnded,
     TunnelOpened,
 )
+from portofcall.log import json_lines
 from portofcall.log.gateway_log import Record
 from portofcall.log.json_lines import json_line
 from portofcall.relay.causes import SLUGS
@@ -98,6 +100,9 @@ def test_each_field_is_explained() -> None:
     assert in_text == {name for line in unquoted for name in re.findall(r" (\w+)=", line)}
     in_json = {name for _, attributes in rows for name in re.findall(r"`([^`]+)`", attributes)}
     assert in_json == {name for shown in OBJECTS for name in shown} | OTHER
+    assert in_json >= set(re.findall(r'yield "([^"]+)", ', inspect.getsource(json_lines))), (
+        "not in an example"
+    )
 
 
 def test_each_result_of_a_tunnel_is_explained() -> None:

@@ -1,10 +1,13 @@
 """The admin listener runs with the gateway, and only where other machines can't reach it by accident."""
 
+import re
+import time
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import pytest_twisted
+from cryptography import x509
 from twisted.application.service import IService
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.python import usage
@@ -17,7 +20,7 @@ from portofcall.testing import upgrade_request
 from tests.loopback import Collector, echo_server, exchange, reactor
 from tests.service.support import parse, stop
 from tests.support import basic, need_prometheus
-from tests.tls_client import GATEWAY
+from tests.tls_client import GATEWAY, ROOT
 
 LISTEN = "--listen=tcp:0:interface=127.0.0.1"
 
@@ -140,15 +143,21 @@ async def test_it_stays_until_the_last_tunnel_is_closed(tmp_path: Path) -> None:
         assert not path.exists()
 
 
+def ends(certificate: x509.Certificate) -> float:
+    """Return when a certificate ends, in seconds since 1970."""
+    return certificate.not_valid_after_utc.timestamp()
+
+
 @pytest_twisted.ensureDeferred
 async def test_end_of_certificates_and_reloads_are_shown(tmp_path: Path) -> None:
-    """By the file of the certificate; a reload that fails shows until one succeeds."""
+    """By their files, those of the client's authorities too; a failed reload shows until one succeeds."""
     certificate, key = GATEWAY.write(tmp_path)
+    authority = ROOT.write(tmp_path)
     path, policy = tmp_path / "admin", tmp_path / "policy"
     policy.write_text("allow public\n")
     service = started(
         *(f"--admin=unix:{path}", f"--policy={policy}", "--listen=tls+tcp:0:interface=127.0.0.1"),
-        *(f"--tls-cert={certificate}", f"--tls-key={key}"),
+        *(f"--tls-cert={certificate}", f"--tls-key={key}", f"--tls-client-ca={authority}"),
     )
 
     async def scrape() -> str:
@@ -159,7 +168,10 @@ async def test_end_of_certificates_and_reloads_are_shown(tmp_path: Path) -> None
         return data.decode()
 
     text = await scrape()
-    assert f'\nportofcall_certificate_expiry_seconds{{certificate="{certificate}"}} ' in text
+    for file, first in (certificate, min(GATEWAY.chain, key=ends)), (authority, ROOT.certificate):
+        found = re.search(f'^portofcall_certificate_expiry_seconds{{certificate="{file}"}} (.+)', text, re.M)
+        assert found
+        assert float(found[1]) == pytest.approx(ends(first) - time.time(), abs=60)
     assert "\nportofcall_config_reload_success 1.0\n" in text
     for content, shown in ("nonsense\n", "0.0"), ("allow public\n", "1.0"):
         policy.write_text(content)
