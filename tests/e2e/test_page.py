@@ -284,7 +284,7 @@ def test_first_paint_is_small_and_the_console_is_loaded_when_it_is_wanted(page: 
 def test_banner(page: Page) -> None:
     """The fields of the API."""
     with backend(ssh_server) as server:
-        page.open(f"#ssh/127.0.0.1:{server.port}")
+        page.open(f"#banner/127.0.0.1:{server.port}")
         page.window.type(ENTER)
         text = page.wait_for_text("OpenSSH_9.2p1")
         assert "SSH-2.0-OpenSSH_9.2p1 Debian-2" in text
@@ -293,7 +293,7 @@ def test_banner(page: Page) -> None:
 
 def test_links_fill_the_field_and_connect_nothing(page: Page) -> None:
     """A page of another site can't make a visitor's gateway dial."""
-    for link in ("#tcp/127.0.0.1:1", "#ping/127.0.0.1:1", "ping/127.0.0.1:1", "ssh/127.0.0.1:1"):
+    for link in ("#tcp/127.0.0.1:1", "#ssh/127.0.0.1:1", "ping/127.0.0.1:1", "ssh/127.0.0.1:1"):
         page.open(link)
         assert page.window.value('document.querySelector("#place").value') == "127.0.0.1:1"
         assert page.window.value('document.querySelector("#view").hidden')
@@ -364,7 +364,7 @@ def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, schem
                 ("", ".card"),
                 (f"#tcp/{echoing}", ".sending"),
                 (f"#ping/{echoing}", ".figures"),
-                (f"#ssh/{echoing}", ".hint"),
+                (f"#banner/{echoing}", ".hint"),
                 ("#tcp/10.0.0.1:22", ".failure"),
             ):
                 page.open(link)

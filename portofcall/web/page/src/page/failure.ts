@@ -32,6 +32,7 @@ const ADVICE: Readonly<Record<string, (place: Place) => (string | {code: string}
   "going-away": () => ["The gateway is restarting. Try again in a few seconds."],
   "lifetime-over": () => ["Tunnels and tickets have a limited lifetime here. Connect again, or get a new ticket."],
   "idle-timeout": () => ["The gateway closes tunnels that carry no data. Connect again."],
+  "insecure-context": () => ["The operator can serve the gateway with TLS (", {code: "--listen ssl:…"}, ", or behind a proxy with a certificate). Everything else on this page works without."],
   "unreachable-gateway": () => ["Check the network, and whether the gateway runs."],
   "page-outdated": () => ["The gateway may have been updated, or your sign-in has expired. Reload the page."],
   "redirected": () => ["Your sign-in may have expired. Reload the page to sign in again."],
