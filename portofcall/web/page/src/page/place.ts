@@ -81,7 +81,8 @@ export function parseLink({hash, pathname, search}: Pick<Location, "hash" | "pat
   if (!match) return null;
   try {
     const text = decodeURIComponent(match[2]!);
-    if (NO_HOST.test(text)) return null;
+    // Of `user@host`, the user is no way around either.
+    if (NO_HOST.test(text.replace("@", ""))) return null;
     const ticket = decodeURIComponent(match[3] ?? "") || (new URLSearchParams(search).get("ticket") ?? "");
     // `/ssh/host` shows what it shows to curl.
     const action = !inHash && match[1] === "ssh" ? "banner" : match[1]!;
