@@ -23,6 +23,7 @@ from zope.interface import implementer
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy, Undecided, Verdict
+from portofcall.errors import GatewayError
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.backend_end import BackendEnd
@@ -424,3 +425,9 @@ def need_prometheus() -> None:
     if find_spec("prometheus_client") is None:
         assert not os.environ.get("CI"), "CI has to install prometheus-client"
         pytest.skip("prometheus-client is not installed")
+
+
+def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
+    """List the errors below ``kind`` that have none below them."""
+    below = kind.__subclasses__()
+    return [leaf for child in below for leaf in leaves(child)] if below else [kind]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from portofcall import web
 from portofcall.errors import GatewayError
-from tests.test_errors import leaves
+from tests.support import leaves
 
 SOURCES = Path(web.__file__).with_name("page") / "src"
 CLOSE_CODES = Path(__file__).parents[2] / "docs" / "protocol.md"
