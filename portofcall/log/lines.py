@@ -1,8 +1,10 @@
 """Events as lines of text: a sentence for people, then ``name=value`` pairs for programs.
 
 A value with spaces is in double quotes. Times are in seconds. A pair whose value is not known is left out.
+What a client has written can't look like a pair: in a sentence there is neither an ``=`` nor a double quote.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +20,9 @@ from portofcall.events import (
     TunnelOpened,
 )
 
+#: Matches a subject that would look like several words, or like a pair.
+_LIKE_PAIRS: Final = re.compile(r'[a-z_]+=|.*[ "]').match
+
 
 def line(event: Event) -> str:
     """Return an event as one line, as the log has it in its text format."""
@@ -30,14 +35,14 @@ def summary(event: Event, more: int) -> str:
 
 
 def _tunnel_opened(event: TunnelOpened) -> str:
-    return f"tunnel {event.caller} -> {event.route.target} opened id={event.caller.request_id}"
+    return f"tunnel {_client(event.caller)} -> {event.route.target} opened id={event.caller.request_id}"
 
 
 def _tunnel_ended(event: TunnelEnded) -> str:
     traffic = event.traffic
     up_to = "" if traffic.undelivered_is_exact else "up to "
     return (
-        f"tunnel {event.caller} -> {event.route.target} closed: {event.outcome} "
+        f"tunnel {_client(event.caller)} -> {event.route.target} closed: {_sentence(event.outcome)} "
         f"({traffic.up_bytes} bytes up, {traffic.down_bytes} bytes down, "
         f"{up_to}{traffic.undelivered_bytes} bytes undelivered) {_ids(event.caller)} result={event.slug} "
         f"by={event.side} stage={event.stage} code={event.close_code}{_route(event.route)} "
@@ -49,8 +54,8 @@ def _tunnel_ended(event: TunnelEnded) -> str:
 def _probe_ended(event: ProbeEnded) -> str:
     rtt = "" if event.route.rtt_ms is None else f" rtt_ms={event.route.rtt_ms:.2f}"
     return (
-        f"{event.probe} {event.caller} -> {event.route.target}: {event.outcome} {_ids(event.caller)} "
-        f"result={event.slug} by={event.side} stage={event.stage}{_status(event.status)}"
+        f"{event.probe} {_client(event.caller)} -> {event.route.target}: {_sentence(event.outcome)} "
+        f"{_ids(event.caller)} result={event.slug} by={event.side} stage={event.stage}{_status(event.status)}"
         f"{_route(event.route)}{rtt} time={event.seconds:.3f}"
     )
 
@@ -62,13 +67,14 @@ def _refused(event: Refused) -> str:
     user = f' user="{_unquoted(event.user)}"' if event.user else ""
     time = "" if event.seconds is None else f" time={event.seconds:.3f}"
     return (
-        f"{event.caller} refused: {event.slug}: {event.sentence} {_ids(event.caller)}{_status(event.status)} "
-        f"by={Side.GATEWAY} stage={event.stage}{request}{target}{login}{user}{time}"
+        f"{_client(event.caller)} refused: {event.slug}: {_sentence(event.sentence)} {_ids(event.caller)}"
+        f"{_status(event.status)} by={Side.GATEWAY} stage={event.stage}{request}{target}{login}{user}{time}"
     )
 
 
 def _request_served(event: RequestServed) -> str:
-    return f'{event.caller} "{event.method} {event.path}" {event.status} {event.size} {_ids(event.caller)}'
+    request = _unquoted(f"{event.method} {event.path}")
+    return f'{_client(event.caller)} "{request}" {event.status} {event.size} {_ids(event.caller)}'
 
 
 def _ids(caller: Caller) -> str:
@@ -87,6 +93,17 @@ def _route(route: Route) -> str:
     dns = "" if route.look_up_seconds is None else f" dns={route.look_up_seconds:.3f}"
     dial = "" if route.dial_seconds is None else f" dial={route.dial_seconds:.3f}"
     return f"{address}{rule}{dns}{dial}"
+
+
+def _client(caller: Caller) -> str:
+    subject = caller.subject
+    if _LIKE_PAIRS(subject):
+        caller = caller._replace(subject=f'"{_unquoted(subject)}"')
+    return str(caller)
+
+
+def _sentence(text: str) -> str:
+    return _unquoted(text).replace("=", "\\x3d")
 
 
 def _unquoted(text: str) -> str:

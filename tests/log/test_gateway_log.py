@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import cast
@@ -78,7 +79,20 @@ def test_sums_are_written_when_the_gateway_shuts_down(logged: list[str]) -> None
     assert logged[-1].endswith(" (and 2 more like this)")
 
 
-HOSTILE = st.text(max_size=300) | st.text("\0\n\r\t\x1b\x85\u2028\ud800\"\\' {}[]=%", max_size=300)
+HOSTILE = (
+    st.text(max_size=300)
+    | st.text("\0\n\r\t\x1b\x85\u2028\ud800\"\\' {}[]=%", max_size=300)
+    | st.sampled_from(
+        ["https://a id=1 login=password", 'x" id=1 "', "a result=ok by=operator", '" user="ada']
+    )
+)
+
+
+#: Those of requests without credentials and without a proxy.
+FIELDS = {
+    *("id", "result", "by", "stage", "status", "code", "request", "target", "address", "rule", "dns", "dial"),
+    *("rtt_ms", "handshake", "paused_up", "paused_down", "time"),
+}
 
 
 def observed(act: Callable[[World], object]) -> list[LogEvent]:
@@ -104,7 +118,10 @@ def lines_of(events: Sequence[LogEvent]) -> tuple[list[str], list[str]]:
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_nothing_a_client_sends_makes_a_line_or_a_field(name: str, agent: str, path: str) -> None:
-    """Each event is one short line of printable ASCII in both formats, and the JSON is valid."""
+    """Each event is one short line of printable ASCII in both formats.
+
+    The JSON is valid, and in the text each pair is there once.
+    """
 
     def act(world: World) -> None:
         encoded = [text.encode("utf-8", "surrogatepass") for text in (name, agent, path)]
@@ -126,6 +143,11 @@ def test_nothing_a_client_sends_makes_a_line_or_a_field(name: str, agent: str, p
         assert line.isascii()
         assert line.isprintable()
         assert len(line) < 2500
+    for line in text:
+        names = re.findall(r"(\w+)=", re.sub(r'"[^"]*"', "", line))
+        assert names[0] == "id"
+        assert len(names) == len(set(names))
+        assert set(names) <= FIELDS
     for line in as_json:
         assert json.loads(line)["event.name"].startswith("portofcall.")
 

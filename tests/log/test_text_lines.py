@@ -29,6 +29,22 @@ def failed() -> Failure:
 
 
 @pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("ada", "ada@"),
+        ("CN=ada,O=Example", "CN=ada,O=Example@"),
+        ("CN=Ada Lovelace", '"CN=Ada Lovelace"@'),
+        ("id=1", '"id=1"@'),
+        ('x" id=1 "', "\"x' id=1 '\"@"),
+    ],
+)
+def test_subject_that_looks_like_pairs_is_in_quotes(subject: str, shown: str) -> None:
+    """An application may put any name into a ticket."""
+    opened = OPENED._replace(caller=CALLER._replace(subject=subject))
+    assert str(Record(opened)).startswith(f"tunnel {shown}192.0.2.7:51324 -> 127.0.0.1:22 opened ")
+
+
+@pytest.mark.parametrize(
     "event",
     [
         logged(log_format="{record}", record=Record(OPENED)),
