@@ -19,7 +19,9 @@ from tests.benchmarks import __main__ as command_line
 from tests.benchmarks import measure, revisions
 from tests.benchmarks.compare import Verdict, compare, ratios
 from tests.benchmarks.contestants import (
+    CONNECT,
     DIRECT,
+    FORWARD,
     HAPROXY,
     OURS,
     WEBSOCAT,
@@ -237,6 +239,7 @@ def test_a_failed_measurement_is_not_taken_for_a_worse_row(
         (["--seconds=inf"], "argument --seconds: expected a time above 0, got inf"),
         (["--rows=down,rtt2"], "argument --rows: expected some of"),
         (["--compare=HEAD", "--against=direct"], "not allowed with argument"),
+        (["--compare=HEAD", "--rows=client"], "the rows of the client compare no revisions"),
         (["--compare=HEAD", "--plot=picture"], "argument --plot: not allowed with argument --compare"),
     ],
 )
@@ -320,6 +323,18 @@ def test_backend_notices_a_wrong_bit(programs: Programs) -> None:
         assert peer.recv(1) == b""
     with pytest.raises(LoadFailed, match="connect"):
         programs.run("up", programs.backend_port, "-", seconds=0.1, tunnels=1, size=4096)
+
+
+@pytest.mark.slow
+def test_a_tunnel_may_be_a_programs_standard_input_and_output(programs: Programs) -> None:
+    """It is started for the load, and ended after it."""
+    relay = ("import socket, sys, threading, os", "s = socket.create_connection(('127.0.0.1', %d))")
+    up = "up = lambda: [s.sendall(data) for data in iter(lambda: os.read(0, 65536), b'')]"
+    down = "threading.Thread(target=up).start(); [os.write(1, d) for d in iter(lambda: s.recv(65536), b'')]"
+    code = "\n".join((*relay, up, down)) % programs.backend_port
+    program = (sys.executable, "-c", code)
+    measured = programs.run("echo", 0, "-", seconds=0.1, tunnels=1, size=64, program=program)
+    assert measured["count"] > 0
 
 
 @pytest.mark.slow
@@ -444,7 +459,9 @@ def test_every_row_is_measured_against_the_gateway() -> None:
     figures = json.loads(result.stdout)["figures"]
     assert set(figures) == {figure.name for row in ROWS for figure in row.figures}
     for name, figure in figures.items():
-        assert figure["median"][OURS.name] > 0, name
+        ours = (CONNECT, FORWARD) if name.startswith("client ") else (OURS,)
+        for contestant in ours:
+            assert figure["median"][contestant.name] > 0, name
 
 
 @pytest.mark.slow

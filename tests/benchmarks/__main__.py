@@ -12,12 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.compare import Verdict
-from tests.benchmarks.contestants import CONTESTANTS, Contestant, NotListening, gateway
+from tests.benchmarks.contestants import CLIENTS, CONTESTANTS, DIRECT, Contestant, NotListening, gateway
 from tests.benchmarks.measure import Length, measure, show
 from tests.benchmarks.plot import CannotPlot, plot
 from tests.benchmarks.processes import exit_on_signals
 from tests.benchmarks.programs import LoadFailed
-from tests.benchmarks.report import FIGURES, as_json, as_table, changes, changes_as_json, changes_as_table
+from tests.benchmarks.report import (
+    FIGURES,
+    as_json,
+    as_table,
+    changes,
+    changes_as_json,
+    changes_as_table,
+    only,
+)
 from tests.benchmarks.revisions import CannotInstall, commit_of, copy_checkout, install, worktree
 from tests.benchmarks.rows import ROWS, Group
 
@@ -48,24 +56,32 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _measure_peers(arguments: argparse.Namespace) -> int:
     """Measure this gateway against others."""
+    clients = [row for row in arguments.rows if row.group is Group.CLIENT]
+    others = [row for row in arguments.rows if row.group is not Group.CLIENT]
+    named = [CONTESTANTS[name] for name in arguments.against] if others else [DIRECT]
     contestants = []
-    for name in arguments.against:
-        if CONTESTANTS[name].installed():
-            contestants.append(CONTESTANTS[name])
+    for contestant in [*(each for pair in CLIENTS for each in pair if clients), *named]:
+        if contestant.installed():
+            contestants.append(contestant)
         else:
-            show(f"{name} is not installed (pip install '.[bench]')\n")
+            show(f"{contestant.name} is not installed (pip install '.[bench]')\n")
     if not contestants:
         return _FAILED
     measured, load = measure(arguments.rows, contestants, arguments.length)
-    ours = contestants[0].name
+    ours = next((each.name for each in contestants if not each.is_client), "")
+    tables = [(ours, only(measured, others))]
+    for pair in CLIENTS:
+        names = {DIRECT.name, *(each.name for each in pair)}
+        tables.append((pair[0].name, only(measured, clients, names)))
     if arguments.plot is not None:
-        lines = {FIGURES[name]: rounds for name, rounds in measured.items()}
+        lines = {FIGURES[name]: rounds for name, rounds in tables[0][1].items()}
         for path in plot(lines, ours, arguments.plot):
             show(f"wrote {path}\n")
     if arguments.json:
-        _print_json(figures=as_json(measured, ours))
+        figures = as_json(tables[0][1], ours) | as_json(only(measured, clients), CLIENTS[0][0].name)
+        _print_json(figures=figures)
     else:
-        print(as_table(measured, load, ours))
+        print("\n\n".join(as_table(figures, load, name) for name, figures in tables if figures))
     return 0
 
 
@@ -158,7 +174,13 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     if not 0 < length.seconds < math.inf:
         parser.error(f"argument --seconds: expected a time above 0, got {length.seconds}")
     arguments.length = length
-    arguments.rows = [row for row in ROWS if {row.name, row.group.value} & set(arguments.rows)]
+    arguments.rows = [
+        row
+        for row in ROWS
+        if {row.name, row.group.value} & set(arguments.rows) and not (compares and row.group is Group.CLIENT)
+    ]
+    if not arguments.rows:
+        parser.error("argument --rows: the rows of the client compare no revisions of the gateway")
     return arguments
 
 

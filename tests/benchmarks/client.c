@@ -1,6 +1,6 @@
-/* The client's side of the load: WebSocket (or plain TCP) connections that send, receive and check.
+/* The client's side of the load: WebSocket (or plain) connections that send, receive and check.
  *
- * Usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE
+ * Usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE [COMMAND...]
  *
  *   LOAD     down, up, echo, open, or hold-idle, hold-stalled, hold-down, hold-up
  *   SECURITY plain, tls, or resumed: TLS with an abbreviated handshake where the contestant offers one
@@ -10,11 +10,14 @@
  *   SECONDS  how long to measure
  *   TUNNELS  how many at once
  *   SIZE     of a message, in bytes
+ *   COMMAND  is started for each tunnel, whose plain bytes are its standard input and output; PORT is not used
  *
  * Prints one JSON object. The hold loads print "held" once all tunnels are open, and keep them open, or as busy
  * as they can, until standard input ends. Anything unexpected ends the program with an error.
  */
 #include "stream.h"
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,6 +30,7 @@
 
 static int port, backend, tunnels, size;
 static const char *path;
+static char **command;
 static double seconds;
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
 
@@ -148,11 +152,35 @@ static int connect_to(int port) {
     return fd;
 }
 
+/* Start the command, with a pipe to its standard input and another from its standard output. */
+static void start_command(struct stream *stream) {
+    int input[2], output[2];
+    demand(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0, "pipe");
+    pid_t child = fork();
+    demand(child >= 0, "fork");
+    if (child == 0) {
+        dup2(input[0], STDIN_FILENO);
+        dup2(output[1], STDOUT_FILENO);
+        signal(SIGPIPE, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* not all notice that this client has ended */
+        execv(command[0], command);
+        demand(0, command[0]);
+    }
+    close(input[0]);
+    close(output[1]);
+    stream->out = input[1];
+    stream->fd = output[0];
+}
+
 /* Open a tunnel: connect, and upgrade. */
 static struct tunnel *open_tunnel(void) {
     struct tunnel *tunnel = calloc(1, sizeof *tunnel);
     demand(tunnel != NULL, "no memory");
-    tunnel->stream.fd = connect_to(port);
+    if (*command) {
+        start_command(&tunnel->stream);
+        return tunnel;
+    }
+    tunnel->stream.fd = tunnel->stream.out = connect_to(port);
     secure(&tunnel->stream);
     if (is_raw())
         return tunnel;
@@ -206,11 +234,12 @@ static void use_pattern(struct tunnel *tunnel, const unsigned char *bytes, size_
 static void down(void) {
     struct tunnel *tunnel = open_tunnel();
     say_purpose(tunnel, DOWN);
-    double started = 0, cpu = 0, first = now();
+    double started = 0, cpu = 0, first = 0; /* a command takes a while to start */
     uint64_t position = 0;
     for (;;) {
         ssize_t got = stream_receive(&tunnel->stream, buffer, sizeof buffer);
         demand(got > 0, "the stream ended");
+        first = first ? first : now();
         parse(tunnel, buffer, got, use_pattern);
         if (!started && now() - first > WARM_UP_SECONDS) {
             report_start(&started, &cpu);
@@ -268,7 +297,7 @@ static void pour(struct tunnel *tunnel, const struct messages *sent) {
     off_t at = tunnel->position;
     ssize_t accepted;
     if (security == PLAIN) {
-        accepted = sendfile(tunnel->stream.fd, sent->file, &at, sent->total - at);
+        accepted = sendfile(tunnel->stream.out, sent->file, &at, sent->total - at);
     } else {
         accepted = stream_send(&tunnel->stream, sent->bytes + at, sent->packed);
         at += accepted > 0 ? accepted : 0;
@@ -296,8 +325,9 @@ static uint64_t read_arrivals(int acknowledging) {
 static struct tunnel *open_busy(int epoll, enum purpose purpose) {
     struct tunnel *tunnel = open_tunnel();
     say_purpose(tunnel, purpose);
-    set_nonblocking(tunnel->stream.fd);
-    watch(epoll, EPOLL_CTL_ADD, tunnel->stream.fd, purpose == UP ? EPOLLOUT : EPOLLIN, tunnel);
+    int fd = purpose == UP ? tunnel->stream.out : tunnel->stream.fd;
+    set_nonblocking(fd);
+    watch(epoll, EPOLL_CTL_ADD, fd, purpose == UP ? EPOLLOUT : EPOLLIN, tunnel);
     return tunnel;
 }
 
@@ -306,7 +336,7 @@ static void up(void) {
     int epoll = epoll_create1(0);
     open_busy(epoll, UP);
     int acknowledging = watch_arrivals(epoll);
-    double started = 0, ended = 0, cpu = 0, first = now();
+    double started = 0, ended = 0, cpu = 0, first = 0;
     uint64_t arrived = 0;
     for (;;) {
         struct epoll_event event;
@@ -319,6 +349,7 @@ static void up(void) {
         ended = now();
         if (started)
             arrived += more;
+        first = first ? first : ended;
         if (!started && ended - first > WARM_UP_SECONDS)
             report_start(&started, &cpu);
         else if (started && ended - started > seconds)
@@ -357,7 +388,7 @@ static void echo(void) {
     }
     size_t room = 1 << 16, count = 0;
     double *times = malloc(room * sizeof *times);
-    double started = 0, cpu = 0, first = now();
+    double started = 0, cpu = 0, first = 0;
     uint64_t serial = 0;
     for (;;) {
         struct epoll_event events[128];
@@ -384,6 +415,7 @@ static void echo(void) {
             tunnel->position = ++serial;
             send_echo(tunnel);
         }
+        first = first ? first : now();
         if (!started && now() - first > WARM_UP_SECONDS)
             report_start(&started, &cpu);
         else if (started && now() - started > seconds)
@@ -550,8 +582,8 @@ static void hold_busy(enum purpose purpose) {
 }
 
 int main(int count, char **words) {
-    if (count != 9) {
-        fprintf(stderr, "usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE\n");
+    if (count < 9) {
+        fprintf(stderr, "usage: client LOAD SECURITY PORT PATH BACKEND SECONDS TUNNELS SIZE [COMMAND...]\n");
         return 2;
     }
     const char *load = words[1];
@@ -562,6 +594,8 @@ int main(int count, char **words) {
     seconds = atof(words[6]);
     tunnels = atoi(words[7]);
     size = atoi(words[8]);
+    command = words + 9;
+    signal(SIGPIPE, SIG_IGN); /* pipes have no MSG_NOSIGNAL */
     make_pattern();
     prepare_streams();
     errno = 0;

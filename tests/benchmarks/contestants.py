@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from tests.benchmarks.processes import running_process
@@ -146,9 +147,20 @@ def _forward(port: int, url: str, backend: int) -> Sequence[str | Path]:
     return [_BIN / "portofcall", "forward", url, "-L", f"127.0.0.1:{port}:127.0.0.1:{backend}"]
 
 
-def _websocat_client(port: int, url: str, backend: int) -> Sequence[str | Path]:
-    tunnel = f"{url}/api/connect?host=127.0.0.1&port={backend}"
-    return [_find("websocat"), "-E", "-b", f"tcp-l:127.0.0.1:{port}", tunnel]
+def _websocat_listening(port: int, url: str, backend: int) -> Sequence[str | Path]:
+    return [_find("websocat"), "-E", "-b", f"tcp-l:127.0.0.1:{port}", _tunnel(url, backend)]
+
+
+def _connect(url: str, backend: int) -> Sequence[str | Path]:
+    return [_BIN / "portofcall", "connect", url, "127.0.0.1", str(backend)]
+
+
+def _websocat_piped(url: str, backend: int) -> Sequence[str | Path]:
+    return [_find("websocat"), "-b", _tunnel(url, backend)]
+
+
+def _tunnel(url: str, backend: int) -> str:
+    return f"{url}/api/connect?host=127.0.0.1&port={backend}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,9 @@ class Contestant:
         names_target: whether its clients name the target, as ours do.
         forks: whether each tunnel is a process, so that a few of them show the cost of one.
         plain: whether its clients speak plain TCP.
+        program: makes the command line of a client of the gateway that is started, whose standard input and
+            output are a tunnel, from the gateway's URL and the backend's port; None for all others.
+        is_client: whether it is a client of this gateway, in front of it.
         securities: how clients may connect.
         python: the words that start the Python where this gateway is installed; empty for other programs.
         logs_port: whether it may choose its port, as it logs "listening on" and its URL. Any other listens
@@ -175,6 +190,8 @@ class Contestant:
     forks: bool = False
     logs_port: bool = False
     plain: bool = False
+    program: Callable[[str, int], Sequence[str | Path]] | None = None
+    is_client: bool = False
     securities: frozenset[Security] = frozenset(Security)
     python: Sequence[str | Path] = ()
 
@@ -216,18 +233,30 @@ HAPROXY = Contestant(
     names_target=True,
     securities=frozenset({Security.TLS, Security.RESUMED}),
 )
-#: Clients of this gateway, in front of it: ``portofcall forward -L``, and websocat.
-FORWARD = Contestant("forward", _behind_gateway(_forward), plain=True, securities=frozenset({Security.PLAIN}))
-WEBSOCAT_CLIENT = Contestant(
-    "websocat-client",
-    _behind_gateway(_websocat_client),
-    lambda: bool(_find("websocat")),
+#: Clients of this gateway, in front of it: ``portofcall connect`` and ``forward -L``, and websocat as both.
+CONNECT = replace(OURS, name="connect", plain=True, is_client=True, program=_connect)
+FORWARD = Contestant(
+    "forward",
+    _behind_gateway(_forward),
     plain=True,
-    securities=frozenset({Security.PLAIN}),
+    is_client=True,
+    python=(sys.executable,),
 )
+WEBSOCAT_PIPED = replace(
+    CONNECT, name="websocat-pipe", installed=WEBSOCAT.installed, program=_websocat_piped, python=()
+)
+WEBSOCAT_LISTENING = replace(
+    FORWARD,
+    name="websocat-port",
+    command=_behind_gateway(_websocat_listening),
+    installed=WEBSOCAT.installed,
+    python=(),
+)
+#: Those that are compared in the rows of clients: ours, and the peer in the same role.
+CLIENTS = ((CONNECT, WEBSOCAT_PIPED), (FORWARD, WEBSOCAT_LISTENING))
 CONTESTANTS = {
     each.name: each
-    for each in (OURS, WEBSOCAT, WEBSOCKIFY, HAPROXY, UVLOOP, DIRECT, FORWARD, WEBSOCAT_CLIENT)
+    for each in (OURS, WEBSOCAT, WEBSOCKIFY, HAPROXY, UVLOOP, *chain.from_iterable(CLIENTS), DIRECT)
 }
 
 
@@ -242,6 +271,7 @@ class Running:
         process: of the contestant; None for plain TCP.
         start_seconds: from starting the process until it listened.
         security: how clients connect.
+        program: see `Contestant`; empty if it is a connection.
     """
 
     contestant: Contestant
@@ -250,6 +280,7 @@ class Running:
     process: subprocess.Popen[bytes] | None = None
     start_seconds: float = 0
     security: Security = Security.PLAIN
+    program: Sequence[str | Path] = ()
 
     def memory_bytes(self) -> int:
         """Return the resident memory of all its processes; shared pages count once (PSS)."""
@@ -287,6 +318,7 @@ def running(
         ) as process,
     ):
         port = _wait_until_listening(contestant, port, process, log)
+        program = contestant.program
         yield Running(
             contestant=contestant,
             port=port,
@@ -294,6 +326,7 @@ def running(
             process=process,
             start_seconds=time.monotonic() - started,
             security=security,
+            program=() if program is None else program(f"ws://127.0.0.1:{port}", backend_port),
         )
 
 

@@ -1,6 +1,6 @@
 """The table as a picture: how this gateway compares with its peers, figure by figure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.benchmarks.compare import median_ratio
 from tests.benchmarks.rows import Better, Figure
 
 #: The figures of the table, each with the values of all rounds by contestant.
-Lines = Mapping[Figure, Mapping[str, list[float]]]
+Lines = Mapping[Figure, Mapping[str, Sequence[float]]]
 
 _COLOURS = {"websocat": "#d9822b", "websockify": "#3f7fbf", "haproxy": "#8f5fbf"}
 _OTHER = "#7f7f7f"
@@ -68,7 +68,7 @@ def plot(lines: Lines, ours: str, prefix: Path) -> list[Path]:
     return files
 
 
-def _times_as_good(figure: Figure, rounds: Mapping[str, list[float]], ours: str) -> dict[str, float]:
+def _times_as_good(figure: Figure, rounds: Mapping[str, Sequence[float]], ours: str) -> dict[str, float]:
     """Return the median ratio to each peer, the inverse where less is better."""
     found = {}
     for name, values in rounds.items():

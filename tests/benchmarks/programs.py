@@ -52,6 +52,7 @@ class Programs:
         tunnels: int,
         size: int,
         security: Security = Security.PLAIN,
+        program: Sequence[str | Path] = (),
     ) -> Any:
         """Run a load to its end, and return its results.
 
@@ -63,6 +64,7 @@ class Programs:
             seconds: how long to measure.
             tunnels: how many at once.
             size: of a message, in bytes.
+            program: started for each tunnel, which is its standard input and output; none for a connection.
 
         Raises:
             LoadFailed: something unexpected happened.
@@ -71,7 +73,11 @@ class Programs:
             load, port, path, security=security, seconds=seconds, tunnels=tunnels, size=size
         )
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIVE_UP_SECONDS + seconds, check=False
+            [*command, *program],
+            capture_output=True,
+            text=True,
+            timeout=_GIVE_UP_SECONDS + seconds,
+            check=False,
         )
         if result.returncode:
             raise LoadFailed(f"{load}: {result.stderr.strip()}")

@@ -1,12 +1,12 @@
 """The results, as a table for people and as JSON for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from tests.benchmarks.compare import Change, compare, median_ratio
 from tests.benchmarks.contestants import CONTESTANTS
-from tests.benchmarks.rows import ROWS, Figure
+from tests.benchmarks.rows import ROWS, Figure, Row
 
 #: The values of one figure: one for each round, by contestant.
 Rounds = Mapping[str, Sequence[float]]
@@ -16,6 +16,17 @@ Measured = Mapping[str, Rounds]
 
 #: A figure by its name.
 FIGURES = {figure.name: figure for row in ROWS for figure in row.figures}
+
+
+def only(
+    measured: Measured, rows: Collection[Row], contestants: Collection[str] = tuple(CONTESTANTS)
+) -> Measured:
+    """Return the figures of some rows, of some contestants."""
+    figures = [figure.name for row in rows for figure in row.figures if figure.name in measured]
+    return {
+        figure: {name: values for name, values in measured[figure].items() if name in contestants}
+        for figure in figures
+    }
 
 
 def as_json(measured: Measured, ours: str) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Group(Enum):
     TLS = "tls"
     MIXED = "mixed"
     POLICY = "policy"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class Row:
 
     def admits(self, contestant: Contestant) -> bool:
         """Report whether it can be measured with a contestant."""
+        if (self.group is Group.CLIENT) is not contestant.is_client and contestant.command is not None:
+            return False
         if self.security not in contestant.securities or (self.of_library and not contestant.python):
             return False
         return not (self.of_process and contestant.command is None)
@@ -121,6 +124,7 @@ def _run(
         tunnels=tunnels,
         size=size,
         security=running.security,
+        program=running.program,
     )
 
 
@@ -350,6 +354,27 @@ ROWS = (
         load="rtt1 beside 8 tunnels that are busy upstream",
         figures=(*_microseconds(*_times("rtt beside 8 up")), *_bytes_per_second("8 up beside rtt")),
         measure=_beside("hold-up", _times("rtt beside 8 up"), "8 up beside rtt"),
+    ),
+    Row(
+        name="client-down",
+        group=Group.CLIENT,
+        load="down, through a client of the gateway",
+        figures=_bytes_per_second("client down"),
+        measure=_speed("down", {"client down": _megabytes}),
+    ),
+    Row(
+        name="client-up",
+        group=Group.CLIENT,
+        load="plain bytes up, through a client of the gateway",
+        figures=_bytes_per_second("client up"),
+        measure=_speed("up", {"client up": _megabytes}, size=64 * KiB),
+    ),
+    Row(
+        name="client-rtt",
+        group=Group.CLIENT,
+        load="rtt1, through a client of the gateway",
+        figures=_microseconds("client rtt"),
+        measure=_speed("echo", {"client rtt": itemgetter("p50_us")}),
     ),
     Row(
         name="policy",

@@ -1,4 +1,5 @@
-/* A connection of the client: TCP, or TLS on TCP if it is compiled with -DTLS (and linked with OpenSSL). */
+/* A connection of the client: TCP, the two pipes of a command, or TLS on TCP if it is compiled with -DTLS (and
+ * linked with OpenSSL). */
 #ifndef STREAM_H
 #define STREAM_H
 
@@ -14,6 +15,7 @@ static enum security security;
 
 struct stream {
     int fd;
+    int out; /* to write; the same for a socket */
     SSL *tls;
 };
 
@@ -75,14 +77,14 @@ static ssize_t as_of_socket(struct stream *stream, int result) {
 
 static ssize_t stream_receive(struct stream *stream, void *bytes, size_t room) {
     if (!stream->tls)
-        return recv(stream->fd, bytes, room, 0);
+        return read(stream->fd, bytes, room);
     return as_of_socket(stream, SSL_read(stream->tls, bytes, room));
 }
 
 /* Each call is a record or more: a browser's messages are records of their own as well. */
 static ssize_t stream_send(struct stream *stream, const void *bytes, size_t length) {
     if (!stream->tls)
-        return send(stream->fd, bytes, length, MSG_NOSIGNAL);
+        return write(stream->out, bytes, length);
     return as_of_socket(stream, SSL_write(stream->tls, bytes, length));
 }
 
@@ -97,6 +99,8 @@ static void stream_close(struct stream *stream) {
         ERR_clear_error();
         SSL_free(stream->tls);
     }
+    if (stream->out != stream->fd)
+        close(stream->out);
     close(stream->fd);
 }
 
@@ -104,6 +108,7 @@ static void stream_close(struct stream *stream) {
 
 struct stream {
     int fd;
+    int out; /* to write; the same for a socket */
 };
 
 static void prepare_streams(void) {
@@ -121,11 +126,11 @@ static int was_resumed(const struct stream *stream) {
 }
 
 static ssize_t stream_receive(struct stream *stream, void *bytes, size_t room) {
-    return recv(stream->fd, bytes, room, 0);
+    return read(stream->fd, bytes, room);
 }
 
 static ssize_t stream_send(struct stream *stream, const void *bytes, size_t length) {
-    return send(stream->fd, bytes, length, MSG_NOSIGNAL);
+    return write(stream->out, bytes, length);
 }
 
 static int stream_holds(const struct stream *stream) {
@@ -134,6 +139,8 @@ static int stream_holds(const struct stream *stream) {
 }
 
 static void stream_close(struct stream *stream) {
+    if (stream->out != stream->fd)
+        close(stream->out);
     close(stream->fd);
 }
 
