@@ -17,6 +17,7 @@ from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
+from portofcall.egress.proxy_rules import ProxyRule
 from portofcall.egress.resolver import Resolver, ThreadedResolver
 from portofcall.events import LimitReached, Observer
 from portofcall.limits.admission import Admission
@@ -25,7 +26,7 @@ from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
 from portofcall.log.observers import Observers
 from portofcall.recheck import Recheck
-from portofcall.relay.readiness import Readiness
+from portofcall.relay.direct_read import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.handshakes import Handshakes
@@ -58,7 +59,8 @@ class Gateway:
             interfaces.
         wall_clock: returns the time for tickets, in seconds since 1970.
         monotonic: a clock in seconds that never jumps.
-        ready_when_full: whether ``/readyz`` goes on to say yes while all of ``max_tunnels`` are in use.
+        ready_when_full: whether ``/readyz`` still says yes while all of ``max_tunnels`` are in use.
+        proxy_rules: which targets are told where their clients are, by the PROXY protocol.
 
     Attributes:
         admission: counts what is in use: ``admission.used`` tunnels and probes.
@@ -88,6 +90,7 @@ class Gateway:
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ready_when_full: bool = True,
+        proxy_rules: Sequence[ProxyRule] = (),
     ) -> None:
         self.accepting = True
         self.loop_guard = LoopGuard()
@@ -126,6 +129,7 @@ class Gateway:
             limits=self._limits,
             monotonic=monotonic,
         )
+        self._dialer.proxy_rules = proxy_rules
         self.turns = Turns(reactor)
         self._waiting = FairEviction[ConnectionState](
             self._limits.max_waiting, evicted=partial(limit_reached, "max_waiting")

@@ -9,13 +9,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.access.gatekeeper import Admitted
 from portofcall.egress.dialer import Dialer
+from portofcall.egress.proxy_header import ClientConnection
 from portofcall.errors import InvalidTarget
 from portofcall.events import Caller, Observer, Traffic, TunnelOpened
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
+from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
-from portofcall.relay.readiness import Readiness
 from portofcall.relay.states import Phase
 from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel
@@ -89,6 +90,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def tells_of_clients(self) -> bool:
+        """Whether some targets are told where their clients are."""
+        return bool(self._dialer.proxy_rules)
+
     def live(self) -> list[Session]:
         """Return the tunnels that are not over, the oldest first."""
         return list(self._open.values())
@@ -105,6 +111,7 @@ class Sessions:
         admitted: Admitted,
         *,
         page: bool,
+        told: ClientConnection | None = None,
         connected: Callable[[], None] | None = None,
     ) -> Tunnel:
         """Open a tunnel.
@@ -114,6 +121,7 @@ class Sessions:
             target: where to; an invalid one closes the tunnel with its Close code.
             admitted: the admitted request; its lease is released when the tunnel is closed.
             page: whether the client is a page; see `Tunnel`.
+            told: what targets are told of the client; needed if `tells_of_clients`.
             connected: called once the backend is connected, if it ever is.
         """
         described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
@@ -123,7 +131,7 @@ class Sessions:
             if isinstance(target, InvalidTarget):
                 raise target
             dialed = await self._dialer.dial(
-                target, self._backend_end, client=admitted.caller.key, trace=session.trace
+                target, self._backend_end, client=admitted.caller.key, trace=session.trace, told=told
             )
             session.place = dialed.lease
             self._report(TunnelOpened(admitted.caller, session.route))

@@ -5,6 +5,9 @@ from pathlib import PurePosixPath
 from portofcall.events import Route, Stage
 from portofcall.target import Address, Target
 
+#: The longest reason in a trace, in characters.
+MOST_REASON = 300
+
 
 class DialTrace:
     """Notes of one dial, which `portofcall.egress.dialer.Dialer.dial` takes: also of one that fails.

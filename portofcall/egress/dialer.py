@@ -13,11 +13,13 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from portofcall.egress.connector import MAX_ATTEMPTS, Dialed, Endpoint, Race
-from portofcall.egress.dial_trace import DialTrace
+from portofcall.egress.dial_trace import MOST_REASON, DialTrace
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.loop_guard import LoopGuard
 from portofcall.egress.named_target import NamedTarget, Targets, TLSTrust
 from portofcall.egress.policy import Policy, Undecided
+from portofcall.egress.proxy_header import ClientConnection
+from portofcall.egress.proxy_rules import Destination, ProxyRule, header_for
 from portofcall.egress.resolver import Resolver, interleave
 from portofcall.egress.tls_trust import make_context
 from portofcall.errors import (
@@ -38,9 +40,6 @@ from portofcall.tls_client import start_tls, tls_problem
 
 P = TypeVar("P", bound=IProtocol)
 
-#: The longest reason in a trace, in characters.
-_MOST_REASON = 300
-
 
 class Dialer:
     """The only opener of connections.
@@ -58,6 +57,9 @@ class Dialer:
         limits: the time limits.
         monotonic: a clock in seconds that never jumps, for ``rtt_ms``.
     """
+
+    #: Which targets get the header of the PROXY protocol.
+    proxy_rules: Sequence[ProxyRule] = ()
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class Dialer:
         client: str,
         timeout_seconds: float | None = None,
         trace: DialTrace | None = None,
+        told: ClientConnection | None = None,
     ) -> Dialed[P]:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
@@ -110,6 +113,7 @@ class Dialer:
             client: the client's key, as counted.
             timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
             trace: notes how far the dial came, also if it fails.
+            told: what targets are told of the client; None means that the gateway connects for itself.
 
         Returns:
             The open connection.
@@ -149,6 +153,11 @@ class Dialer:
         try:
             dialed = await race.run(endpoints[:MAX_ATTEMPTS], timeout_seconds=seconds)
             trace.dials(dialed.address, port)
+            if self.proxy_rules:
+                led = Destination(target=target, place=place, endpoint=dialed.address)
+                dialed.protocol.transport.write(
+                    header_for(self.proxy_rules, led, told, self._local_networks())
+                )
             if named and trust:
                 starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build, trace))
                 dialed = await starting.addTimeout(max(0.0, ends_at - self._reactor.seconds()), self._reactor)
@@ -190,7 +199,7 @@ class Dialer:
             why = tls_problem(problem)
             if why is None:
                 raise
-            trace.rule = printable(f"{why}: {problem!r}", _MOST_REASON)
+            trace.rule = printable(f"{why}: {problem!r}", MOST_REASON)
             raise TLSFailed(f"{named.name}: {why}") from None
 
     async def _endpoints(

@@ -51,6 +51,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         rules=AccessRules(origins=frozenset(options["origin"]), trusted=trusted),
         credentials=options.credentials,
         ready_when_full=options["ready-when-full"] is not False,
+        proxy_rules=tuple(options["send-proxy"]),
     )
     drain = Drain(
         reactor,

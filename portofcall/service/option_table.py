@@ -8,6 +8,7 @@ from typing import Final
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.origin import parse_origin
+from portofcall.egress.proxy_rules import ProxyRule
 from portofcall.service.admin_options import parse_admin_auth
 from portofcall.service.limit_options import LIMIT_OPTIONS
 from portofcall.service.log_file import LogFormat
@@ -170,6 +171,16 @@ OPTIONS: Final = (
         group=Group.EGRESS,
         help="after SIGHUP, end open tunnels that the reloaded --policy and --target-file no longer allow",
         default="off",
+    ),
+    Option(
+        name="send-proxy",
+        group=Group.EGRESS,
+        metavar="VERSION",
+        parser=ProxyRule.parse,
+        help="tell targets where their clients are, by the PROXY protocol: v1, v2, or v2-ssl (with the "
+        "client's TLS); with :RULE, as in v2:10.0.0.0/8:25, those that it matches; the first match decides",
+        default="none",
+        repeatable=True,
     ),
     *LIMIT_OPTIONS,
     Option(

@@ -14,6 +14,7 @@ from portofcall.access.gatekeeper import AccessRules
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
+from portofcall.egress.proxy_rules import ProxyRule
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
 from portofcall.target import Address
@@ -63,6 +64,7 @@ class World:
         limits: as for `portofcall.Gateway`.
         rules: as for `portofcall.Gateway`.
         credentials: as for `portofcall.Gateway`.
+        send_proxy: the words of ``--send-proxy``, for as many rules.
 
     Attributes:
         reactor: a `MemoryReactorClock`.
@@ -83,6 +85,7 @@ class World:
         limits: Limits | None = None,
         rules: AccessRules | None = None,
         credentials: Credentials | None = None,
+        send_proxy: Iterable[str] = (),
     ) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.resolver = FakeResolver(names or {})
@@ -99,6 +102,7 @@ class World:
             local_networks=lambda: self.local_networks,
             wall_clock=lambda: self.now,
             monotonic=self.reactor.seconds,
+            proxy_rules=[ProxyRule.parse(text) for text in send_proxy],
         )
         self.site: Any = self.gateway.site()
 

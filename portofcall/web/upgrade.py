@@ -9,6 +9,7 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
 from portofcall.target import Requested, Target, TargetName
+from portofcall.web.client_connection import client_connection
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
@@ -56,12 +57,14 @@ class TunnelResource(APIResource):
                 None if isinstance(target, InvalidTarget) else target,
                 tickets=query.get(b"ticket", ()),
             )
+            told = client_connection(request, admitted.caller) if self._sessions.tells_of_clients else None
             end = self._factory.build(
                 lambda client: self._sessions.open(
                     client,
                     target,
                     admitted,
                     page=page,
+                    told=told,
                     connected=end.report_connected if reports else None,
                 ),
                 admitted.lease.release,

@@ -1,5 +1,1 @@
-declare module "*.css" {
-  /** Only with the attribute `type: "text"`. */
-  const text: string;
-  export default text;
-}
+declare module "*.css";
