@@ -20,13 +20,16 @@ _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage",
-    # Nothing but this machine is ever looked up.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # Nothing but this machine is ever looked up. insecure.test is its name without a secure context.
+    "--host-resolver-rules=MAP insecure.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
 
 
 #: Keys that are no characters (W3C WebDriver, keyboard actions).
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "ArrowUp": "\ue013", "ArrowRight": "\ue014"}
+KEYS = {
+    "Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Control": "\ue009",
+    "ArrowUp": "\ue013", "ArrowRight": "\ue014",
+}  # fmt: skip
 
 
 class Browser:

@@ -10,6 +10,7 @@ from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 from tests.e2e.page import Page
 from tests.e2e.ssh_account import account
 from tests.e2e.ssh_servers import SshServers
+from tests.e2e.ssh_view import SshView
 from tests.e2e.sshd import SSHServer, ssh_server
 
 
@@ -42,6 +43,12 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def page(window: Browser, gateway: GatewayProcess) -> Page:
     """The page of a gateway that goes to this machine."""
     return Page(window, f"http://127.0.0.1:{gateway.port}/")
+
+
+@pytest.fixture
+def ssh(window: Browser, gateway: GatewayProcess) -> SshView:
+    """The SSH view in the page of a gateway that goes to 127.0.0.1."""
+    return SshView(window, f"http://127.0.0.1:{gateway.port}/")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,142 @@
+"""The SSH view of the page in a browser, used as people use it."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+from tests.e2e.page import ENTER, Page
+from tests.e2e.ssh_account import Account
+from tests.e2e.ssh_servers import SshServer
+from tests.e2e.wsclient import DEADLINE
+
+#: The panel of the tab that is shown.
+PANEL = "document.querySelector('[id^=ssh-panel-]:not([hidden])')"
+
+
+class SshView(Page):
+    """The page, with what can be done in its SSH view; see `Page`."""
+
+    def find(self, selector: str) -> str:
+        """Give the expression for an element of the panel that is shown."""
+        return f"{PANEL}?.querySelector({json.dumps(selector)})"
+
+    def dial(self, server: SshServer, account: Account, *, forget: bool = True) -> None:
+        """Load the page by a link to an account, and connect.
+
+        Args:
+            server: where to.
+            account: who.
+            forget: whether to begin with an empty storage.
+        """
+        if forget:
+            origin = self.url.rstrip("/")
+            self.window.command("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
+        self.open(f"#ssh/{account.name}@127.0.0.1:{server.port}")
+        self.window.type(ENTER)
+
+    def trust(self, server: SshServer) -> str:
+        """Answer the question about an unknown host key; return the key that was shown."""
+        self.wait_for_state("host-key")
+        shown = str(self.window.value(f"{self.find('.fingerprint')}.textContent"))
+        assert any(known in shown for known in server.fingerprints), shown
+        self.press("Trust this key")
+        return shown
+
+    def reach(self, server: SshServer, account: Account) -> None:
+        """Come to the form for signing in, as a new visitor."""
+        self.dial(server, account)
+        self.trust(server)
+        self.wait_for_state("sign-in")
+
+    def sign_in(self, password: str = "", *, key: Path | None = None, passphrase: str = "") -> None:
+        """Fill in the form, and send it."""
+        if key is not None:
+            self.choose("[name=key]", key)
+        if passphrase:
+            self.window.wait(f"{self.find('[name=passphrase]')}?.checkVisibility()")
+            self.fill("[name=passphrase]", passphrase)
+        if password:
+            self.fill("[name=password]", password)
+        self.press("Sign in")
+
+    def log_in(self, server: SshServer, account: Account) -> None:
+        """Come to a shell with the password, as a new visitor, and wait for its prompt."""
+        self.reach(server, account)
+        self.sign_in(account.password)
+        self.wait_for_prompt()
+
+    def wait_for_prompt(self) -> None:
+        """Wait for a shell that has the keyboard."""
+        self.wait_for_state("open")
+        self.wait_for_screen(r"\$ ?$")
+        self.window.wait("document.activeElement?.closest('.terminal')")
+
+    def state(self) -> str:
+        """Return the state of the panel."""
+        return str(self.window.value(f"{PANEL}?.dataset.state ?? ''"))
+
+    def wait_for_state(self, state: str, seconds: float = DEADLINE) -> None:
+        """Wait until the panel has this state; fail at once when it can no longer come."""
+        deadline = time.monotonic() + seconds
+        while (now := self.state()) != state:
+            text = self.window.value(f"{PANEL}?.innerText ?? document.body.innerText")
+            still_possible = now != "failed" and time.monotonic() < deadline
+            assert still_possible, f"{now!r} instead of {state!r}: {text}"
+            time.sleep(0.03)
+
+    def screen(self) -> str:
+        """Return the text that the terminal shows."""
+        rows = f"[...({self.find('.xterm-rows')}?.children ?? [])]"
+        text = str(self.window.value(f"{rows}.map((row) => row.textContent.trimEnd()).join('\\n')"))
+        return text.replace("\xa0", " ").rstrip()
+
+    def wait_for_screen(self, pattern: str, seconds: float = DEADLINE) -> re.Match[str]:
+        """Wait until what the terminal shows matches."""
+        deadline = time.monotonic() + seconds
+        while not (match := re.search(pattern, text := self.screen())):
+            assert time.monotonic() < deadline, f"no {pattern!r} on the screen:\n{text}\n{self.state()}"
+            time.sleep(0.05)
+        return match
+
+    def enter(self, line: str) -> None:
+        """Type a line into the terminal."""
+        self.window.type(line + ENTER)
+
+    def press(self, label: str) -> None:
+        """Click a button of the panel, or of the view, by its text or its name."""
+        found = self.window.value(
+            f"((found) => (found?.click(), found !== undefined))([...{PANEL}.querySelectorAll('button'), "
+            "...document.querySelectorAll('#ssh button')].find((button) => button.checkVisibility() && "
+            f"[button.textContent.trim(), button.ariaLabel].includes({json.dumps(label)})))"
+        )
+        assert found, f"no button {label}: {self.window.value('document.body.innerText')}"
+
+    def fill(self, selector: str, text: str) -> None:
+        """Replace what a field of the panel holds, as its user would."""
+        self.window.value(f"{self.find(selector)}.focus(), {self.find(selector)}.select()")
+        self.window.command("Input.insertText", text=text)
+
+    def choose(self, selector: str, path: Path) -> None:
+        """Choose a file."""
+        chooser = self.window.command("Runtime.evaluate", expression=self.find(selector))
+        object_id = chooser["result"]["objectId"]
+        self.window.command("DOM.setFileInputFiles", files=[str(path)], objectId=object_id)
+
+    def drop(self, selector: str, path: Path) -> None:
+        """Drop a file on an element."""
+        box = f"{self.find(selector)}.getBoundingClientRect()"
+        x, y = self.window.value(f"[{box}.x + {box}.width / 2, {box}.y + {box}.height / 2]")
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.window.command("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def heap_bytes(self) -> int:
+        """What the page's JavaScript has in memory."""
+        heap = self.window.command("Runtime.getHeapUsage")
+        return int(heap["usedSize"] + heap["backingStorageSize"] + heap["embedderHeapUsedSize"])
+
+    def end(self) -> str:
+        """Return how the session ended, once it has."""
+        self.wait_for_state("ended")
+        return str(self.window.value(f"{self.find('.ssh-end')}.textContent"))
