@@ -37,7 +37,7 @@ def test_every_file_that_is_served_is_that_of_the_wheel(gateway: GatewayProcess,
             archive.write(path, f"portofcall/web/static/{path.name}")
     done = compare(tmp_path, gateway)
     assert done.stderr == ""
-    printed = dict(reversed(line.split()) for line in done.stdout.splitlines())
+    printed = {name: sha for sha, name in map(str.split, done.stdout.splitlines())}
     kinds = {".js", ".css", ".svg", ".html"}
     files = [path for path in FOLDER.iterdir() if path.suffix in kinds]
     assert printed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

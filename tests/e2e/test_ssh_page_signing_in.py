@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.backends import closed_port
 from tests.e2e.page import ENTER, needs_page
+from tests.e2e.ssh_prompts import INSTRUCTION, QUESTIONS, WELCOME, prompting_server
 from tests.e2e.ssh_servers import BANNER, KINDS, SshServers
 from tests.e2e.ssh_view import SshView
 
@@ -147,6 +148,30 @@ def test_prompts_of_pam(ssh: SshView, ssh_servers: SshServers) -> None:
     ssh.press("Continue")
     ssh.wait_for_prompt()
     ssh.assert_nothing_foreign()
+
+
+def test_several_prompts_at_once(ssh: SshView, ssh_servers: SshServers) -> None:
+    """All in one form, hidden or not as the server says."""
+    key = ssh_servers.key("host_ed25519", "ed25519")
+    with prompting_server(key) as port:
+        ssh.open(f"#ssh/{ssh_servers.account.name}@127.0.0.1:{port}")
+        ssh.window.type(ENTER)
+        ssh.wait_for_state("host-key")
+        ssh.press("Trust this key")
+        ssh.wait_for_state("sign-in")
+        for answers in (["Niña", "wrong", "Pinta"], [right for _, _, right in QUESTIONS]):
+            ssh.window.wait(f"{ssh.find('.sign-in [type=submit]')}?.checkVisibility()")
+            ssh.press("Sign in")
+            shown = ssh.window.wait(f"{ssh.find('form.prompts')}?.textContent")
+            assert all(text.strip() in shown for text, _, _ in QUESTIONS)
+            assert INSTRUCTION in shown
+            for number, ((_, echo, _), answer) in enumerate(zip(QUESTIONS, answers, strict=True)):
+                field = f"[name=prompt-{number}]"
+                assert ssh.window.value(f"{ssh.find(field)}.type") == ("text" if echo else "password")
+                ssh.fill(field, answer)
+            ssh.press("Continue")
+        ssh.wait_for_state("open")
+        ssh.wait_for_screen(WELCOME)
 
 
 def test_key_and_password_in_turn(ssh: SshView, ssh_servers: SshServers) -> None:

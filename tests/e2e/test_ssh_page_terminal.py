@@ -47,15 +47,16 @@ def test_unicode_there_and_back(ssh: SshView, ssh_servers: SshServers) -> None:
     ssh.wait_for_screen(r"67 72 c3 bc c3 9f 65 20 e4 b8 96 e7 95 8c 20 f0\n\s*9f 9a a2 0a")
     ssh.wait_for_screen(r'LC_CTYPE="?C\.UTF-8')
     # A column after a wide emoji is where the shell thinks it is.
-    ssh.enter(r"clear; printf '\U1F6A2\033[4GX\n\033[1;31mred\033[0m \033[38;2;1;2;3mtrue\033[0m\n'")
+    ssh.enter(r"clear; printf '\U1F6A2\033[4GX\n\033[1;31mred\033[0m \033[48;2;1;2;3mtrue\033[0m\n'")
     ssh.wait_for_screen(r"🚢 X[\s\S]*red true")
     spans = f"[...{ssh.find('.xterm-rows')}.querySelectorAll('span')]"
     colours = ssh.window.value(
         f"{spans}.filter((one) => ['red', 'true'].includes(one.textContent.trim()))"
-        ".map((one) => getComputedStyle(one).color)"
+        ".map((one) => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor])"
     )
-    assert len(set(colours)) == 2, colours
-    assert "rgb(1, 2, 3)" in colours
+    (red, _), (other, background) = colours
+    assert red != other
+    assert background == "rgb(1, 2, 3)"
     ssh.assert_nothing_foreign()
 
 
