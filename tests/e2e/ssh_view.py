@@ -50,7 +50,8 @@ class SshView(Page):
         self.wait_for_state("sign-in")
 
     def sign_in(self, password: str = "", *, key: Path | None = None, passphrase: str = "") -> None:
-        """Fill in the form, and send it."""
+        """Fill in the form once it can be sent, and send it."""
+        self.wait_for_form()
         if key is not None:
             self.choose("[name=key]", key)
         if passphrase:
@@ -59,6 +60,11 @@ class SshView(Page):
         if password:
             self.fill("[name=password]", password)
         self.press("Sign in")
+
+    def wait_for_form(self) -> None:
+        """Wait until the server has said what it accepts, and the form can be sent."""
+        note, submit = self.find(".sign-in-note"), self.find(".sign-in [type=submit]")
+        self.window.wait(f"{note}?.textContent && {submit}.checkVisibility() && !{submit}.disabled")
 
     def log_in(self, server: SshServer, account: Account) -> None:
         """Come to a shell with the password, as a new visitor, and wait for its prompt."""
@@ -82,7 +88,7 @@ class SshView(Page):
         while (now := self.state()) != state:
             text = self.window.value(f"{PANEL}?.innerText ?? document.body.innerText")
             still_possible = now != "failed" and time.monotonic() < deadline
-            assert still_possible, f"{now!r} instead of {state!r}: {text}"
+            assert still_possible, f"{now!r} instead of {state!r}: {text}\n{self.window.log()}"
             time.sleep(0.03)
 
     def screen(self) -> str:

@@ -105,9 +105,10 @@ def test_file_that_is_no_key(ssh: SshView, ssh_servers: SshServers, tmp_path: Pa
     ssh.reach(ssh_servers["all"], ssh_servers.account)
     wrong = tmp_path / "photo"
     wrong.write_bytes(bytes(range(256)) * 100)
-    for path in (wrong, public):
-        ssh.sign_in(key=path)
-        ssh.window.wait(f"{ssh.find('.sign-in-error')}?.textContent.includes('key')")
+    for path, sentence in ((wrong, "photo is no private key"), (public, "is a public key")):
+        ssh.wait_for_form()
+        ssh.choose("[name=key]", path)
+        ssh.wait_for_text(sentence)
         assert ssh.state() == "sign-in"
 
 
@@ -138,7 +139,7 @@ def test_prompts_of_pam(ssh: SshView, ssh_servers: SshServers) -> None:
     """The password, then a one-time code; a wrong password is asked again."""
     account = ssh_servers.account
     ssh.reach(ssh_servers["pam"], account)
-    ssh.press("Sign in")
+    ssh.sign_in()
     ssh.window.wait(f"{ssh.find('form.prompts')}?.textContent.includes('Password')")
     assert ssh.window.value(f"{ssh.find('[name=prompt-0]')}.type") == "password"
     ssh.fill("[name=prompt-0]", account.password)
@@ -160,8 +161,7 @@ def test_several_prompts_at_once(ssh: SshView, ssh_servers: SshServers) -> None:
         ssh.press("Trust this key")
         ssh.wait_for_state("sign-in")
         for answers in (["Niña", "wrong", "Pinta"], [right for _, _, right in QUESTIONS]):
-            ssh.window.wait(f"{ssh.find('.sign-in [type=submit]')}?.checkVisibility()")
-            ssh.press("Sign in")
+            ssh.sign_in()
             shown = ssh.window.wait(f"{ssh.find('form.prompts')}?.textContent")
             assert all(text.strip() in shown for text, _, _ in QUESTIONS)
             assert INSTRUCTION in shown
@@ -193,7 +193,6 @@ def test_key_and_password_in_turn(ssh: SshView, ssh_servers: SshServers) -> None
 def test_banner_is_text(ssh: SshView, ssh_servers: SshServers) -> None:
     """Of the server, before the password is asked for; never HTML."""
     ssh.reach(ssh_servers["banner"], ssh_servers.account)
-    ssh.press("Sign in")
     shown = ssh.window.wait(f"{ssh.find('.ssh-banner')}?.textContent")
     assert BANNER.strip() in shown
     assert ssh.window.value(f"{ssh.find('.ssh-banner')}.querySelector('b')") is None

@@ -29,8 +29,8 @@ def test_size_of_the_terminal_is_the_servers(ssh: SshView, ssh_servers: SshServe
         try:
             rows = f"{ssh.find('.xterm-rows')}.children.length"
             ssh.window.value("new Promise((resolve) => setTimeout(resolve, 400))")
-            ssh.enter("clear; echo $TERM $(stty size)")
-            shown = ssh.wait_for_screen(r"xterm-256color (\d+) (\d+)")
+            ssh.enter(f"echo {width} $TERM $(stty size)")
+            shown = ssh.wait_for_screen(rf"\n{width} xterm-256color (\d+) (\d+)")
             assert int(shown[1]) == ssh.window.value(rows)
             sizes.append(int(shown[2]))
         finally:

@@ -14,7 +14,7 @@ from tests.e2e.page import ENTER, needs_page
 from tests.e2e.recorder import frames, recorder
 from tests.e2e.ssh_servers import SshServers
 from tests.e2e.ssh_view import SshView
-from tests.e2e.wsclient import BINARY, CLOSE, PING, PONG
+from tests.e2e.wsclient import BINARY, CLOSE, EOF, PING, PONG, TEXT
 
 pytestmark = [pytest.mark.slow, needs_page]
 
@@ -38,7 +38,9 @@ def test_no_frame_holds_a_secret(window: Browser, gateway: GatewayProcess, ssh_s
         (tunnel,) = recorded.websockets()
         requests = b"".join(bytes(one.up) for one in recorded.recordings if not one.is_websocket)
     head, up, down = bytes(tunnel.up), frames(bytes(tunnel.up)), frames(bytes(tunnel.down))
-    assert {frame.opcode for frame in (*up, *down)} <= {BINARY, CLOSE, PING, PONG}
+    assert {frame.opcode for frame in (*up, *down)} <= {BINARY, TEXT, CLOSE, PING, PONG}
+    # The only text is the end of one direction, with portofcall.v1.
+    assert {frame.payload for frame in (*up, *down) if frame.opcode == TEXT} <= {EOF}
     sent = b"".join(frame.payload for frame in up if frame.opcode == BINARY)
     received = b"".join(frame.payload for frame in down if frame.opcode == BINARY)
     assert len(sent) > 2000
@@ -63,7 +65,7 @@ def test_gateway_logs_no_user_of_the_server(
     ssh.log_in(server, ssh_servers.account)
     ssh.enter("exit")
     ssh.end()
-    gateway.wait_for_log(rf"tunnel closed.*127\.0\.0\.1:{server.port}")
+    gateway.wait_for_log(rf"127\.0\.0\.1:{server.port} closed: ")
     assert ssh_servers.account.name not in gateway.log
 
 
@@ -135,4 +137,5 @@ def test_no_secure_context(window: Browser, ssh_servers: SshServers, tmp_path: P
         ssh.open(f"#banner/127.0.0.1:{ssh_servers['all'].port}")
         ssh.window.type(ENTER)
         ssh.wait_for_text("OpenSSH_")
-        ssh.assert_nothing_foreign()
+        # Chromium notes that it ignores one header there; nothing else is amiss.
+        assert not [line for line in ssh.window.log() if "Cross-Origin-Opener-Policy" not in line]
