@@ -123,6 +123,7 @@ PURE = {
     *("client.problem", "client.gateway_url", "client.http_response", "client.opening_handshake"),
     *("client.forward_rules", "client.socks"),
     *("log.levels", "relay.states", "relay.waits", "websocket.frames", "websocket.half_close"),
+    "websocket.opening_response",
 }
 IMPURE = {
     "twisted",

@@ -4,15 +4,13 @@ Autobahn's client would not show the body of a refusal, in which a gateway says 
 """
 
 import base64
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
 from portofcall.client.http_response import Head
 from portofcall.client.problem import Problem, Status
+from portofcall.websocket import opening_response
 
-#: Of RFC 6455 §1.3.
-_MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING_PROTOCOLS: Final = 101
 
 
@@ -45,8 +43,8 @@ def key(nonce: bytes) -> str:
 
 
 def accept(nonce: bytes) -> str:
-    """Return the value of Sec-WebSocket-Accept that goes with a key (RFC 6455 §4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key(nonce).encode("ascii") + _MAGIC).digest()).decode("ascii")
+    """Return the value of Sec-WebSocket-Accept that goes with a nonce."""
+    return opening_response.accept(key(nonce))
 
 
 def is_upgrade(head: Head) -> bool:

@@ -1,10 +1,11 @@
 """The observer that writes a gateway's events to the log."""
 
 from collections.abc import Callable, Hashable
+from time import time
 from typing import Final, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from portofcall.events import (
     Caller,
@@ -98,7 +99,18 @@ class GatewayLog:
         self._repetition.flush()
 
     def _write(self, event: Event, more: int = 0) -> None:
-        _log.info("{record}", record=Record(event, more))
+        # As `Logger.info` does, without its checks.
+        _log.observer(
+            {
+                "log_logger": _log,
+                "log_level": LogLevel.info,
+                "log_namespace": _log.namespace,
+                "log_source": None,
+                "log_format": "{record}",
+                "log_time": time(),
+                "record": Record(event, more),
+            }
+        )
 
 
 def failure_kind(event: Event) -> tuple[Hashable, ...] | None:

@@ -29,13 +29,15 @@ _LINUX = sys.platform == "linux"
 #: tcpi_bytes_acked, tcpi_bytes_received.
 _TCP_INFO = struct.Struct("=B43xI4xII60xQQ")
 _TCP_CLOSE = 7
+#: As a number, where `socket.socket` looks up a member of an enumeration.
+_family = socket.SocketType.family.__get__
 #: More than TLS adds to a Close frame, with the alert that ends its stream (RFC 8446 §6.1).
 _TLS_TRAILER_BYTES = 128
 
 
 def is_tcp(connection: Connection) -> bool:
     """Return whether a connection is one over TCP, not over a UNIX socket."""
-    return connection.getHandle().family in (socket.AF_INET, socket.AF_INET6)
+    return _family(connection.getHandle()) in (socket.AF_INET, socket.AF_INET6)
 
 
 class Progress(NamedTuple):

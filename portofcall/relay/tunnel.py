@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -154,10 +153,10 @@ class Tunnel:
 
     def backend_lost(self, reason: Failure) -> None:
         """The backend's connection is gone. Reported once, last."""
-        if self._ends.client.half_closes and reason.check(ConnectionDone):
+        if self._ends.client.half_closes and isinstance(reason.value, ConnectionDone):
             self._happens(Event.BACKEND_CLOSED, causes.BACKEND_CLOSED)
         # What it aborts for another reason has a cause already.
-        reset = reason.check(ConnectionAborted) and "it reset the connection"
+        reset = isinstance(reason.value, ConnectionAborted) and "it reset the connection"
         sentence = f"the backend was lost: {reset or printable(reason.getErrorMessage(), 200)}"
         cause = Cause("backend-reset", sentence, Side.BACKEND)
         if self._ends.client_state is End.V1_CLOSED:
@@ -172,11 +171,11 @@ class Tunnel:
         self._happens(Event.DIALED)
 
     def _dial_failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
+        if isinstance(failure.value, CancelledError):
             self._happens(Event.DIAL_CANCELLED)
             return
-        if failure.check(TargetError):
-            error = cast(TargetError, failure.value)
+        error = failure.value
+        if isinstance(error, TargetError):
             last_word, cause = (error.close_code, error.close_reason), causes.dial_failed(error)
             if self.ending.slug:
                 self.ending.fail(cause._replace(sentence=error.sentence), Phase.DIALING, link=", but ")
@@ -189,7 +188,7 @@ class Tunnel:
 
     def _chain_broke(self, failure: Failure) -> None:
         """End the tunnel if a chain was not abandoned on purpose: its sink failed unexpectedly."""
-        if failure.check(CancelledError) is None:
+        if not isinstance(failure.value, CancelledError):
             self._log.failure("a tunnel could not write", failure)
             self._happens(Event.BROKEN, causes.WRITE_FAILED)
 

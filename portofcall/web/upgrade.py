@@ -19,6 +19,7 @@ from portofcall.websocket.half_close import REPORT_CONNECTED, REPORT_HEADER, SUB
 from portofcall.websocket.protocol import Handshake
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+_NO_LENGTH = (b"0",)
 
 
 class TunnelResource(APIResource):
@@ -122,19 +123,21 @@ def valid_handshake(request: Request) -> Handshake:
         UpgradeRequired: the client does not speak WebSocket, or not the version of RFC 6455.
         InvalidHeader: a header is missing, repeated or malformed, or announces a body.
     """
-    get = request.requestHeaders.getRawHeaders
-    upgrade, connection = _lower_tokens(get(b"upgrade")), _lower_tokens(get(b"connection"))
+    # One look-up for all: each of Twisted's canonicalizes its name anew.
+    get = dict(request.requestHeaders.getAllRawHeaders()).get
+    upgrade, connection = _lower_tokens(get(b"Upgrade")), _lower_tokens(get(b"Connection"))
     wanted = b"websocket" in upgrade and b"upgrade" in connection
     if not wanted or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
         raise UpgradeRequired("this is for WebSocket clients: send Upgrade: websocket, over HTTP/1.1")
-    if get(b"sec-websocket-version") != [b"13"]:
+    if get(b"Sec-Websocket-Version") != [b"13"]:
         raise UpgradeRequired("Sec-WebSocket-Version must be 13")
-    keys = get(b"sec-websocket-key") or ()
+    keys = get(b"Sec-Websocket-Key") or ()
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidHeader("Sec-WebSocket-Key must be given once, as 16 bytes in base64")
-    if get(b"transfer-encoding") or _length(request):
+    # `twisted.web` has checked the length.
+    if get(b"Transfer-Encoding") or int(get(b"Content-Length", _NO_LENGTH)[0]):
         raise InvalidHeader("Content-Length must be 0 or missing: an upgrade has no body")
-    offered = [token.decode("latin-1") for token in _tokens(get(b"sec-websocket-protocol"))]
+    offered = [token.decode("latin-1") for token in _tokens(get(b"Sec-Websocket-Protocol"))]
     protocol = choose_subprotocol(offered)
     return Handshake(keys[0].decode("ascii"), protocol)
 
@@ -143,11 +146,6 @@ def _wants_report(request: Request) -> bool:
     """Whether the client wants to be told when the backend is connected."""
     values = request.requestHeaders.getRawHeaders(REPORT_HEADER)
     return values is not None and REPORT_CONNECTED in values
-
-
-def _length(request: Request) -> int:
-    """Return the Content-Length; `twisted.web` has checked it."""
-    return int(request.requestHeaders.getRawHeaders(b"content-length", [b"0"])[0])
 
 
 def _tokens(values: Sequence[bytes] | None) -> list[bytes]:

@@ -5,11 +5,14 @@ how to feed its parser, or how to see where that stands. The C code that it unma
 `portofcall.websocket.nvx`.
 """
 
+from functools import cached_property
 from typing import Any, cast
 
 from autobahn import version
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.defer import succeed
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -20,11 +23,9 @@ from portofcall.websocket.frames import FIN_BINARY
 
 _METHODS = (
     "_connectionMade",
-    "_connectionLost",
     "_fail_connection",
     "processData",
-    "_onOpen",
-    "succeedHandshake",
+    "onClose",
     "dropConnection",
     "sendCloseFrame",
     "sendData",
@@ -33,9 +34,6 @@ _METHODS = (
 _CONSTANTS = ("CONFIG_ATTRS", "STATE_OPEN", "STATE_CLOSED")
 #: Each attribute of a connection, and the method of Autobahn's that has to use it.
 _ATTRIBUTES = {
-    "_wskey": "succeedHandshake",
-    "websocket_protocols": "succeedHandshake",
-    "websocket_extensions": "succeedHandshake",
     "websocket_version": "onCloseFrame",
     "state": "consumeData",
     "data": "processData",
@@ -45,8 +43,12 @@ _ATTRIBUTES = {
     "pointer": "processData",
     "inside_message": "processData",
     "failedByMe": "_fail_connection",
-    "send_queue": "sendData",
+    "utf8validator": "onFrameBegin",
+    "is_open": "succeedHandshake",
 }
+#: What each connection would have of its own: a future that nothing waits for, another and a validator, which
+#: are made when they are asked for, and a queue that only replaced methods use.
+_OMITTED = {"is_closed", "is_open", "send_queue", "utf8validator"}
 #: How much Autobahn's parser gets at a time: it copies the rest at each frame. Of one frame it gets more.
 _PIECE_BYTES = 4 * KiB
 _MOST_PIECE_BYTES = 64 * KiB
@@ -83,13 +85,16 @@ check()
 
 
 def connection_attributes(factory: WebSocketServerFactory) -> dict[str, Any]:
-    """Return the options as attributes for a class of connections.
+    """Return the options and the initial state as attributes for a class of connections.
 
-    Autobahn would copy them to each connection, and format all of them for a log that is off: a third of the
-    cost of a handshake.
+    Autobahn would set them for each connection, and format all options for a log that is off: half of the
+    cost of a handshake. Its counts of traffic are shared, too, and mean nothing.
     """
     options = {name: getattr(factory, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
-    return {**options, "CONFIG_ATTRS": (), "factory": factory}
+    attributes = {**options, "CONFIG_ATTRS": (), "factory": factory}
+    first: Any = type("First", (WebSocketServerProtocol,), attributes)()
+    WebSocketProtocol._connectionMade(first)
+    return attributes | {name: value for name, value in vars(first).items() if name not in _OMITTED}
 
 
 class AutobahnConnection(WebSocketServerProtocol):
@@ -108,26 +113,14 @@ class AutobahnConnection(WebSocketServerProtocol):
     close_frame_bytes = 0
     close_code = _NO_CLOSE_FRAME
     _withheld: tuple[int | None, bytes | None] | None = None
+    utf8validator: Any = cached_property(lambda _: Utf8Validator())
+    is_open: Any = cached_property(lambda _: succeed(None))
 
-    def complete_handshake(self, key: str, protocol: str | None, request_id: str) -> None:
-        """Answer a valid opening handshake (RFC 6455 §4.2.2).
-
-        Args:
-            key: the value of Sec-WebSocket-Key.
-            protocol: the subprotocol to agree on, if any.
-            request_id: for the X-Request-Id of the response.
-        """
-        self.websocket_version = 13
-        self.websocket_protocols = [protocol or ""]
-        self.websocket_extensions: list[Any] = []
-        self._wskey = key
-        self.succeedHandshake((protocol, {"X-Request-Id": request_id}))
-
-    def open_as_client(self) -> None:
-        """Begin, as the client of a handshake that was made elsewhere."""
+    def begin(self) -> None:
+        """Begin, now that the handshake is done."""
         self.websocket_version, self.state = 13, self.STATE_OPEN
         self.inside_message, self.current_frame = False, cast(Any, None)
-        self._onOpen()
+        self.onOpen()
 
     def parse(self, data: memoryview, most: int) -> tuple[memoryview, int]:
         """Parse frames, and keep a partial one for the next call.
@@ -234,17 +227,12 @@ class AutobahnConnection(WebSocketServerProtocol):
         self.transport.write(data)
 
     def connectionMade(self) -> None:
-        """Begin, without what a server of Autobahn's adds: a count and a line."""
-        WebSocketProtocol._connectionMade(self)
-        # An empty queue takes 700 bytes, and only the methods that are replaced here use it.
-        del self.send_queue
+        """Do nothing: the handshake has been parsed already."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """End, likewise."""
-        WebSocketProtocol._connectionLost(self, str(reason.value))
-
-    def _onOpen(self) -> None:
-        self.onOpen()
+        """End. None of Autobahn's timers runs."""
+        self.state = self.STATE_CLOSED
+        self.onClose(False, None, None)
 
     def dropConnection(self, abort: bool = False) -> None:
         """Parse nothing more; the connection is closed by its owner, where Autobahn would do so by itself."""

@@ -54,9 +54,8 @@ class GatewayEnd(WebSocketEnd):
         super().shake_hands(handshake)
         self._plain = True
 
-    def complete_handshake(self, key: str, protocol: str | None, request_id: str) -> None:
-        """Begin without a response to send."""
-        self.open_as_client()
+    def respond(self, handshake: Handshake) -> None:
+        """Do nothing: it is the server that responds."""
 
     def write(self, data: Buffer) -> None:
         """Send ``data`` as one binary message, or as several if it is larger than `most_bytes`.

@@ -34,7 +34,7 @@ class MessageConnection(AutobahnConnection):
     _text: bytearray | None = None
 
     def __init__(self) -> None:
-        super().__init__()
+        # Autobahn's would set what the class has already, see `connection_attributes`.
         self._small_frames = 0
         self._payloads: list[bytes] = []
 

@@ -17,6 +17,7 @@ from portofcall.websocket.half_close import SUBPROTOCOL
 from portofcall.websocket.incoming import Incoming
 from portofcall.websocket.messages import MessageConnection
 from portofcall.websocket.nvx import MASKER
+from portofcall.websocket.opening_response import response
 from portofcall.websocket.ping_pong import PingPong
 from portofcall.websocket.turns import Turns
 
@@ -87,8 +88,13 @@ class WebSocketProtocol(MessageConnection):
     def shake_hands(self, handshake: Handshake) -> None:
         """Answer the opening handshake."""
         self.half_closes = handshake.protocol == SUBPROTOCOL
-        self.complete_handshake(*handshake)
+        self.respond(handshake)
+        self.begin()
         self._plain = self.masker is not None
+
+    def respond(self, handshake: Handshake) -> None:
+        """Send the response that completes the handshake."""
+        self.transport.write(response(*handshake))
 
     # Twisted calls these
 
