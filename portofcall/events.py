@@ -171,7 +171,7 @@ class ProbeEnded(NamedTuple):
         probe: which of the two.
         slug: the slug of the error; ``ok`` without one.
         outcome: the same, for people.
-        side: whose action, or silence, ended it; the gateway's own once it has what it wanted.
+        side: whose action, or silence, ended it; the gateway's after a success.
         stage: in which stage it ended; OPEN if it was reached.
         status: the HTTP status; 0 if none was sent.
         seconds: how long it took in all, from the complete head of the request.

@@ -14,14 +14,14 @@ _ELSEWHERE = ([b"cross-site"], [b"same-site"])
 class AdminGate:
     """Admits requests, or raises the reason why not.
 
-    A browser on the operator's machine reaches a loopback listener as well as the operator does. So nothing
-    that a page has caused is admitted: neither what has an Origin, nor what came from another site without
-    one, nor what reached loopback by a name that is not this machine's (DNS rebinding).
+    A browser on the operator's machine reaches a loopback listener as well as the operator does. So no
+    request caused by a page is admitted: none with an Origin, none from another site, and none that reached
+    loopback by a name other than this machine's (DNS rebinding).
 
     Args:
         gatekeeper: the listener's own: it counts the operator's requests, and authenticates if there are
             credentials for that.
-        records: reports what became of requests.
+        records: reports the outcome of requests.
 
     Attributes:
         records: as given, for the resources behind the gate.
@@ -32,7 +32,7 @@ class AdminGate:
         self._gatekeeper = gatekeeper
 
     def judge(self, request: Request) -> None:
-        """Refuse what a page has caused: all that is demanded of a health check.
+        """Refuse requests caused by a page; the only check of health checks.
 
         Args:
             request: any request, unchecked.

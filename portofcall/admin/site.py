@@ -28,7 +28,7 @@ class AdminSite(NamedTuple):
     Attributes:
         factory: the protocol factory.
         handshakes: counts and reports the TLS handshakes, if it has TLS.
-        log: what happens on it; flush this in the end.
+        log: the log of its events; flush it at the end.
     """
 
     factory: GatewaySite
@@ -47,7 +47,7 @@ def make_admin_site(
     wall_clock: Callable[[], float],
     monotonic: Callable[[], float],
 ) -> AdminSite:
-    """Make what serves an admin listener.
+    """Put together an admin listener's factory, handshakes and log.
 
     Only the turns of the reactor and the log levels are shared with the gateway's clients: neither users and
     passwords, nor rates, nor places of connections, so that a flood on the other listeners does not lock the
@@ -59,7 +59,7 @@ def make_admin_site(
         reactor: keeps the time.
         credentials: what authenticates the operator.
         limits: those of requests, handshakes and connections.
-        observe: is called with what happens on the listener, apart from what the gateway's observers see.
+        observe: is called with the listener's events; the gateway's observers do not get them.
         wall_clock: returns the time, in seconds since 1970.
         monotonic: a clock in seconds that never jumps; the gateway's.
     """

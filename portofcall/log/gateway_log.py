@@ -29,7 +29,7 @@ _log = Logger()
 
 
 class Record(NamedTuple):
-    """An event in the log: ``record`` of a log event. Its text is made when something asks for it.
+    """An event in the log: ``record`` of a log event. Its text is made on demand.
 
     Attributes:
         event: what happened.
@@ -116,7 +116,7 @@ class GatewayLog:
 def failure_kind(event: Event) -> tuple[Hashable, ...] | None:
     """Return the key under which a client's failures are summed; None for an event that is always written.
 
-    It has the reason without its wording, which has what the client chose, such as its origin.
+    It has the reason without its sentence, which quotes text that the client chose, such as its origin.
     """
     match event:
         case Refused(slug=slug):

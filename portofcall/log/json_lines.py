@@ -68,7 +68,7 @@ def attributes(event: Event) -> Attributes:
 
 
 def _other(event: LogEvent) -> Attributes:
-    """Yield what a line has that is no record: the gateway's other lines, and those of Twisted."""
+    """Yield the fields of all other lines: the gateway's, and those of Twisted."""
     yield "body", printable(formatEvent(event), _MOST_TEXT)
     yield "otel.scope.name", event.get("log_namespace", "")
     failure = event.get("log_failure")

@@ -11,7 +11,7 @@ ALL: Final = ""
 
 
 class Level(IntEnum):
-    """What is logged; each level has what those after it have."""
+    """What is logged; each level includes those after it."""
 
     #: Each step of a tunnel.
     DEBUG = 10
@@ -64,7 +64,7 @@ class LogLevels:
         self._settings[client] = Setting(client, level, self._now() + seconds)
 
     def __iter__(self) -> Iterator[Setting]:
-        """Yield what is in force."""
+        """Yield the settings in force."""
         now = self._now()
         return iter([setting for setting in self._settings.values() if setting.ends_at > now])
 

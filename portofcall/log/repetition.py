@@ -1,4 +1,4 @@
-"""Sums what a client repeats, so that it can't fill the disk."""
+"""Sums repeated events of a client, so that it can't fill the disk."""
 
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 #: How many of a kind are written in one interval; the others are counted.
 MOST: Final = 10
 INTERVAL_SECONDS: Final = 60.0
-#: How many kinds are told apart in one interval; those that come later are counted together.
+#: How many kinds are distinguished in one interval; later ones are counted together.
 _MOST_KINDS: Final = 10_000
 
 

@@ -24,7 +24,7 @@ _FAILED: Final = Cause("internal-error", "internal-error: see the gateway's log"
 
 
 class Records:
-    """Reports what became of requests: each is refused, or is a probe or a tunnel, or is served.
+    """Reports the outcome of requests: each is refused, or is a probe or a tunnel, or is served.
 
     Args:
         callers: identifies the clients.

@@ -111,7 +111,7 @@ def make_root(
 
     Args:
         tunnel: serves ``/api/connect``.
-        records: reports what became of requests.
+        records: reports the outcome of requests.
         gatekeeper: admits clients.
         dialer: opens the connections of the probes.
         limits: the limit on bodies.

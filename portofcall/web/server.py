@@ -32,7 +32,7 @@ class GatewaySite(Site):
         turns: the budget of each turn of the reactor; shared by the sites of a gateway, like the next.
         waiting: the connections that wait for their clients.
         count: is called for each request when its head is complete; may raise a `RequestError` to refuse it.
-        records: reports what became of requests.
+        records: reports the outcome of requests.
 
     Attributes:
         waiting: as given.

@@ -153,6 +153,16 @@ def test_observers_of_the_gateway_see_nothing_of_it(logged: list[str]) -> None:
     assert "limit reached on the admin listener for 192.0.2.1: request-rate 1:1" in logged
 
 
+def test_operator_is_named_in_the_log(logged: list[str]) -> None:
+    """Who ended a tunnel, or changed what is logged."""
+    world = AdminWorld(operators=operators())
+    login = basic("ops", "secret")[0].decode()
+    world.ask("DELETE", "/tunnels?subject=ada", Authorization=login)
+    world.ask("DELETE", "/tunnels/x", Authorization=login)
+    assert logged[0].startswith('ops@192.0.2.1:40000 "DELETE /tunnels?subject=ada" 200 ')
+    assert logged[1].startswith("ops@192.0.2.1:40000 refused: not-found: ")
+
+
 def test_sums_of_refusals_are_written_in_the_end(logged: list[str]) -> None:
     """They would be lost otherwise."""
     world = AdminWorld()
