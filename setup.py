@@ -68,7 +68,10 @@ def run(*command: str) -> None:
 
 
 def build_in_place() -> None:
-    """Build the page into the checkout, if it has changed; a failure is one line, and the build goes on."""
+    """Build the page into the checkout, if it has changed.
+
+    A failure is one line, and the build goes on, without a page: an older one may not fit this version.
+    """
     built, wanted = ROOT / BUILT, digest(page_sources())
     stamp = built / STAMP
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -84,13 +87,15 @@ def build_in_place() -> None:
         except subprocess.TimeoutExpired:
             problem = f"npm took more than {NPM_SECONDS} seconds"
         except subprocess.CalledProcessError as failed:
-            lines = [line for line in failed.stdout.splitlines() if "rror" in line] or ["it printed no error"]
-            problem = f"{Path(failed.cmd[0]).name} {failed.cmd[1]} failed: {lines[0].strip()[:200]}"
+            lines = [line.strip() for line in failed.stdout.splitlines() if "error" in line.lower()]
+            first = lines[0][:200] if lines else "it printed no error"
+            problem = f"{Path(failed.cmd[0]).name} {failed.cmd[1]} failed: {first}"
         except OSError as failed:
             problem = str(failed)
         else:
             stamp.write_text(wanted)
             return
+    shutil.rmtree(built, ignore_errors=True)
     sys.stderr.write(f"portofcall: the page is not built ({problem}); everything else works\n")
 
 

@@ -26,7 +26,7 @@ from portofcall.limits.values import Limits
 from portofcall.log.gateway_log import GatewayLog
 from portofcall.log.observers import Observers
 from portofcall.recheck import Recheck
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
 from portofcall.web.handshakes import Handshakes

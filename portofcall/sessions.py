@@ -15,8 +15,8 @@ from portofcall.events import Caller, Observer, Traffic, TunnelOpened
 from portofcall.limits.values import Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import IClientEnd
+from portofcall.relay.readiness import Readiness
 from portofcall.relay.states import Phase
 from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel

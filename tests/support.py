@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorFDSet
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,16 +23,71 @@ from zope.interface import implementer
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.policy import Policy, Undecided, Verdict
+from portofcall.errors import GatewayError
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import KiB, Limits
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.delivery import Delivery, Progress
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, IClientEnd, IStreamTransport
+from portofcall.relay.readiness import Readiness
 from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Address, Target
 from portofcall.testing import FakeTransport, Response, World
+
+
+@implementer(IReactorFDSet)
+class FakeReactor:
+    """A reactor that is turned by hand.
+
+    Attributes:
+        readers, writers: what it watches.
+        later: what it was asked to call later.
+    """
+
+    def __init__(self) -> None:
+        self.readers: list[Any] = []
+        self.writers: list[Any] = []
+        self.later: list[Any] = []
+
+    def addReader(self, reader: Any) -> None:
+        if reader not in self.readers:
+            self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        if writer not in self.writers:
+            self.writers.append(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        if writer in self.writers:
+            self.writers.remove(writer)
+
+    def removeAll(self) -> list[Any]:
+        raise NotImplementedError
+
+    def getReaders(self) -> list[Any]:
+        return self.readers
+
+    def getWriters(self) -> list[Any]:
+        return self.writers
+
+    def callLater(self, _delay: float, call: Any, *arguments: Any) -> None:
+        self.later.append((call, arguments))
+
+    def turn(self) -> None:
+        """Let every reader read once, as a reactor does."""
+        for reader in list(self.readers):
+            why = reader.doRead()
+            if why is not None:
+                self.removeReader(reader)
+                reader.connectionLost(Failure(why))
+        later, self.later = self.later, []
+        for call, arguments in later:
+            call(*arguments)
 
 
 @implementer(IPushProducer)
@@ -370,3 +425,9 @@ def need_prometheus() -> None:
     if find_spec("prometheus_client") is None:
         assert not os.environ.get("CI"), "CI has to install prometheus-client"
         pytest.skip("prometheus-client is not installed")
+
+
+def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
+    """List the errors below ``kind`` that have none below them."""
+    below = kind.__subclasses__()
+    return [leaf for child in below for leaf in leaves(child)] if below else [kind]

@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from portofcall import errors
 from portofcall.errors import GatewayError, TargetError, printable
-
-
-def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
-    """List the errors below ``kind`` that have none below them."""
-    below = kind.__subclasses__()
-    return [leaf for child in below for leaf in leaves(child)] if below else [kind]
+from tests.support import leaves
 
 
 @pytest.mark.parametrize("leaf", leaves(GatewayError))

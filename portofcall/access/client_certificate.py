@@ -12,8 +12,8 @@ _MAX_SUBJECT: Final = 64
 _ALTERNATIVES: Final = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
 
 
-def demand_certificate(request: Request) -> None:
-    """Refuse a request whose connection has no client certificate.
+def demand_certificate(request: Request) -> str:
+    """Return the subject of the client's certificate, or refuse a request whose connection has none.
 
     OpenSSL verifies the certificates that clients send, and ends the handshake if one is not valid; it lets
     those through that send none.
@@ -24,9 +24,10 @@ def demand_certificate(request: Request) -> None:
     Raises:
         CertificateRequired: there is none.
     """
-    transport = request.channel.transport
-    if not ISSLTransport.providedBy(transport) or transport.getPeerCertificate() is None:
+    subject = certificate_subject(request.channel.transport)
+    if subject is None:
         raise CertificateRequired("this listener requires a client certificate")
+    return subject
 
 
 def certificate_subject(transport: Any) -> str | None:

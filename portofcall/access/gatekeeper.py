@@ -201,9 +201,10 @@ class Gatekeeper:
                 client=caller.key,
                 target=target,
             )
-            name = certificate_subject(request.channel.transport) if subject == ANONYMOUS_SUBJECT else subject
-            if name:
-                caller = self._callers.authenticated(request, name)
+            if subject == ANONYMOUS_SUBJECT:
+                subject = caller.subject or certificate_subject(request.channel.transport) or ""
+            if subject:
+                caller = self._callers.authenticated(request, subject)
             # A checker may have taken its time.
             self._demand_service()
         except BaseException as problem:

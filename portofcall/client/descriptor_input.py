@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from portofcall.client.descriptors import Descriptor
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 
 #: The most that is read at a time while it has to wait in memory.
 _READ_BYTES: Final = 64 * KiB

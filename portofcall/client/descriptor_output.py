@@ -15,8 +15,8 @@ from zope.interface import implementer
 
 from portofcall.client.descriptors import Descriptor
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer
+from portofcall.relay.readiness import Readiness
 
 #: How much may wait before the producer is paused; as in `portofcall.relay.direct_write`.
 _BUFFER_BYTES: Final = 64 * KiB

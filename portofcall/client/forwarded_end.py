@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from portofcall.client.problem import Problem, Status
 from portofcall.client.tunnel import ClientTunnel, LocalEnd
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 
 #: How often to look whether a local program has read everything, before its connection is reset.
 _LOOK_SECONDS: Final = 0.05

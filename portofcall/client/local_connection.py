@@ -14,7 +14,7 @@ from portofcall.client.problem import Problem
 from portofcall.client.socks import Refusal, Reply, SOCKSHandshake, SOCKSLogin, reply, reply_code
 from portofcall.client.tunnel import ClientTunnel
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from portofcall.target import Requested
 
 #: How much of what a program sends is kept until its tunnel is there; then it is not read any more.

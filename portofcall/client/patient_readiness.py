@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 
 #: How long the next event is waited for within a turn of the reactor, whose work is late by that.
 _PATIENCE_SECONDS: Final = 1e-3
@@ -19,6 +19,9 @@ class PatientReadiness(Readiness):
     A turn takes about as long as the work for a small message. The reactor gets one when it has something to
     do: a timer that is due, or bytes that wait for a descriptor to take them.
     """
+
+    def move(self, descriptor: int, *, bulk: bool) -> None:
+        """Do nothing: there is one tunnel, so nothing waits for its bulk."""
 
     def doRead(self) -> None:
         """Read every readable descriptor, and those that become so within a moment."""

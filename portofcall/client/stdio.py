@@ -12,8 +12,8 @@ from portofcall.client.descriptor_output import Output
 from portofcall.client.problem import Problem, Status
 from portofcall.client.tunnel import LocalEnd
 from portofcall.relay.delivery import Progress
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer
+from portofcall.relay.readiness import Readiness
 
 
 class StdioTransport:

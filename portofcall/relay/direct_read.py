@@ -1,111 +1,34 @@
-"""Read sockets as soon as they are readable, many in one turn of the reactor, into one buffer.
+"""Read plain sockets as soon as they are readable, all of them into one buffer.
 
-Each read by a transport costs a dozen calls and the allocation of a buffer. Here one descriptor in the
-reactor stands for all watched sockets (an epoll descriptor can itself be watched), and they share one buffer.
+Each read by a transport costs a dozen calls and the allocation of a buffer.
 """
 
-import os
 import select
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IProducer, IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IProducer
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from portofcall.limits.values import KiB
-from portofcall.relay.busy_poll import BusyPoll, Events
 from portofcall.relay.direct_write import direct_write
 from portofcall.relay.interfaces import IEndTransport, IStreamTransport
+from portofcall.relay.readiness import Readiness
 
 _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: The same where both directions have ended, without an error.
 _LAST_READ = _READABLE | select.EPOLLHUP if hasattr(select, "epoll") else 0
-#: The most that is read at a time: while all of it can be passed on at once, and while it has to wait.
-_BULK_READ_BYTES = 256 * KiB
+#: The most that is read at a time while it has to wait. Otherwise it is what the buffer holds.
 _READ_BYTES = 64 * KiB
-#: After this the reactor gets its turn, however much there is to read.
-_TURN_SECONDS = 1e-3
-#: The most sockets to read before polling again.
-_MOST_EVENTS = 16
+#: A read of so much makes a socket one of bulk, and this many smaller ones in a row end that.
+_BULK_READ_BYTES = 16 * KiB
+_SMALL_READS = 4
 
 Received = Callable[[memoryview], None]
-
-
-@implementer(IReadDescriptor)
-class Readiness:
-    """Watches sockets, and reports when one is readable.
-
-    Args:
-        reactor: watches this object, if it can watch descriptors; see `available`.
-
-    Attributes:
-        available: whether sockets can be watched.
-        buffer: holds the bytes of the latest read, until the next.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        self.available = hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor)
-        self.buffer = memoryview(bytearray(_BULK_READ_BYTES if self.available else 0))
-        self._reactor = reactor
-        self._readable: dict[int, Callable[[int], None]] = {}
-        self._epoll: select.epoll | None = None
-        self._now = monotonic
-        self._poll_on = BusyPoll(self._poll, now=monotonic, pays=self.available and _processors() > 1)
-
-    def watch(self, descriptor: int, readable: Callable[[int], None]) -> None:
-        """Call ``readable``, which raises nothing, with epoll's event each time a socket is readable.
-
-        Raises:
-            OSError: there is no descriptor, or no memory of the kernel, left for that. Nothing has changed.
-        """
-        if self._epoll is None:
-            self._epoll = select.epoll()
-        self._epoll.register(descriptor, _READABLE)
-        if not self._readable:
-            self._reactor.addReader(self)
-        self._readable[descriptor] = readable
-
-    def forget(self, descriptor: int, *, closed: bool = False) -> None:
-        """Stop watching a socket. A closed one is no longer in epoll."""
-        del self._readable[descriptor]
-        if self._epoll is not None and not closed:
-            self._epoll.unregister(descriptor)
-        if not self._readable:
-            self._reactor.removeReader(self)
-
-    # The reactor calls these
-
-    def fileno(self) -> int:
-        """Return the descriptor for the reactor to watch."""
-        return -1 if self._epoll is None else self._epoll.fileno()
-
-    def doRead(self) -> None:
-        """Read every readable socket."""
-        readable = self._readable
-        turn_ends = self._now() + _TURN_SECONDS
-        events = self._poll()
-        while events:
-            for descriptor, event in events:
-                if descriptor in readable:
-                    readable[descriptor](event)
-            events = self._poll_on() if self._now() < turn_ends else ()
-
-    def _poll(self) -> Events:
-        assert self._epoll is not None
-        return self._epoll.poll(0, _MOST_EVENTS)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Do nothing: the reactor has stopped."""
-
-    def logPrefix(self) -> str:
-        """Return a name for Twisted's log."""
-        return "portofcall"
 
 
 class DirectRead:
@@ -125,8 +48,8 @@ class DirectRead:
 
     __slots__ = (
         "_buffer", "_connection", "_descriptor", "_left_to_transport", "_readiness", "_received",
-        "_recv_into", "_transport", "_watched", "delivery", "most_read_bytes", "reads_bulk", "write",
-        "writeSequence",
+        "_recv_into", "_small_reads", "_transport", "_watched", "delivery", "most_read_bytes", "reads_bulk",
+        "write", "writeSequence",
     )  # fmt: skip
 
     _log = Logger()
@@ -148,6 +71,7 @@ class DirectRead:
         self._recv_into = handle.recv_into
         self._descriptor: int = handle.fileno()
         self._watched = False
+        self._small_reads = 0  # that are left until it is no longer a socket of bulk
         self._left_to_transport = False
         connection.stopReading()
 
@@ -180,7 +104,7 @@ class DirectRead:
         if self._left_to_transport:
             self._transport.resumeProducing()
         elif not self._watched and self._connection.connected and not self._connection.disconnecting:
-            self._readiness.watch(self._descriptor, self._readable)
+            self._readiness.watch(self._descriptor, self._readable, bulk=self._small_reads > 0)
             self._watched = True
 
     def loseConnection(self) -> None:
@@ -205,7 +129,7 @@ class DirectRead:
             self._transport.resumeProducing()
             return
         try:
-            most = self.most_read_bytes or (0 if self.reads_bulk else _READ_BYTES)
+            most = self.most_read_bytes or (self._readiness.most_bytes if self.reads_bulk else _READ_BYTES)
             size = self._recv_into(self._buffer, most)
         except BlockingIOError:
             return
@@ -218,12 +142,21 @@ class DirectRead:
             self._leave_to_transport()
             self._connection.readConnectionLost(Failure(CONNECTION_DONE))
             return
+        if size >= _BULK_READ_BYTES or self._small_reads:
+            self._classify(size)
         try:
             self._received(self._buffer[:size])
         except Exception:  # noqa: BLE001 - as in the reactor, it ends this connection only
             failure = Failure()
             self._log.failure("could not process received bytes", failure)
             self._connection.connectionLost(failure)
+
+    def _classify(self, size: int) -> None:
+        """Note a read of this size, if it was of bulk or others were."""
+        was = self._small_reads
+        self._small_reads = _SMALL_READS if size >= _BULK_READ_BYTES else was - 1
+        if not (was and self._small_reads):
+            self._readiness.move(self._descriptor, bulk=not was)
 
     def _leave_to_transport(self) -> None:
         self._left_to_transport = True
@@ -248,12 +181,7 @@ def direct_transport(transport: IStreamTransport, readiness: Readiness, received
         The transport with a `DirectRead` around it for a plain socket with nothing (TLS, the PROXY protocol)
         in between, and in any case one that copies the bytes that it keeps.
     """
-    sending = direct_write(transport)
+    sending = direct_write(transport, readiness.in_turn)
     if readiness.available and isinstance(transport, Connection) and not transport.TLS:
         return cast(IEndTransport, DirectRead(sending, transport, readiness, received))
     return sending
-
-
-def _processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))

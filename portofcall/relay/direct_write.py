@@ -5,7 +5,7 @@ socket that is writable already, as it mostly is, that costs two system calls an
 message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ITCPTransport
@@ -22,13 +22,22 @@ from portofcall.twisted_internals import queued_bytes
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
 _BUFFER_BYTES = 64 * KiB
 
+#: Does some work, now or when it is its turn.
+InTurn = Callable[[Callable[[], None]], None]
 
-def direct_write(transport: IStreamTransport) -> IEndTransport:
+
+def _at_once(work: Callable[[], None]) -> None:
+    """Do it now."""
+    work()
+
+
+def direct_write(transport: IStreamTransport, in_turn: InTurn = _at_once) -> IEndTransport:
     """Wrap a transport so that it sends at once.
 
     Args:
         transport: connected. If data is queued in it, write before registering a producer, or later direct
             writes may overtake it.
+        in_turn: when to resume a paused producer, which may then write much.
 
     Returns:
         The transport with a `DirectWrite` around it for a plain socket; otherwise (TLS, a wrapper that
@@ -38,7 +47,7 @@ def direct_write(transport: IStreamTransport) -> IEndTransport:
     while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
         below = below.transport
     if isinstance(below, Connection) and not below.TLS:
-        return cast(IEndTransport, DirectWrite(transport, below))
+        return cast(IEndTransport, DirectWrite(transport, below, in_turn))
     return cast(IEndTransport, _QueuedWrite(transport))
 
 
@@ -110,11 +119,14 @@ class DirectWrite(_QueuedWrite):
     """
 
     __slots__ = (
-        "_connection", "_direct", "_paused", "_producer", "_send", "_sendmsg",
+        "_connection", "_direct", "_in_turn", "_paused", "_producer", "_send", "_sendmsg",
     )  # fmt: skip
 
-    def __init__(self, transport: IStreamTransport, connection: Connection) -> None:
+    def __init__(
+        self, transport: IStreamTransport, connection: Connection, in_turn: InTurn = _at_once
+    ) -> None:
         super().__init__(transport)
+        self._in_turn = in_turn
         handle = connection.getHandle()
         self._connection = connection
         self._send = handle.send
@@ -180,13 +192,17 @@ class DirectWrite(_QueuedWrite):
     def _queue(self, data: Buffer) -> None:
         self.queued_bytes += len(data)
         super().write(data)
-        if self.queued_bytes > _BUFFER_BYTES and self._producer is not None:
+        if self.queued_bytes > _BUFFER_BYTES and self._producer is not None and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
 
     def _drained(self) -> None:
         self.queued_bytes = 0
-        if self._paused and self._producer is not None:
+        if self._paused:
+            self._in_turn(self._resume)
+
+    def _resume(self) -> None:
+        if self._paused and not self.queued_bytes and self._producer is not None:
             self._paused = False
             self._producer.resumeProducing()
 

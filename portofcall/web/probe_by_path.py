@@ -34,6 +34,7 @@ class ProbeByPath(APIResource):
     """
 
     allowed = ("GET", "HEAD")
+    nothing_here = "expected one target in the path, such as /ping/db.example:5432 or /ssh/db.example"
 
     def __init__(
         self, records: Records, measure: Measure, page: Page | None, *, default_port: int | None = None

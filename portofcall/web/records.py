@@ -41,6 +41,10 @@ class Records:
         """Return the caller of a request."""
         return self._callers.identify(request)
 
+    def authenticated(self, request: Request, subject: str) -> None:
+        """Note the subject of a request; one that its client proves later takes its place."""
+        self._callers.authenticated(request, subject)
+
     def refused(self, request: Request, error: GatewayError) -> None:
         """Report a refusal, unless there is a record of the request already."""
         if not getattr(request, _RECORDED, False):

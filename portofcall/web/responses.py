@@ -148,9 +148,11 @@ class APIResource(Resource):
 
     Attributes:
         allowed: the allowed methods, for the Allow header (RFC 9110 §10.2.1).
+        nothing_here: the sentence of a 404.
     """
 
     allowed: ClassVar[tuple[str, ...]] = ()
+    nothing_here: ClassVar[str] = "there is nothing here"
     isLeaf = True
     _log = Logger()
 
@@ -164,7 +166,7 @@ class APIResource(Resource):
             self._records.caller(request)
         method = request.method.decode("ascii", "backslashreplace")
         if not self.takes(request.postpath or ()):
-            return self.refuse(request, NotFound("there is nothing here"))
+            return self.refuse(request, NotFound(self.nothing_here))
         if method not in self.allowed:
             error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
             error.headers["Allow"] = ", ".join(self.allowed)
@@ -196,7 +198,7 @@ class APIResource(Resource):
     def refuse(self, request: Request, error: RequestError) -> bytes | int:
         """Respond to a request for a path or with a method that is not here."""
         self._report(request, error)
-        return error_response(request, error)
+        return self.respond_error(request, error)
 
     def _report(self, request: Request, error: GatewayError) -> None:
         if self._records is not None:

@@ -80,7 +80,7 @@ class GatewaySite(Site):
     def _admit(self, request: Request) -> None:
         self._count(request)
         if self.needs_certificate():
-            demand_certificate(request)
+            self._records.authenticated(request, demand_certificate(request))
 
     def log(self, request: HTTPRequest) -> None:
         """Report a response, unless it was to a health check."""

@@ -15,8 +15,8 @@ from portofcall.web.responses import Headers, bytes_response, text_response
 
 #: Where setup.py builds it to.
 FOLDER: Final = Path(__file__).with_name("static")
-#: The one module that pages of other origins may import, and its types.
-_SHARED: Final = {"portofcall.js", "portofcall.d.ts"}
+#: The one module that pages of other origins may import.
+_SHARED: Final = "portofcall.js"
 _HASHED: Final = re.compile(r".+-[0-9A-Z]{8}\.\w+")
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _TYPES: Final = {
@@ -50,7 +50,7 @@ class StaticFile(NamedTuple):
 
     def headers(self) -> Headers:
         """Return the headers of the response that depend on the file."""
-        shared = self.name in _SHARED
+        shared = self.name == _SHARED
         return {
             "Cache-Control": _IMMUTABLE if _HASHED.fullmatch(self.name) else "no-cache",
             "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin",

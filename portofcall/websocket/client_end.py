@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from portofcall.limits.values import Limits
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer
+from portofcall.relay.readiness import Readiness
 from portofcall.websocket.client_frames import UnmaskedFrames, mask
 from portofcall.websocket.end import Begin, WebSocketEnd, WebSocketFactory
 from portofcall.websocket.half_close import CONNECTED

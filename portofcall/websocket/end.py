@@ -8,8 +8,8 @@ from zope.interface import implementer
 
 from portofcall.limits.values import Limits
 from portofcall.relay.delivery import Progress
-from portofcall.relay.direct_read import Readiness
 from portofcall.relay.interfaces import Buffer, ClientEvents, IClientEnd
+from portofcall.relay.readiness import Readiness
 from portofcall.websocket.autobahn_internals import connection_attributes
 from portofcall.websocket.frames import binary_header
 from portofcall.websocket.half_close import CONNECTED

@@ -11,7 +11,7 @@ from portofcall.client.credentials import Login
 from portofcall.client.gateway_url import GatewayURL
 from portofcall.client.tunnel import CLIENT_LIMITS, ClientTunnel, LocalEnd
 from portofcall.limits.values import Limits
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from portofcall.target import Requested, Target
 from portofcall.testing import PUBLIC, FakeTransport, World
 

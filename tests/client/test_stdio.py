@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from portofcall.client.patient_readiness import PatientReadiness
 from portofcall.client.problem import Problem, Status
 from portofcall.client.stdio import StdioEnd
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from tests.support import FakeSource
 
 

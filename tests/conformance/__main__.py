@@ -7,7 +7,7 @@ from twisted.internet import reactor as global_reactor
 from twisted.web.server import Site
 
 from portofcall.limits.values import Limits
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from tests.conformance.echo import EchoFactory, EchoResource, FastEchoFactory
 
 #: The Autobahn TestSuite sends a message of 4 MiB in frames of 64 bytes; the gateway's default would fail it.

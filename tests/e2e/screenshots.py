@@ -110,7 +110,7 @@ def redis_session(camera: Camera, window: Browser) -> None:
 
 def banner(camera: Camera) -> None:
     """Take the picture of an SSH server's banner, from a gateway with the target ``shell``."""
-    camera.open("#ssh/shell", ".facts")
+    camera.open("#banner/shell", ".facts")
     camera.take("banner")
 
 

@@ -1,7 +1,6 @@
 """The page in a real browser, against a gateway that has built it."""
 
 import hashlib
-import json
 import subprocess
 from pathlib import Path
 
@@ -223,28 +222,6 @@ def test_flood_neither_fills_nor_freezes_the_tab(page: Page) -> None:
         page.assert_nothing_foreign()
 
 
-def test_ping_repeats_and_its_plot_moves(window: Browser, tmp_path: Path) -> None:
-    """With figures, a stop and a start."""
-    with gateway_process(tmp_path, "--demo") as gateway:
-        page = Page(window, f"http://127.0.0.1:{gateway.port}/")
-        page.open(f"#ping/{gateway.wait_for_log(r'demo echo on ([^,]+),')[1]}")
-        window.type(ENTER)
-        plot = "document.querySelector('.chart canvas').toDataURL()"
-        window.wait("/: [2-9] pings/.test(document.querySelector('.chart')?.ariaLabel)")
-        before = window.value(plot)
-        window.wait(f"{plot} !== {json.dumps(before)}")
-        figures = "document.querySelector('.figures').textContent"
-        for figure in ("Last", "Min", "Median", "p99", "Loss0 %"):
-            assert figure in window.value(figures)
-        page.click("Stop")
-        sent = window.value(figures)
-        window.value("new Promise(resolve => setTimeout(resolve, 1200))")
-        assert window.value(figures) == sent
-        page.click("Start")
-        window.wait(f"{figures} !== {json.dumps(sent)}")
-        page.assert_nothing_foreign()
-
-
 def test_command_that_is_copied_opens_the_same_tunnel(page: Page) -> None:
     """It is run as it is, in a shell."""
     origin = page.url.rstrip("/")
@@ -284,7 +261,7 @@ def test_first_paint_is_small_and_the_console_is_loaded_when_it_is_wanted(page: 
 def test_banner(page: Page) -> None:
     """The fields of the API."""
     with backend(ssh_server) as server:
-        page.open(f"#ssh/127.0.0.1:{server.port}")
+        page.open(f"#banner/127.0.0.1:{server.port}")
         page.window.type(ENTER)
         text = page.wait_for_text("OpenSSH_9.2p1")
         assert "SSH-2.0-OpenSSH_9.2p1 Debian-2" in text
@@ -293,7 +270,7 @@ def test_banner(page: Page) -> None:
 
 def test_links_fill_the_field_and_connect_nothing(page: Page) -> None:
     """A page of another site can't make a visitor's gateway dial."""
-    for link in ("#tcp/127.0.0.1:1", "#ping/127.0.0.1:1", "ping/127.0.0.1:1", "ssh/127.0.0.1:1"):
+    for link in ("#tcp/127.0.0.1:1", "#ssh/127.0.0.1:1", "ping/127.0.0.1:1", "ssh/127.0.0.1:1"):
         page.open(link)
         assert page.window.value('document.querySelector("#place").value') == "127.0.0.1:1"
         assert page.window.value('document.querySelector("#view").hidden')
@@ -364,7 +341,7 @@ def test_narrow_screens_and_accessibility(window: Browser, tmp_path: Path, schem
                 ("", ".card"),
                 (f"#tcp/{echoing}", ".sending"),
                 (f"#ping/{echoing}", ".figures"),
-                (f"#ssh/{echoing}", ".hint"),
+                (f"#banner/{echoing}", ".hint"),
                 ("#tcp/10.0.0.1:22", ".failure"),
             ):
                 page.open(link)

@@ -9,7 +9,7 @@ from twisted.internet.protocol import connectionDone
 
 from portofcall.relay import backend_end
 from portofcall.relay.backend_end import BackendEnd
-from portofcall.relay.direct_read import Readiness
+from portofcall.relay.readiness import Readiness
 from portofcall.testing import FakeTransport
 
 

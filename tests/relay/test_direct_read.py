@@ -11,74 +11,21 @@ from unittest.mock import Mock
 
 import pytest
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.failure import Failure
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_read import Readiness, direct_transport
+from portofcall.relay.direct_read import direct_transport
 from portofcall.relay.interfaces import IStreamTransport
+from portofcall.relay.readiness import Readiness
 from portofcall.testing import FakeTransport
+from tests.support import FakeReactor
 
 DEADLINE = 10.0
-
-
-@implementer(IReactorFDSet)
-class FakeReactor:
-    """A reactor that is turned by hand.
-
-    Attributes:
-        readers, writers: what it watches.
-        later: what it was asked to call later.
-    """
-
-    def __init__(self) -> None:
-        self.readers: list[Any] = []
-        self.writers: list[Any] = []
-        self.later: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        if reader not in self.readers:
-            self.readers.append(reader)
-
-    def removeReader(self, reader: Any) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
-
-    def addWriter(self, writer: Any) -> None:
-        if writer not in self.writers:
-            self.writers.append(writer)
-
-    def removeWriter(self, writer: Any) -> None:
-        if writer in self.writers:
-            self.writers.remove(writer)
-
-    def removeAll(self) -> list[Any]:
-        raise NotImplementedError
-
-    def getReaders(self) -> list[Any]:
-        return self.readers
-
-    def getWriters(self) -> list[Any]:
-        return self.writers
-
-    def callLater(self, _delay: float, call: Any, *arguments: Any) -> None:
-        self.later.append((call, arguments))
-
-    def turn(self) -> None:
-        """Let every reader read once, as a reactor does."""
-        for reader in list(self.readers):
-            why = reader.doRead()
-            if why is not None:
-                self.removeReader(reader)
-                reader.connectionLost(Failure(why))
-        later, self.later = self.later, []
-        for call, arguments in later:
-            call(*arguments)
 
 
 class Listener(Protocol):
@@ -262,6 +209,29 @@ def test_an_end_can_have_less_read_at_a_time(station: Station) -> None:
     line.peer.sendall(bytes(20 * KiB))
     station.until(lambda: len(line.listener.received) == 20 * KiB)
     assert max(line.listener.reads) == 4 * KiB
+
+
+def test_socket_with_much_to_read_is_one_of_bulk_until_several_reads_were_small(station: Station) -> None:
+    """A pause in between changes nothing."""
+    line = station.line()
+    bulk, descriptor = station.readiness._bulk, line.connection.fileno()
+    line.peer.sendall(bytes(15 * KiB))
+    station.until(lambda: len(line.listener.received) == 15 * KiB)
+    assert bulk == set()
+    line.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * KiB)
+    line.peer.sendall(bytes(400 * KiB))
+    station.until(lambda: len(line.listener.received) == 415 * KiB)
+    line.listener.direct.pauseProducing()
+    line.listener.direct.resumeProducing()
+    line.listener.reads.clear()
+    kinds = []
+    for number in range(6):
+        line.peer.sendall(b"x")
+        station.until(lambda number=number: len(line.listener.reads) > number)
+        kinds.append(bulk == {descriptor})
+    assert kinds[0]
+    assert kinds == sorted(kinds, reverse=True)
+    assert not kinds[-1]
 
 
 def test_end_is_the_transports_to_find(station: Station) -> None:

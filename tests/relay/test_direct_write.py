@@ -181,6 +181,31 @@ def test_producer_is_paused_past_64_kib_and_resumed_after_the_drain() -> None:
     assert not source.paused
 
 
+def test_producer_is_resumed_when_it_is_its_turn() -> None:
+    """It may then write much; not if more waits again by then, and not if it is gone."""
+    wire = Wire([0, 2])
+    turns: list[Any] = []
+    now: Any = DirectWrite(wire.transport, wire, turns.append)  # type: ignore[arg-type]
+    source = FakeSource()
+    now.registerProducer(source, True)
+    now.write(bytes(64 * KiB + 1))
+    wire.transport.turn(99 * KiB)
+    assert source.paused
+    now.write(bytes(64 * KiB + 3))
+    turns.pop()()
+    assert source.paused
+    wire.transport.turn(99 * KiB)
+    turns.pop()()
+    assert not source.paused
+    assert turns == []
+    wire._takes.append(0)
+    now.write(bytes(64 * KiB + 1))
+    wire.transport.turn(99 * KiB)
+    now.unregisterProducer()
+    turns.pop()()
+    assert source.paused
+
+
 def test_after_the_producer_is_gone_everything_is_queued_behind_the_first_rest() -> None:
     """It would not be noticed that all has been sent; and it can close."""
     now, wire, _ = make([None])

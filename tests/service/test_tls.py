@@ -335,6 +335,16 @@ def test_resumed_session_has_the_certificate_of_its_first_handshake(version: int
     assert again.get().status == 403
 
 
+def test_every_record_has_the_subject_of_the_certificate(logged: list[str]) -> None:
+    """Requests for the page, and refusals; not only tunnels."""
+    world = TLSWorld(material(clients=(ROOT,)))
+    own = ROOT.issue(subject="ada", client=True)
+    for request in (GET, upgrade_request(Origin="https://evil.example"), GET.replace(b"GET", b"POST")):
+        TLSClient(world, own=own).shake_hands().get(request)
+    assert len(logged) == 3
+    assert all(line.startswith("CN=ada@192.0.2.1:40000 ") for line in logged)
+
+
 def test_missing_certificate_is_logged_and_counted_as_a_failed_login(logged: list[str]) -> None:
     """With the client, and the request that it made."""
     world = TLSWorld(material(clients=(ROOT,)))

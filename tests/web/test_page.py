@@ -23,6 +23,7 @@ FILES = {
     "app-ABCDEFGH.js.br": b"brotli",
     "app-ABCDEFGH.js.gz": b"gzip",
     "portofcall.js": b"export {}",
+    "portofcall.d.ts": b"export {}",
     "licenses.txt": b"MIT",
 }
 
@@ -86,6 +87,11 @@ def test_files_with_a_hash_in_their_names_never_change(world: World) -> None:
     assert stable.headers["cache-control"] == "no-cache"
     assert stable.headers["access-control-allow-origin"] == "*"
     assert stable.headers["cross-origin-resource-policy"] == "cross-origin"
+    for other in ("portofcall.d.ts", "licenses.txt"):
+        answer = request(world, "GET", f"/static/{other}")
+        assert answer.headers["cache-control"] == "no-cache"
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     tag = stable.headers["etag"]
     for known in (tag, f"W/{tag}", f'"x", {tag}'):
         again = request(world, "GET", "/static/portofcall.js", If_None_Match=known)
@@ -169,7 +175,7 @@ def test_gateway_whose_page_is_not_built(tmp_path: Path, monkeypatch: pytest.Mon
 def test_files_are_read_once(folder: Path) -> None:
     """However many gateways there are."""
     assert read_files(folder) is read_files(folder)
-    assert set(read_files(folder)) == {"index.html", "app-ABCDEFGH.js", "portofcall.js", "licenses.txt"}
+    assert set(read_files(folder)) == {name for name in FILES if not name.endswith((".br", ".gz"))}
 
 
 def test_shown_targets() -> None:

@@ -101,8 +101,23 @@ def test_bad_input_names_what_was_expected(path: str, slug: str) -> None:
 
 @pytest.mark.parametrize("path", ["/ping", "/ping/", "/ssh/", "/ping/a/b", "/ssh/a:1/"])
 def test_other_depths_are_not_found(path: str) -> None:
-    """A target is one segment of the path."""
-    assert Response(get(World(), path).take()).status == 404
+    """A target is one segment of the path; the response says so, as text or as JSON."""
+    answer = Response(get(World(), path).take())
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert answer.body.startswith(b"error  expected one target in the path")
+    assert answer.body.endswith(b"\ncode   not-found\n")
+    answer = Response(get(World(), path, "Accept: application/json").take())
+    assert (answer.status, answer.json["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("path", [f"/ping/{PUBLIC}:443", f"/ssh/{PUBLIC}"])
+def test_other_methods_are_not_allowed(path: str) -> None:
+    """The response is text, or JSON for clients that want that."""
+    answer = Response(get(World(), path, "Content-Length: 0", method="POST").take())
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.body == b"error  POST is not allowed here\ncode   method-not-allowed\n"
+    json = get(World(), path, "Content-Length: 0", "Accept: application/json", method="POST").take()
+    assert (Response(json).status, Response(json).json["code"]) == (405, "method-not-allowed")
 
 
 def test_head_has_no_body() -> None:

@@ -5,6 +5,7 @@ import {fileURLToPath} from "node:url";
 import {promisify} from "node:util";
 import zlib from "node:zlib";
 import * as esbuild from "esbuild";
+import {nodeOnly} from "./node-only.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const destination = path.resolve(process.argv[2] ?? path.join(here, "..", "static"));
@@ -17,9 +18,13 @@ const common = {
 
 try {
   await mkdir(folder, {recursive: true});
+  const hashed = {entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]", assetNames: "[name]-[hash]"};
+  const worker = await esbuild.build({
+    ...common, ...hashed, ...nodeOnly, minify: true, entryPoints: {bcrypt: source("ssh/keys/bcrypt_worker.ts")},
+  });
   const page = await esbuild.build({
-    ...common, minify: true, splitting: true, entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]",
-    assetNames: "[name]-[hash]", loader: {".svg": "file"},
+    ...common, ...hashed, ...nodeOnly, minify: true, splitting: true, loader: {".svg": "file"},
+    define: {...nodeOnly.define, BCRYPT_WORKER: JSON.stringify(built(worker.metafile, "ssh/keys/bcrypt_worker.ts", ".js"))},
     entryPoints: {app: source("page/main.ts"), icon: source("page/icon.svg")},
   });
   // Others import it under this name, and may read it.
@@ -35,7 +40,7 @@ try {
   const template = await readFile(source("page/index.html"), "utf8");
   const html = template.replace(/\{\{(\w+)\}\}/g, (_, key) => names[key]);
   await writeFile(path.join(folder, "index.html"), html);
-  await writeFile(path.join(folder, "licenses.txt"), await licences(page.metafile));
+  await writeFile(path.join(folder, "licenses.txt"), await licences(page.metafile, worker.metafile));
   await compress();
   await rm(destination, {recursive: true, force: true});
   await rename(folder, destination);
@@ -50,21 +55,31 @@ function built({outputs}, entry, suffix) {
 }
 
 /** The licences of all packages of which something is in the bundle. */
-async function licences({inputs}) {
+async function licences(...metafiles) {
   const packages = new Set();
-  for (const name of Object.keys(inputs)) {
-    const match = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(name);
+  for (const name of metafiles.flatMap(({inputs}) => Object.keys(inputs))) {
+    const match = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(name);
     if (match) packages.add(match[1]);
   }
   const texts = [];
   for (const name of [...packages].sort()) {
     const root = path.join(here, "node_modules", name);
     const {version, license} = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
-    const file = (await readdir(root)).find((entry) => /^licen[cs]e/i.test(entry));
-    if (!file) throw new Error(`${name} has no licence file`);
-    texts.push(`${name} ${version} (${license})\n\n${await readFile(path.join(root, file), "utf8")}`);
+    texts.push(`${name} ${version} (${license})\n\n${await licence(name, root)}`);
   }
   return `The page of Port of Call contains the following software.\n\n${texts.join("\n\n")}`;
+}
+
+/** The licence of a package: its file, the end of its README, or what its repository has. */
+async function licence(name, root) {
+  const files = await readdir(root);
+  const file = files.find((entry) => /^licen[cs]e/i.test(entry));
+  if (file) return readFile(path.join(root, file), "utf8");
+  const readme = files.includes("README.md") ? await readFile(path.join(root, "README.md"), "utf8") : "";
+  const section = /^#+ LICENSE\s+([^]*Permission is hereby granted[^]*)$/m.exec(readme);
+  if (section) return section[1];
+  if (name.startsWith("@microsoft/")) return readFile(source("licences/microsoft.txt"), "utf8");
+  throw new Error(`${name} has no licence file`);
 }
 
 /** Put a gzip and a brotli variant beside each file that gets smaller by it. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {load} from "./load.mjs";
 
-const {connectCommand, parseLink, parsePlace, PlaceError, showPlace} = await load("page/place.ts");
+const {connectCommand, parseLink, parseLogin, parsePlace, PlaceError, showPlace} = await load("page/place.ts");
 
 test("a place is host:port, with IPv6 in brackets, or the name of a target", () => {
   assert.deepEqual(parsePlace(" db.example:5432 "), {host: "db.example", port: 5432});
@@ -25,11 +25,26 @@ test("anything else says what was expected", () => {
   }
 });
 
+test("a login is user@host, or a command of ssh", () => {
+  const read = (text) => Object.values(parseLogin(text));
+  assert.deepEqual(read("db.example:5432"), ["", "db.example:5432", false]);
+  assert.deepEqual(read(" root@db "), ["root", "db", true]);
+  assert.deepEqual(read("ssh root@db:2222"), ["root", "db:2222", true]);
+  assert.deepEqual(read("ssh db"), ["", "db", true]);
+  assert.deepEqual(read("ssh -p 2222 root@db"), ["root", "db:2222", true]);
+  assert.deepEqual(read("ssh -p2222 -l root 2001:db8::1"), ["root", "[2001:db8::1]:2222", true]);
+  assert.deepEqual(read("ssh root@[::1] -p 23"), ["root", "[::1]:23", true]);
+  assert.deepEqual(read("ssh://root@db:2222/"), ["root", "db:2222", true]);
+  assert.deepEqual(read("a@b@db"), ["a@b", "db", true]);
+  assert.deepEqual(read("sshd:22"), ["", "sshd:22", false]);
+});
+
 const at = (hash, pathname = "/", search = "") => parseLink({hash, pathname, search});
 
 test("links name an action, a place and perhaps a ticket", () => {
   assert.deepEqual(at("#tcp/db.example:5432"), {action: "tcp", text: "db.example:5432", ticket: "", address: "/#tcp/db.example:5432"});
-  assert.deepEqual(at("", "/gateway/ssh/db.example"), {action: "ssh", text: "db.example", ticket: "", address: "/gateway/ssh/db.example"});
+  assert.equal(at("#ssh/root@db:22").text, "root@db:22");
+  assert.deepEqual(at("", "/gateway/ssh/db.example"), {action: "banner", text: "db.example", ticket: "", address: "/gateway/ssh/db.example"});
   for (const [hash, path] of [["", "/"], ["#", "/"], ["#x", "/ping/a:1"], ["#tcp/%", "/"], ["#tcp/a&b=c", "/"], ["#tcp/a%20b:1", "/"]]) {
     assert.equal(at(hash, path), null, hash);
   }

@@ -14,8 +14,8 @@ ROOT.username = ROOT.password = "";
 let ticket = "";
 /** In sessionStorage: whether this tab has used the gateway with the browser's own credentials. */
 const SIGNED_IN = "portofcall.signed-in";
-/** Failures that the gateway itself does not report. */
-const IN_FRONT = new Set(["redirected", "http-error", "unreachable-gateway"]);
+/** Failures for which a cookie or a client certificate may be what is missing. */
+const WITHOUT_CREDENTIALS = new Set(["redirected", "http-error", "unreachable-gateway", "certificate-required"]);
 /** What a browser prompts for; it can't prompt for a ticket. */
 const PROMPTING = /\b(basic|digest|negotiate|ntlm)\b/i;
 
@@ -39,12 +39,11 @@ interface Options {
 }
 
 /** Ask the API. Throws Failed, or the signal's reason. */
-export async function ask<T>(path: string, {body, signal, credentials}: Options = {}): Promise<T> {
+export async function ask<T>(path: string, {body, signal, credentials = "same-origin"}: Options = {}): Promise<T> {
   const headers: Record<string, string> = ticket ? {Authorization: `Bearer ${ticket}`} : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const mode = ticket ? "omit" : credentials ?? "same-origin";
   // A redirect is that of a sign-in in front of the gateway, to where this page may not go.
-  const init: RequestInit = {headers, cache: "no-store", credentials: mode, redirect: "manual"};
+  const init: RequestInit = {headers, cache: "no-store", credentials, redirect: "manual"};
   if (body !== undefined) Object.assign(init, {method: "POST", body: JSON.stringify(body)});
   if (signal) init.signal = signal;
   let response: Response;
@@ -58,7 +57,7 @@ export async function ask<T>(path: string, {body, signal, credentials}: Options 
     throw new Failed({slug: "redirected", sentence: "a proxy in front of the gateway redirected the request", code: 0});
   }
   const answer = await parsed(response);
-  if (mode === "same-origin" && (response.ok || response.status === 401)) remember(SIGNED_IN, response.ok);
+  if (credentials !== "omit" && !ticket && (response.ok || response.status === 401)) remember(SIGNED_IN, response.ok);
   if (response.ok) return answer as T;
   const sentence = typeof answer.error === "string" ? answer.error : `the gateway responded with ${response.status}`;
   const slug = typeof answer.code === "string" ? answer.code : "http-error";
@@ -73,8 +72,7 @@ export async function askQuietly<T>(path: string): Promise<T> {
   try {
     return await ask<T>(path, {credentials: "omit"});
   } catch (error) {
-    // Not the gateway refused it, but something in front of it, and perhaps for want of a cookie or a certificate.
-    if (error instanceof Failed && !error.prompts && IN_FRONT.has(error.failure.slug)) return ask<T>(path);
+    if (error instanceof Failed && !error.prompts && WITHOUT_CREDENTIALS.has(error.failure.slug)) return ask<T>(path);
     throw error;
   }
 }

@@ -4,38 +4,30 @@ import {button, download, h, say} from "./dom.ts";
 import {failureBox} from "./failure.ts";
 import {ask, Failed, loadPart} from "./gateway.ts";
 import {showPlace, type Place} from "./place.ts";
-import {milliseconds, summarize} from "./units.ts";
+import {judge, Series} from "./series.ts";
+import {milliseconds} from "./units.ts";
 
 const INTERVAL_MILLISECONDS = 1000;
-/** How many of the last pings the plot and the figures are about. */
-const MOST = 3600;
-/** Failures of the target, which a later ping may not have. Others end the series. */
-const LOSSES = new Set(["refused", "unreachable", "connect-timeout", "target-busy", "dns-timeout", "name-not-found"]);
-
-interface Sample {
-  /** When the ping was sent, in milliseconds since 1970. */
-  readonly at: number;
-  /** The round trip in milliseconds; null if there was no answer. */
-  readonly trip: number | null;
-  readonly slug: string;
-}
 
 export async function pingView(place: Place, container: HTMLElement, signal: AbortSignal): Promise<void> {
-  const samples: Sample[] = [];
+  const series = new Series();
   let running = true;
   let wake = (): void => {};
   const figures = h("dl", {class: "figures"});
+  const limits = h("p", {class: "hint", hidden: true});
   const problem = h("div", {});
   const plot = h("div", {class: "chart"});
-  const toggle = button("Stop", () => {
-    running = !running;
+  const toggle = button("Stop", () => run(!running), {class: "secondary"});
+  const run = (wanted: boolean): void => {
+    running = wanted;
     toggle.textContent = running ? "Stop" : "Start";
-    say(running ? "Ping started" : summaryText(samples));
+    say(running ? "Ping started" : summaryText(series));
     wake();
-  }, {class: "secondary"});
-  const save = button("Save CSV", () => download(`ping ${showPlace(place)}.csv`.replaceAll(":", "_"), toCSV(samples)), {class: "secondary"});
-  container.append(figures, plot, problem, h("div", {class: "toolbar"}, toggle, save));
-  drawFigures(figures, samples);
+  };
+  const file = `ping ${showPlace(place)}.csv`.replaceAll(":", "_");
+  const save = button("Save CSV", () => download(file, new Blob([series.csv], {type: "text/csv"})), {class: "secondary"});
+  container.append(figures, limits, plot, problem, h("div", {class: "toolbar"}, toggle, save));
+  drawFigures(figures, series);
   const {Chart} = await loadPart(import("./chart.ts"));
   const chart = new Chart(plot, {
     label: "Round trip of each ping, in milliseconds",
@@ -48,46 +40,57 @@ export async function pingView(place: Place, container: HTMLElement, signal: Abo
     chart.destroy();
     wake();
   });
+
+  /** Ping once; return how many milliseconds the next one has to wait. */
+  const pingOnce = async (): Promise<number> => {
+    const began = performance.now();
+    const at = Date.now();
+    let pause = INTERVAL_MILLISECONDS;
+    try {
+      const {rtt} = await ask<{rtt: number}>("api/ping", {body: {...place, timeout: 5000}, signal});
+      series.add({at, trip: rtt, slug: ""});
+      problem.replaceChildren();
+      delete problem.dataset.slug;
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      const {failure} = error;
+      const verdict = judge(failure);
+      if (verdict === "stop" && !series.last) throw error;
+      if (verdict === "stop") run(false);
+      if (verdict === "lost") series.add({at, trip: null, slug: failure.slug});
+      pause = Math.max(pause, (failure.retrySeconds ?? 0) * 1000);
+      // An alert is read aloud: once, not at each ping.
+      if (problem.dataset.slug !== failure.slug) problem.replaceChildren(failureBox(failure, place));
+      problem.dataset.slug = failure.slug;
+    }
+    return Math.max(0, began + pause - performance.now());
+  };
+
   while (!signal.aborted) {
     if (!running) {
       await new Promise<void>((resolve) => (wake = resolve));
       continue;
     }
-    const sample = await ping(place, signal, problem);
-    samples.push(sample);
-    if (samples.length > MOST) samples.shift();
-    drawFigures(figures, samples);
-    chart.draw(samples.map(({at}) => at / 1000), [samples.map(({trip}) => trip)], summaryText(samples));
-    if (samples.length === 1) say(sample.trip === null ? "No answer" : `Round trip ${milliseconds(sample.trip)}`);
+    const isFirst = series.last === undefined;
+    const pause = await pingOnce();
+    const {last, recent} = series;
+    drawFigures(figures, series);
+    limits.textContent = series.limits;
+    limits.hidden = !series.limits;
+    chart.draw(recent.map(({at}) => at / 1000), [recent.map(({trip}) => trip)], summaryText(series));
+    if (isFirst && last) say(last.trip === null ? "No answer" : `Round trip ${milliseconds(last.trip)}`);
     await new Promise<void>((resolve) => {
       wake = resolve;
-      setTimeout(resolve, Math.max(0, sample.at + INTERVAL_MILLISECONDS - Date.now()));
+      setTimeout(resolve, pause);
     });
   }
 }
 
-async function ping(place: Place, signal: AbortSignal, problem: HTMLElement): Promise<Sample> {
-  const at = Date.now();
-  try {
-    const {rtt} = await ask<{rtt: number}>("api/ping", {body: {...place, timeout: 5000}, signal});
-    problem.replaceChildren();
-    return {at, trip: rtt, slug: ""};
-  } catch (error) {
-    if (!(error instanceof Failed) || !LOSSES.has(error.failure.slug)) throw error;
-    if (problem.dataset.slug !== error.failure.slug || !problem.hasChildNodes()) {
-      problem.dataset.slug = error.failure.slug;
-      problem.replaceChildren(failureBox(error.failure, place));
-    }
-    return {at, trip: null, slug: error.failure.slug};
-  }
-}
-
-function drawFigures(figures: HTMLElement, samples: readonly Sample[]): void {
-  const {sent, lost, min, median, p99} = summarize(samples.map(({trip}) => trip));
-  const last = samples.at(-1)?.trip ?? NaN;
+function drawFigures(figures: HTMLElement, series: Series): void {
+  const {sent, lost, min, median, p99} = series.summary;
   const trip = (value: number): string => (Number.isNaN(value) ? "–" : milliseconds(value));
   const rows: [string, string][] = [
-    ["Last", trip(last)],
+    ["Last", trip(series.last?.trip ?? NaN)],
     ["Min", trip(min)],
     ["Median", trip(median)],
     ["p99", trip(p99)],
@@ -97,13 +100,8 @@ function drawFigures(figures: HTMLElement, samples: readonly Sample[]): void {
   figures.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-function summaryText(samples: readonly Sample[]): string {
-  const {sent, lost, median} = summarize(samples.map(({trip}) => trip));
+function summaryText(series: Series): string {
+  const {sent, lost, median} = series.summary;
   const middle = Number.isNaN(median) ? "no answer" : `median ${milliseconds(median)}`;
   return `${sent} pings, ${lost} lost, ${middle}`;
-}
-
-function toCSV(samples: readonly Sample[]): Blob {
-  const rows = samples.map(({at, trip, slug}) => `${new Date(at).toISOString()},${trip ?? ""},${slug}\r\n`);
-  return new Blob(["time,rtt_ms,error\r\n", ...rows], {type: "text/csv"});
 }

@@ -37,6 +37,32 @@ export function showPlace(place: Place): string {
   return place.host.includes(":") ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
 }
 
+export interface Login {
+  /** Empty if there is none. */
+  readonly user: string;
+  /** The place, for `parsePlace`. */
+  readonly text: string;
+  /** Whether this is clearly meant for SSH. */
+  readonly isLogin: boolean;
+}
+
+/** Take the user out of `user@host`, `ssh user@host`, `ssh -p 2222 -l user host` or `ssh://user@host`. */
+export function parseLogin(text: string): Login {
+  let rest = text.trim();
+  const command = /^ssh(?:\s+|:\/\/)/.exec(rest);
+  rest = rest.slice(command?.[0].length ?? 0).trim();
+  const options: Record<string, string> = {};
+  if (command) rest = rest.replace(/(?:^|\s)-([pl])\s*(\S+)/g, (_, name: string, value: string) => ((options[name] = value), "")).trim();
+  const at = rest.lastIndexOf("@");
+  const user = options["l"] ?? rest.slice(0, Math.max(at, 0));
+  let place = rest.slice(at + 1).replace(command ? /\/$/ : "", "");
+  const port = options["p"];
+  // An IPv6 address alone; with a port it would be in brackets.
+  if (port && /^[^[]*:.*:/.test(place)) place = `[${place}]:${port}`;
+  else if (port && !/[^:]:\d+$/.test(place)) place = `${place}:${port}`;
+  return {user, text: place, isLogin: Boolean(command) || at >= 0};
+}
+
 export interface Link {
   readonly action: string;
   readonly text: string;
@@ -55,9 +81,12 @@ export function parseLink({hash, pathname, search}: Pick<Location, "hash" | "pat
   if (!match) return null;
   try {
     const text = decodeURIComponent(match[2]!);
-    if (NO_HOST.test(text)) return null;
+    // Of `user@host`, the user is no way around either.
+    if (NO_HOST.test(text.replace("@", ""))) return null;
     const ticket = decodeURIComponent(match[3] ?? "") || (new URLSearchParams(search).get("ticket") ?? "");
-    return {action: match[1]!, text, ticket, address: inHash ? pathname + linkTo(match[1]!, text) : pathname};
+    // `/ssh/host` shows what it shows to curl.
+    const action = !inHash && match[1] === "ssh" ? "banner" : match[1]!;
+    return {action, text, ticket, address: inHash ? pathname + linkTo(match[1]!, text) : pathname};
   } catch {
     return null; // a broken escape
   }

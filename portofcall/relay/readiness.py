@@ -1,0 +1,214 @@
+"""Which sockets are readable, and in which order they are read: those of small messages before those of bulk.
+
+One descriptor in the reactor stands for all watched sockets: an epoll descriptor can itself be watched. The
+sockets of bulk are in a second one, watched by the first. So those of small messages, say of somebody who
+types, are found without polling all others, and wait for one read of bulk at most.
+"""
+
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, thread_time
+from typing import Any
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from portofcall.limits.values import KiB
+from portofcall.relay.busy_poll import BusyPoll, Events
+
+_READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
+#: The most that is read at a time, and beside small messages: these wait for a read and what follows from it.
+_BUFFER_BYTES = 256 * KiB
+_BESIDE_BYTES = 128 * KiB
+#: For how many reads of bulk that lasts after a small message: about half a second.
+_BESIDE_READS = 4096
+#: After this the reactor gets its turn, however much there is to read.
+_TURN_SECONDS = 1e-3
+#: The most sockets to read before polling again, and of those of bulk.
+_MOST_EVENTS = 16
+_MOST_BULK_EVENTS = 1
+
+
+@implementer(IReadDescriptor)
+class Readiness:
+    """Watches sockets, and reports when one is readable.
+
+    Contract: between two reads of bulk every other socket that is readable is read. When there are so many of
+    these that they take longer than that one read, reads of bulk follow each other for as long: neither kind
+    gets less than half of the time if it can use it. Within each kind sockets take turns.
+
+    Args:
+        reactor: watches this object, if it can watch descriptors; see `available`.
+
+    Attributes:
+        available: whether sockets can be watched.
+        buffer: holds the bytes of the latest read, until the next.
+        most_bytes: the most to read at a time; 0 for all that the buffer holds.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.available = hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor)
+        self.buffer = memoryview(bytearray(_BUFFER_BYTES if self.available else 0))
+        self.most_bytes = 0
+        self._beside_reads = 0
+        self._reactor = reactor
+        self._readable: dict[int, Callable[[int], None]] = {}
+        self._epoll: select.epoll | None = None
+        self._bulk_epoll: select.epoll | None = None
+        self._bulk: set[int] = set()
+        self._work: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+        self._now = monotonic
+        self._spent = thread_time  # not the time of other processes, for which bulk would be read as well
+        self._poll_on = BusyPoll(self._poll, now=monotonic, pays=self.available and _processors() > 1)
+
+    def watch(self, descriptor: int, readable: Callable[[int], None], *, bulk: bool = False) -> None:
+        """Call ``readable``, which raises nothing, with epoll's event each time a socket is readable.
+
+        Args:
+            descriptor: of the socket.
+            readable: reads it once.
+            bulk: whether it is one of bulk; see `move`.
+
+        Raises:
+            OSError: there is no descriptor, or no memory of the kernel, left for that. Nothing has changed.
+        """
+        if self._epoll is None:
+            self._epoll = select.epoll()
+        self._epoll.register(descriptor, _READABLE)
+        if not self._readable:
+            self._reactor.addReader(self)
+        self._readable[descriptor] = readable
+        if bulk:
+            self.move(descriptor, bulk=True)
+
+    def move(self, descriptor: int, *, bulk: bool) -> None:
+        """Read a socket after those of small messages from now on, or with them.
+
+        Without a descriptor, or memory of the kernel, for that it stays where it is.
+        """
+        if descriptor not in self._readable or bulk is (descriptor in self._bulk):
+            return
+        assert self._epoll is not None
+        try:
+            if self._bulk_epoll is None:
+                self._bulk_epoll = _nested(self._epoll)
+            old, new = self._epoll, self._bulk_epoll
+            if not bulk:
+                old, new = new, old
+            new.register(descriptor, _READABLE)
+        except OSError:
+            return
+        old.unregister(descriptor)
+        (self._bulk.add if bulk else self._bulk.remove)(descriptor)
+
+    def forget(self, descriptor: int, *, closed: bool = False) -> None:
+        """Stop watching a socket. A closed one is no longer in epoll."""
+        del self._readable[descriptor]
+        epoll = self._epoll
+        if descriptor in self._bulk:
+            self._bulk.remove(descriptor)
+            epoll = self._bulk_epoll
+        if epoll is not None and not closed:
+            epoll.unregister(descriptor)
+        if not self._readable:
+            self._reactor.removeReader(self)
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Do work for bulk, after the small messages that have come; at once if nothing can be watched."""
+        if not self.available:
+            work()
+            return
+        self._work.append(work)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._reactor.callLater(0, self._do_work)
+
+    def _do_work(self) -> None:
+        readable, work, now = self._readable, self._work, self._now
+        self._scheduled = False
+        ends = now() + _TURN_SECONDS
+        try:
+            while work and now() < ends:
+                for descriptor, event in self._poll():
+                    if descriptor in readable:
+                        readable[descriptor](event)
+                work.popleft()()
+        finally:
+            if work:
+                self._schedule()
+
+    # The reactor calls these
+
+    def fileno(self) -> int:
+        """Return the descriptor for the reactor to watch."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def doRead(self) -> None:
+        """Read every readable socket."""
+        readable = self._readable
+        turn_ends = self._now() + _TURN_SECONDS
+        events = self._poll()
+        while events:
+            began = self._spent() if self._bulk else None
+            bulk = False
+            for descriptor, event in events:
+                if descriptor in readable:
+                    readable[descriptor](event)
+                else:
+                    bulk = True
+            # Among so many events the one of bulk may be missing.
+            if began is not None and (bulk or len(events) == _MOST_EVENTS):
+                self._read_bulk(self._spent() - began, beside=len(events) > 1)
+            events = self._poll_on() if self._now() < turn_ends else ()
+
+    def _read_bulk(self, seconds: float, *, beside: bool) -> None:
+        """Read sockets of bulk until that has taken so long, and at least one.
+
+        Args:
+            seconds: how long.
+            beside: whether there were small messages.
+        """
+        assert self._bulk_epoll is not None
+        self._beside_reads = _BESIDE_READS if beside else max(self._beside_reads - 1, 0)
+        self.most_bytes = _BESIDE_BYTES if self._beside_reads else 0
+        readable, poll, spent = self._readable, self._bulk_epoll.poll, self._spent
+        ends = spent() + seconds
+        while events := poll(0, _MOST_BULK_EVENTS):
+            for descriptor, event in events:
+                if descriptor in readable:
+                    readable[descriptor](event)
+            if spent() >= ends:
+                return
+
+    def _poll(self) -> Events:
+        return self._epoll.poll(0, _MOST_EVENTS) if self._epoll else ()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Do nothing: the reactor has stopped."""
+
+    def logPrefix(self) -> str:
+        """Return a name for Twisted's log."""
+        return "portofcall"
+
+
+def _nested(epoll: select.epoll) -> select.epoll:
+    """Make an epoll that is watched by another. Raises `OSError`."""
+    nested = select.epoll()
+    try:
+        epoll.register(nested.fileno(), _READABLE)
+    except OSError:
+        nested.close()
+        raise
+    return nested
+
+
+def _processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,197 @@
+/** One session: from the connection to the exit status. */
+
+import {failureBox} from "../../page/failure.ts";
+import {button, h, say} from "../../page/dom.ts";
+import {Failed, failed, openTunnel} from "../../page/gateway.ts";
+import type {Place} from "../../page/place.ts";
+import type {Channel, Ended} from "../channel.ts";
+import {Connection, NotTrusted} from "../connection.ts";
+import {fingerprint, type HostKey} from "../host_key.ts";
+import {about, hostName, judge} from "../known_hosts.ts";
+import {remembered, rememberKeys} from "../known_hosts_store.ts";
+import {askAboutKey, showChangedKey} from "./host_key_question.ts";
+import {KeyFiles} from "./key_files.ts";
+import {settings} from "./settings.ts";
+import {SignIn} from "./sign_in.ts";
+import {TerminalView} from "./terminal.ts";
+
+export type State = "connecting" | "host-key" | "changed-key" | "sign-in" | "open" | "ended" | "failed";
+
+export interface PanelEvents {
+  /** The state or the name has changed. */
+  changed(): void;
+  showKnownHosts(): void;
+  close(): void;
+}
+
+export class Panel {
+  readonly element: HTMLElement;
+  state: State = "connecting";
+  private readonly status = h("p", {class: "ssh-status", role: "status"});
+  private readonly body = h("div", {class: "ssh-body"});
+  private readonly keys = new KeyFiles();
+  private ending = new AbortController();
+  private terminal: TerminalView | null = null;
+  private connection: Connection | null = null;
+
+  constructor(
+    readonly place: Place,
+    /** `host:port`, or the name of a target. */
+    private readonly placeText: string,
+    private user: string,
+    private readonly events: PanelEvents,
+  ) {
+    this.element = h("section", {class: "ssh-panel"}, this.status, this.body);
+  }
+
+  get name(): string {
+    return this.user ? `${this.user}@${this.placeText}` : this.placeText;
+  }
+
+  /** Whether closing it would end something. */
+  get isLive(): boolean {
+    return this.state !== "ended" && this.state !== "failed" && this.state !== "changed-key";
+  }
+
+  focus(): void {
+    if (this.state === "open") this.terminal?.focus();
+    else this.body.querySelector<HTMLElement>("input:not([readonly]), button")?.focus();
+  }
+
+  /** Connect, sign in and run a shell until it ends; every failure is shown in the panel. */
+  async run(): Promise<void> {
+    this.ending = new AbortController();
+    const {signal} = this.ending;
+    try {
+      this.enter("connecting", "Connecting…");
+      this.body.replaceChildren();
+      await this.session(signal);
+    } catch (error) {
+      if (!signal.aborted) this.showFailure(error);
+    } finally {
+      const {connection} = this;
+      this.connection = null;
+      await connection?.close();
+    }
+  }
+
+  /** End what runs, and leave nothing behind. */
+  dispose(): void {
+    this.ending.abort();
+    void this.connection?.close();
+    this.terminal?.dispose();
+    this.element.remove();
+  }
+
+  private async session(signal: AbortSignal): Promise<void> {
+    const host = hostName(this.place);
+    const known = await about(remembered(), host);
+    const tunnel = await openTunnel(this.place, signal);
+    const connection = await Connection.open(tunnel, {
+      knownTypes: known.filter(({revoked}) => !revoked).map(({type}) => type),
+      trust: (key) => this.trust(host, key),
+      keepAliveSeconds: settings().keepAliveSeconds,
+    });
+    this.connection = connection;
+    if (signal.aborted) return;
+    const ended = connection.closed.then((message): never => {
+      throw connection.failure ?? new Error(message || "the session was closed");
+    });
+    ended.catch(() => {}); // also when nothing waits for it any more
+    await this.signIn(connection, ended);
+    if (signal.aborted) return;
+    await this.shell(connection, ended);
+  }
+
+  /** Whether a host key is the remembered one, or the user trusts it. */
+  private async trust(host: string, key: HostKey): Promise<boolean> {
+    const verdict = await judge(remembered(), host, key);
+    if (!verdict.known && (verdict.others.length || verdict.revoked)) {
+      this.enter("changed-key", "Not connected: the host key is not the remembered one.");
+      await showChangedKey(this.body, this.placeText, key, verdict, [
+        button("Known hosts", () => this.events.showKnownHosts(), {class: "secondary"}),
+        button("Close", () => this.events.close(), {class: "primary"}),
+      ]);
+      return false;
+    }
+    if (!verdict.known) {
+      this.enter("host-key", "The host key is not known yet.");
+      if (!(await askAboutKey(this.body, this.placeText, key))) return false;
+      rememberKeys([{...key, hosts: host, revoked: false}]);
+    }
+    this.status.dataset["hostKey"] = await fingerprint(key);
+    return true;
+  }
+
+  private async signIn(connection: Connection, ended: Promise<never>): Promise<void> {
+    const form = new SignIn(this.user, this.keys);
+    this.body.replaceChildren(form.element);
+    this.enter("sign-in", "Sign in. What you enter goes to the server alone, encrypted.");
+    const begun = connection.authentication((text) => form.showBanner(text));
+    this.user = await form.run(await Promise.race([begun, ended]), ended);
+    this.keys.element.remove();
+  }
+
+  private async shell(connection: Connection, ended: Promise<never>): Promise<void> {
+    const channel = await Promise.race([connection.channel(), ended]);
+    const terminal = this.openTerminal(channel);
+    await Promise.race([channel.shell(terminal.size, (data, taken) => terminal.write(data, taken)), ended]);
+    const how = await Promise.race([channel.ended, ended]);
+    this.showEnd(describeEnd(how));
+  }
+
+  private openTerminal(channel: Channel): TerminalView {
+    this.terminal?.dispose();
+    const terminal = new TerminalView(settings(), {
+      input: (data) => void channel.send(data).catch(() => {}), // the end is reported by the channel
+      resize: (size) => void channel.resize(size).catch(() => {}),
+    });
+    this.terminal = terminal;
+    this.body.replaceChildren(terminal.element);
+    this.enter("open", `Connected to ${this.name}.`);
+    terminal.open();
+    terminal.focus();
+    return terminal;
+  }
+
+  private showFailure(error: unknown): void {
+    if (this.state === "changed-key") return; // its alarm stays
+    const reason = failed(error);
+    if (this.state === "open") {
+      const sentence = reason instanceof Error ? reason.message : String(reason);
+      this.showEnd(`Connection lost: ${sentence || "the server closed it"}.`);
+      return;
+    }
+    const sentence = reason instanceof NotTrusted
+      ? "The host key was not accepted, and the connection was closed"
+      : reason instanceof Error ? reason.message : String(reason);
+    const failure = reason instanceof Failed ? reason.failure : {slug: "ssh", sentence, code: 0};
+    this.enter("failed", "Not connected.");
+    this.body.replaceChildren(failureBox(failure, this.place), h("div", {class: "toolbar"}, this.again("Try again")));
+    this.body.querySelector("button")?.focus();
+  }
+
+  private showEnd(text: string): void {
+    const again = this.again("Reconnect");
+    this.enter("ended", text);
+    this.body.append(h("div", {class: "ssh-end toolbar"}, h("strong", {}, text), again));
+    again.focus();
+  }
+
+  private again(label: string): HTMLButtonElement {
+    return button(label, () => void this.run(), {class: "primary"});
+  }
+
+  private enter(state: State, text: string): void {
+    this.state = state;
+    this.element.dataset["state"] = state;
+    this.status.textContent = text;
+    say(`${this.name}: ${text}`);
+    this.events.changed();
+  }
+}
+
+function describeEnd({status, signal}: Ended): string {
+  if (status !== undefined) return `Exit status ${status}`;
+  return signal ? `Killed by signal ${signal}` : "The session ended without a status";
+}

@@ -1,0 +1,152 @@
+/** Signing in: the form, and the order in which methods are tried. */
+
+import type * as ssh from "@microsoft/dev-tunnels-ssh";
+import {field, h} from "../../page/dom.ts";
+import type {Authentication, Outcome} from "../authentication.ts";
+import {askPrompts} from "./prompts.ts";
+import {KeyFiles} from "./key_files.ts";
+
+type Failure = Extract<Outcome, {done: false}>;
+
+interface Given {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The form of one connection. */
+export class SignIn {
+  readonly element: HTMLFormElement;
+  private readonly username = h("input", {
+    name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: false, required: true,
+  });
+  private readonly password = h("input", {name: "password", type: "password", autocomplete: "current-password"});
+  private readonly passwordField = field("Password", this.password);
+  private readonly error = h("p", {class: "sign-in-error field-error", role: "alert", hidden: true});
+  private readonly note = h("p", {class: "sign-in-note hint"});
+  private readonly banner = h("pre", {class: "ssh-banner", tabIndex: 0, "aria-label": "Banner of the server", hidden: true});
+  private readonly submit = h("button", {type: "submit", class: "primary"}, "Sign in");
+
+  /** `keys` is kept for the next connection of the same panel. */
+  constructor(user: string, readonly keys: KeyFiles) {
+    this.username.value = user;
+    this.element = h("form", {class: "sign-in", novalidate: true},
+      this.banner,
+      h("div", {class: "sign-in-fields"}, field("User name", this.username), this.passwordField, keys.element),
+      this.error,
+      h("div", {class: "toolbar"}, this.submit, this.note),
+    );
+  }
+
+  showBanner(text: string): void {
+    this.banner.textContent += printable(text);
+    this.banner.hidden = !this.banner.textContent;
+  }
+
+  /** Sign in, and return the name of the user. Throws if the connection ends first. */
+  async run(authentication: Authentication, ended: Promise<never>): Promise<string> {
+    const username = this.username.value || (await this.ask(ended)).username;
+    // The server would not take another one in this connection.
+    this.username.readOnly = true;
+    let outcome = await authentication.none(username);
+    while (!outcome.done) {
+      this.describe(outcome);
+      const given = await this.ask(ended);
+      this.busy(true);
+      try {
+        outcome = await this.attempt(authentication, {...given, username}, outcome);
+      } finally {
+        this.busy(false);
+      }
+    }
+    this.password.value = "";
+    return username;
+  }
+
+  focus(): void {
+    const first = !this.username.value ? this.username : this.passwordField.hidden ? this.submit : this.password;
+    first.focus();
+  }
+
+  /** Try what was given, as long as something of it fits what the server takes. */
+  private async attempt(authentication: Authentication, given: Given, last: Failure): Promise<Outcome> {
+    const {username, password} = given;
+    const tried: string[] = [];
+    let outcome: Outcome = last;
+    const attempt = async (method: string, action: () => Promise<Outcome>): Promise<void> => {
+      if (outcome.done || !outcome.methods.includes(method)) return;
+      outcome = await action();
+      if (!outcome.done && !outcome.partial) tried.push(method);
+      if (!outcome.done && outcome.partial) this.element.dataset["accepted"] = method;
+    };
+    let keys: readonly ssh.KeyPair[];
+    try {
+      keys = await this.keys.read();
+    } catch (error) {
+      this.showError(error instanceof Error ? error.message : String(error));
+      return last;
+    }
+    for (const key of keys) await attempt("publickey", () => authentication.publicKey(username, key));
+    if (password) await attempt("password", () => authentication.password(username, password));
+    else {
+      await attempt("keyboard-interactive", () =>
+        authentication.interactive(username, (request) => askPrompts(this.element, request)));
+    }
+    this.password.value = "";
+    if (!outcome.done) this.explain(outcome, tried, keys.length > 0 || password !== "");
+    return outcome;
+  }
+
+  private explain({methods, partial}: Failure, tried: readonly string[], given: boolean): void {
+    if (tried.length) this.showError(`Permission denied (${tried.join(", ")}).`);
+    else if (partial) this.showError("");
+    else if (given) this.showError(`The server accepts none of what was given; it accepts ${methods.join(", ")}.`);
+    else this.showError(methods.includes("password") ? "Enter the password, or choose a key file." : "Choose a key file.");
+  }
+
+  private describe({methods, partial}: Failure): void {
+    const accepted = this.element.dataset["accepted"];
+    this.note.textContent = partial && accepted
+      ? `${accepted} was accepted; the server also asks for ${methods.join(" or ")}.`
+      : `The server accepts ${methods.join(", ") || "no method"}.`;
+    this.passwordField.hidden = !methods.includes("password");
+    this.keys.element.hidden = !methods.includes("publickey");
+  }
+
+  private async ask(ended: Promise<never>): Promise<Given> {
+    this.focus();
+    const submitted = new Promise<Given>((resolve) => {
+      this.element.onsubmit = (event) => {
+        event.preventDefault();
+        const username = this.username.value.trim();
+        if (!username) {
+          this.showError("Enter the name of the user.");
+          this.username.focus();
+          return;
+        }
+        this.username.value = username;
+        this.element.onsubmit = (again) => again.preventDefault();
+        this.showError("");
+        resolve({username, password: this.password.value});
+      };
+    });
+    return Promise.race([submitted, ended]);
+  }
+
+  private busy(on: boolean): void {
+    this.submit.disabled = on;
+    this.element.setAttribute("aria-busy", String(on));
+  }
+
+  private showError(text: string): void {
+    this.error.textContent = text;
+    this.error.hidden = !text;
+  }
+}
+
+const MOST_BANNER = 16_384;
+
+/** Text of the server, without what is no text. */
+function printable(text: string): string {
+  return text.slice(0, MOST_BANNER).replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "");
+}
+
