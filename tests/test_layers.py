@@ -88,7 +88,7 @@ ARROWS: dict[str, set[str]] = {
         "twisted_internals",
     },
     "client": {"errors", "limits", "relay", "target", "tls_client", "websocket"},
-    "commands": {"access", "client", "egress", "errors", "limits", "target"},
+    "commands": {"access", "client", "egress", "errors", "limits", "service", "target"},
     "cli": {"commands"},
     "testing": {"access", "egress", "gateway", "limits", "relay", "target", "websocket"},
 }

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, ILoggingContext
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from portofcall.client.connection import Gateway, Route
 from portofcall.client.forward_listen import listen, stop
@@ -216,6 +217,7 @@ class Forwarder:
             pause = min(2 * pause, _MOST_RETRY_SECONDS)
 
 
+@implementer(ILoggingContext)
 class _Connections(Factory):
     """Makes the protocols of one listener's connections."""
 
@@ -224,6 +226,10 @@ class _Connections(Factory):
     def __init__(self, forwarder: Forwarder, rule: Rule) -> None:
         self._forwarder = forwarder
         self._rule = rule
+
+    def logPrefix(self) -> str:
+        """Return the name with which Twisted's log says where it listens."""
+        return "portofcall-forward"
 
     def buildProtocol(self, addr: IAddress | None) -> LocalConnection:
         """Make the protocol of one connection."""

@@ -58,6 +58,8 @@ class Proxy:
             port = parts.port
         except ValueError:
             raise ValueError(_EXPECTED) from None
+        if parts.scheme == "https":
+            raise ValueError("TLS to a proxy (https://) is not supported; " + _EXPECTED)
         if parts.scheme not in _PORTS or not parts.hostname or parts.path not in ("", "/") or parts.query:
             raise ValueError(_EXPECTED)
         try:

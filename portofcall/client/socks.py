@@ -20,8 +20,6 @@ _NO_AUTHENTICATION, _PASSWORD, _NO_METHOD = 0, 2, 0xFF
 _CONNECT = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _ADDRESS_BYTES: Final = {_IPV4: 4, _IPV6: 16}
-#: The longest message: user and password of 255 bytes each.
-MAX_MESSAGE_BYTES: Final = 513
 
 
 class Reply(IntEnum):

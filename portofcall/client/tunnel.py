@@ -11,6 +11,7 @@ from portofcall.limits.values import Limits
 from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.causes import Cause
+from portofcall.relay.heartbeat import Heartbeat
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import End, Event
 from portofcall.relay.tunnel import Tunnel
@@ -56,6 +57,8 @@ class ClientTunnel(Tunnel):
         self._problem: Problem | None = None
         self._local: LocalEnd | None = None
         self._finished = False
+        self._clock = clock
+        self._last_heartbeat: Heartbeat | None = None
         super().__init__(gateway, page=False, limits=limits, clock=clock, on_closed=self._over)
 
     def begin(self, local: LocalEnd) -> None:
@@ -128,9 +131,18 @@ class ClientTunnel(Tunnel):
     # Time limits
 
     def _happens(self, event: Event, cause: Cause | None = None) -> None:
-        """Wait for the gateway's Close frame once both sides have ended: it knows what the target has got."""
+        """Wait for the gateway's Close frame once both sides have ended: it knows what the target has got.
+
+        That may take as long as the target takes to read, if the gateway answers pings meanwhile.
+        """
         if event is not Event.BACKEND_ACKNOWLEDGED or self._ends.client_state is not End.V1_CLOSED:
             super()._happens(event, cause)
+            if self._last_heartbeat is not None and self._ends.client_state is not End.V1_CLOSED:
+                self._last_heartbeat.stop()
+        elif self._last_heartbeat is None:
+            self._last_heartbeat = Heartbeat(
+                self._ends, limits=self._limits, clock=self._clock, happens=self._missed
+            )
 
     def _missed(self, event: Event) -> None:
         seconds = self._limits.ping_timeout_seconds

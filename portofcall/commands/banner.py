@@ -29,23 +29,13 @@ def run(args: argparse.Namespace) -> int:
     # Imported here: no other command needs them.
     from portofcall.client.api import banner  # noqa: PLC0415
     from portofcall.client.connection import Gateway  # noqa: PLC0415
-    from portofcall.client.options import make_report, make_route, make_target  # noqa: PLC0415
-    from portofcall.client.problem import Problem  # noqa: PLC0415
-    from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
+    from portofcall.commands.reactor import run_with_target  # noqa: PLC0415
     from portofcall.errors import printable  # noqa: PLC0415
 
-    report = make_report("portofcall banner", args)
-    try:
-        target = make_target(args.host, args.port, args.target)
-        route = make_route(args, report)
-    except Problem as problem:
-        report.problem(problem)
-        return problem.status
-
-    async def work(reactor: Any) -> None:
+    async def work(reactor: Any, route: Any, target: Any, report: Any) -> None:
         gateway = Gateway(reactor, route, say=report.step)
         gateway.check()
         fields = await banner(gateway, target)
         sys.stdout.write((json.dumps(fields) if args.json else printable(fields["banner"], 300)) + "\n")
 
-    return run_in_reactor(work, report)
+    return run_with_target("banner", args, work)

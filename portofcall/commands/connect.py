@@ -31,22 +31,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     # Imported here: no other command needs them.
     from portofcall.client.connection import Gateway  # noqa: PLC0415
-    from portofcall.client.options import make_report, make_route, make_target  # noqa: PLC0415
     from portofcall.client.patient_readiness import PatientReadiness  # noqa: PLC0415
-    from portofcall.client.problem import Problem  # noqa: PLC0415
     from portofcall.client.stdio import StdioEnd  # noqa: PLC0415
     from portofcall.client.tunnel import ClientTunnel  # noqa: PLC0415
-    from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
+    from portofcall.commands.reactor import run_with_target  # noqa: PLC0415
 
-    report = make_report("portofcall connect", args)
-    try:
-        target = make_target(args.host, args.port, args.target)
-        route = make_route(args, report)
-    except Problem as problem:
-        report.problem(problem)
-        return problem.status
-
-    async def connect(reactor: Any) -> None:
+    async def work(reactor: Any, route: Any, target: Any, report: Any) -> None:
         gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor), say=report.step)
         gateway.check()
 
@@ -61,4 +51,4 @@ def run(args: argparse.Namespace) -> int:
             up, down = tunnel.to_client.passed_bytes, tunnel.to_backend.passed_bytes
             report.step(f"the tunnel has ended: {up} bytes up, {down} bytes down")
 
-    return run_in_reactor(connect, report)
+    return run_with_target("connect", args, work)

@@ -3,7 +3,12 @@
 import argparse
 from typing import Any
 
-from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments, make_forwarder
+from portofcall.commands.forward_options import (
+    DESCRIPTION,
+    MakeForwarder,
+    add_forward_arguments,
+    parse_forward_arguments,
+)
 
 #: The exit status for an invalid command line.
 USAGE_STATUS = 1
@@ -31,12 +36,14 @@ def run(args: argparse.Namespace) -> int:
     from twisted.internet.defer import Deferred  # noqa: PLC0415
 
     from portofcall.client.options import make_report  # noqa: PLC0415
-    from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
+    from portofcall.commands.reactor import run_prepared  # noqa: PLC0415
+    from portofcall.service.descriptors import raise_limit  # noqa: PLC0415
 
     report = make_report("portofcall forward", args)
 
-    async def forward(reactor: Any) -> None:
-        forwarder = make_forwarder(reactor, args, report)
+    async def forward(reactor: Any, make_forwarder: MakeForwarder) -> None:
+        raise_limit(reactor)
+        forwarder = make_forwarder(reactor)
         await forwarder.start()
         try:
             await Deferred()
@@ -44,4 +51,4 @@ def run(args: argparse.Namespace) -> int:
             # The connections are reset: their end must not look like that of a target.
             await forwarder.stop()
 
-    return run_in_reactor(forward, report)
+    return run_prepared(lambda: parse_forward_arguments(args, report), forward, report)

@@ -1,6 +1,7 @@
 """The arguments of ``portofcall forward`` and ``twistd portofcall-forward``, and what they make."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +63,16 @@ def add_forward_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_forwarder(reactor: Any, args: argparse.Namespace, report: "Report") -> "Forwarder":
-    """Make a forwarder, which does not listen yet.
+#: Makes a forwarder, which does not listen yet, from a reactor.
+MakeForwarder = Callable[[Any], "Forwarder"]
+
+
+def parse_forward_arguments(args: argparse.Namespace, report: "Report") -> MakeForwarder:
+    """Read all that a forwarder needs, and ask for a password if there has to be one.
 
     Args:
-        reactor: it listens with that.
         args: of `add_forward_arguments`.
-        report: gets its problems.
+        report: gets the forwarder's problems.
 
     Raises:
         Problem: an argument, the environment or the configuration is not valid.
@@ -102,4 +106,8 @@ def make_forwarder(reactor: Any, args: argparse.Namespace, report: "Report") -> 
         if rule.exposed and rule.target is None and login is None:
             report.warn(f"anyone who reaches {rule} can go through the gateway; use --socks-login-file")
     route = make_route(args, report)
-    return Forwarder(reactor, route, rules, retry_seconds=args.retry, login=login, report=report)
+
+    def make(reactor: Any) -> Forwarder:
+        return Forwarder(reactor, route, rules, retry_seconds=args.retry, login=login, report=report)
+
+    return make

@@ -12,8 +12,9 @@ from twisted.python.failure import Failure
 
 from portofcall.client.forwarder import Forwarder
 from portofcall.client.options import make_report
-from portofcall.client.problem import Problem
-from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments, make_forwarder
+from portofcall.client.problem import Problem, Status
+from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments, parse_forward_arguments
+from portofcall.service.descriptors import raise_limit
 
 _log = Logger(namespace="portofcall.forward")
 
@@ -87,9 +88,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     args = options.args
     report = make_report("portofcall-forward", args, write=_write)
     try:
-        return ForwardService(make_forwarder(reactor, args, report))
+        make_forwarder = parse_forward_arguments(args, report)
     except Problem as problem:
         raise _exit(problem) from None
+    except KeyboardInterrupt:
+        # At the question for a password.
+        raise SystemExit(Status.INTERRUPTED) from None
+    raise_limit(reactor)
+    return ForwardService(make_forwarder(reactor))
 
 
 def _exit(problem: BaseException | None) -> SystemExit:

@@ -44,23 +44,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     # Imported here: no other command needs them.
     from portofcall.client.connection import Gateway  # noqa: PLC0415
-    from portofcall.client.options import make_report, make_route, make_target  # noqa: PLC0415
     from portofcall.client.pings import Pings  # noqa: PLC0415
-    from portofcall.client.problem import Problem  # noqa: PLC0415
-    from portofcall.commands.reactor import run_in_reactor  # noqa: PLC0415
+    from portofcall.commands.reactor import run_with_target  # noqa: PLC0415
 
-    report = make_report("portofcall ping", args)
-    try:
-        target = make_target(args.host, args.port, args.target)
-        route = make_route(args, report)
-    except Problem as problem:
-        report.problem(problem)
-        return problem.status
-    pings = Pings(target, as_json=args.json)
-
-    async def work(reactor: Any) -> None:
+    async def work(reactor: Any, route: Any, target: Any, report: Any) -> None:
         gateway = Gateway(reactor, route, say=report.step)
         gateway.check()
-        await pings.run(gateway, reactor, count=args.count, interval_seconds=args.interval)
+        pings = Pings(target, as_json=args.json)
+        try:
+            await pings.run(gateway, reactor, count=args.count, interval_seconds=args.interval)
+        finally:
+            pings.summarize()
 
-    return run_in_reactor(work, report, at_end=pings.summarize)
+    return run_with_target("ping", args, work)

@@ -270,6 +270,30 @@ def test_a_gateway_that_answers_no_ping_cuts_the_tunnel() -> None:
     assert (problem.slug, problem.status) == ("ping-timeout", Status.CUT_OFF)
 
 
+def test_a_gateway_that_is_gone_after_both_sides_have_ended(protocol: str) -> None:
+    """Its Close frame is waited for as long as it answers pings: the target may read slowly."""
+    if protocol != SUBPROTOCOL:
+        pytest.skip("it sends the Close frame first")
+    pair, tunnel, backend = opened(limits=Limits(ping_interval_seconds=10, ping_timeout_seconds=5))
+    pair.local.connection.send(bytes(70_000))
+    pair.exchange()
+    pair.local.connection.send(b"the end")
+    pair.local.readConnectionLost()
+    backend.protocol.readConnectionLost()
+    pair.exchange()
+    pair.local.connection.take()
+    for _ in range(60):
+        pair.reactor.advance(0.5)
+        pair.exchange()
+    assert not tunnel.closed.called
+    pair.reactor.pump([0.5] * 60)
+    pair.local.connection.lose()
+    pair.client.lose()
+    problem = result(tunnel.closed)
+    assert (problem.slug, problem.status) == ("ping-timeout", Status.CUT_OFF)
+    assert not pair.reactor.getDelayedCalls()
+
+
 def test_a_slow_local_end_pauses_the_target() -> None:
     """Nothing more than the high-water mark is kept, here and at the gateway."""
     pair, _, backend = opened()

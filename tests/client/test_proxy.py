@@ -116,6 +116,12 @@ def test_invalid_proxies(text: str) -> None:
         Proxy.parse(text)
 
 
+def test_tls_to_the_proxy_is_not_supported() -> None:
+    """That is said: it is not a wrong URL."""
+    with pytest.raises(ValueError, match=r"TLS to a proxy \(https://\) is not supported; expected http://"):
+        Proxy.parse("https://proxy.example:3128")
+
+
 def test_socks_has_short_passwords_only() -> None:
     """Their length is one byte."""
     with pytest.raises(ValueError, match="255"):

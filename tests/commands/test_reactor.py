@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
 
+from portofcall.cli import main
 from portofcall.client.problem import Problem, Status
 from portofcall.client.report import Report
 from portofcall.commands import banner, connect, ping
@@ -46,17 +47,14 @@ class Reactor(MemoryReactorClock):
         self.stopped = True
 
 
-def run(work: Any, *, number: int | None = None) -> tuple[int, list[str], int]:
-    """Run a command; return its status, what was said, and how often its end was reported."""
+def run(work: Any, *, number: int | None = None) -> tuple[int, list[str]]:
+    """Run a command; return its status, and what was said."""
     said: list[str] = []
-    ends: list[int] = []
     reactor = Reactor()
     reactor.number = number
-    status = run_in_reactor(
-        work, Report("p", write=said.append), at_end=lambda: ends.append(1), reactor=reactor
-    )
+    status = run_in_reactor(work, Report("p", write=said.append), reactor=reactor)
     assert reactor.stopped
-    return status, said, len(ends)
+    return status, said
 
 
 def test_a_command_that_is_done() -> None:
@@ -65,7 +63,7 @@ def test_a_command_that_is_done() -> None:
     async def work(_: Any) -> None:
         return
 
-    assert run(work) == (0, [], 1)
+    assert run(work) == (0, [])
 
 
 @pytest.mark.parametrize("status", [Status.UNREACHABLE, Status.TARGET, Status.CUT_OFF])
@@ -75,7 +73,7 @@ def test_a_problem_is_one_line_and_its_status(status: Status) -> None:
     async def work(_: Any) -> None:
         raise Problem("refused", "nobody listens", status)
 
-    assert run(work) == (status, ["p: refused: nobody listens\n"], 1)
+    assert run(work) == (status, ["p: refused: nobody listens\n"])
 
 
 def test_a_reader_that_left_is_told_nothing() -> None:
@@ -84,17 +82,17 @@ def test_a_reader_that_left_is_told_nothing() -> None:
     async def work(_: Any) -> None:
         raise Problem("stdout-closed", "closed", Status.UNREAD)
 
-    assert run(work) == (141, [], 1)
+    assert run(work) == (141, [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command(number: int) -> None:
-    """130, without a word, and its end is reported."""
+    """130, without a word."""
 
     async def work(_: Any) -> None:
         await Deferred()
 
-    assert run(work, number=number) == (130, [], 1)
+    assert run(work, number=number) == (130, [])
 
 
 def test_a_fault_is_not_hidden() -> None:
@@ -135,8 +133,8 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     monkeypatch.setenv("NETRC", os.devnull)
 
-    def capture(work: Any, report: Report, **more: Any) -> int:
-        found.append((work, more))
+    def capture(work: Any, report: Report) -> int:
+        found.append(work)
         return 0
 
     monkeypatch.setattr("portofcall.commands.reactor.run_in_reactor", capture)
@@ -150,7 +148,7 @@ def test_banner_prints_the_gateways_fields(captured: list[Any], capsys: pytest.C
         args.json = as_json
         assert banner.run(args) == 0
         pair = Pair()
-        done = Deferred.fromCoroutine(captured.pop()[0](pair.reactor))
+        done = Deferred.fromCoroutine(captured.pop()(pair.reactor))
         pair.accept()
         pair.world.accept().send(b"SSH-2.0-X\r\n")
         pair.exchange()
@@ -161,23 +159,41 @@ def test_banner_prints_the_gateways_fields(captured: list[Any], capsys: pytest.C
 
 def test_ping_prints_its_summary_at_the_end(captured: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever ends it."""
-    assert ping.run(arguments()) == 0
-    work, more = captured.pop()
+    args = arguments()
+    args.count = None
+    assert ping.run(args) == 0
     pair = Pair()
-    done = Deferred.fromCoroutine(work(pair.reactor))
+    done = Deferred.fromCoroutine(captured.pop()(pair.reactor))
     pair.accept()
     pair.world.accept()
     pair.exchange()
-    assert done.called
-    more["at_end"]()
+    assert not done.called
+    done.cancel()
+    assert isinstance(result(done), CancelledError)
     assert '"answered": 1' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["connect", "ping", "banner", "forward"])
+def test_an_interrupt_at_the_question_for_a_password(
+    command: str, captured: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """130, without a traceback; nothing runs in the reactor yet, which would not notice."""
+
+    def ask(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("portofcall.client.credentials.ask_password", ask)
+    rest = ["-L", "1:db:1"] if command == "forward" else ["db", "22"]
+    assert main([command, "ws://192.0.2.2", *rest, "--user", "alice"]) == 130
+    assert not captured
+    assert capsys.readouterr() == ("", "")
 
 
 def test_connect_fails_with_the_gateways_reason(captured: list[Any]) -> None:
     """Before standard input is touched."""
     assert connect.run(arguments()) == 0
     pair = Pair()
-    done = Deferred.fromCoroutine(captured.pop()[0](pair.reactor))
+    done = Deferred.fromCoroutine(captured.pop()(pair.reactor))
     pair.accept_and_send(b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n")
     assert result(done).status is Status.AUTHENTICATION
 
