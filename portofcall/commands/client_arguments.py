@@ -57,7 +57,7 @@ def add_gateway_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         action=Once,
         type=seconds,
-        help="for a response of the gateway [default: 30]",
+        help="time for the gateway's response [default: 30]",
     )
     network.add_argument(
         "--ping-interval",
@@ -86,13 +86,13 @@ def add_gateway_arguments(parser: argparse.ArgumentParser) -> None:
         "--verbose",
         action="count",
         default=0,
-        help="say what is done; twice says more",
+        help="report each step; -vv: each tunnel of `forward` too",
     )
     general.add_argument(
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="of what is said on standard error [default: text]",
+        help="of the lines on standard error [default: text]",
     )
 
 

@@ -14,7 +14,7 @@ from portofcall.commands.forward_options import (
 USAGE_STATUS = 1
 
 _EPILOG = """\
-For example: portofcall forward wss://gw.example -L 5432:db.internal:5432 -D 1080
+Example: portofcall forward wss://gw.example -L 5432:db.internal:5432 -D 1080
 """
 
 

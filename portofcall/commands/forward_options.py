@@ -30,15 +30,15 @@ def add_forward_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="listen on a port, or on a UNIX socket with /PATH:HOST:PORT; the name of a target may replace "
-        "HOST:PORT; port 0 is any; repeatable",
+        "HOST:PORT; port 0 is any free one; repeatable",
     )
     group.add_argument(
         "-D",
         dest="dynamic",
-        metavar="[BIND:]PORT",
+        metavar="[BIND:]PORT|/PATH",
         action="append",
         default=[],
-        help="a SOCKS5 server; names are resolved at the gateway; repeatable",
+        help="a SOCKS5 server on a port or a UNIX socket; names are resolved at the gateway; repeatable",
     )
     group.add_argument(
         "-g",

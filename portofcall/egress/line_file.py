@@ -27,11 +27,13 @@ def read_text(path: Path, error: type[ValueError]) -> str:
             content = file.read(MAX_FILE_CHARACTERS + 1)
         if len(content) > MAX_FILE_CHARACTERS:
             raise error(f"expected at most {MAX_FILE_CHARACTERS} bytes")
-        return content.decode("utf-8")
     except OSError as problem:
         raise error(f"expected a readable file ({problem.strerror})") from None
-    except UnicodeDecodeError:
-        raise error("expected a file in UTF-8") from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise error(f"line {line}: expected a file in UTF-8") from None
 
 
 def numbered_lines(text: str, error: type[ValueError]) -> list[tuple[int, str]]:

@@ -41,6 +41,9 @@ class AdminService(MultiService):
         reload: knows whether the last reload succeeded.
         drain: is waited for.
         failed: see `Listener`.
+
+    Attributes:
+        listener: where it listens.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class AdminService(MultiService):
             monotonic=time.monotonic,
         )
         text = options["admin"]
-        Listener(
+        self.listener = Listener(
             text,
             make_endpoint(reactor, text),
             site.factory if tls is None or not has_own_tls(text) else _with_tls(tls, site, reactor),
@@ -93,7 +96,8 @@ class AdminService(MultiService):
             failed=failed,
             option="--admin",
             remedy="--admin-auth",
-        ).setServiceParent(self)
+        )
+        self.listener.setServiceParent(self)
 
     def startService(self) -> None:
         """Measure how late the event loop is, from now on."""

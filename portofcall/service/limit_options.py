@@ -60,7 +60,8 @@ LIMIT_OPTIONS: Final = (
         metavar="SECONDS",
         parser=parse_grace,
         field="ping_interval_seconds",
-        help="time without data from a client until it gets a WebSocket ping, and between pings; 0: none",
+        help="time between WebSocket pings to a client that sends no data; the first comes after one to two "
+        "times that; 0: none",
     ),
     Option(
         name="ping-timeout",
@@ -84,7 +85,8 @@ LIMIT_OPTIONS: Final = (
         metavar="SECONDS",
         parser=parse_grace,
         field="idle_seconds",
-        help="time that a tunnel may carry no data, pings not counted; 0 means no limit",
+        help="time that a tunnel may carry no data, pings not counted; it is ended within a quarter of that "
+        "afterwards; 0 means no limit",
     ),
     Option(
         name="max-lifetime",

@@ -68,13 +68,18 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     ]
     for listener in listeners:
         listener.setServiceParent(drain)
-    service.describe = lambda: start_line(options, gateway, listeners, limits=limits, descriptors=descriptors)
+    admin = None
     if options["admin"] is not None:
         from portofcall.service.admin import AdminService  # noqa: PLC0415 - needs an extra dependency
 
-        AdminService(
+        operator = AdminService(
             reactor, options, gateway=gateway, tls=tls, reload=reload, drain=drain, failed=service.give_up
-        ).setServiceParent(service)
+        )
+        operator.setServiceParent(service)
+        admin = operator.listener
+    service.describe = lambda: start_line(
+        options, gateway, listeners, limits=limits, descriptors=descriptors, admin=admin
+    )
     if options["demo"]:
         DemoBackends(reactor, gateway, listeners[0]).setServiceParent(service)
     return cast(IService, service)

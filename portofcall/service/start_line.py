@@ -22,6 +22,7 @@ def start_line(
     *,
     limits: Limits,
     descriptors: int | None,
+    admin: Listener | None = None,
 ) -> str:
     """Describe a gateway that has started: endpoints, authentication, policy, and how many tunnels fit.
 
@@ -31,6 +32,7 @@ def start_line(
         listeners: of the options, started; one that takes its time is shown as the operator wrote it.
         limits: the gateway's.
         descriptors: how many the process may have; None means no limit.
+        admin: the operator's listener, if there is one.
     """
     most = limits.max_tunnels
     return "started: " + "; ".join(
@@ -38,6 +40,7 @@ def start_line(
             ", ".join(
                 listener.url or text for text, listener in zip(options["listen"], listeners, strict=True)
             ),
+            *([] if admin is None else [f"admin on {admin.url or options['admin']}"]),
             _authentication(options),
             _egress(gateway),
             f"{f'at most {most}' if most else 'any number of'} tunnels"

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from portofcall.errors import printable
+from portofcall.service.pem import line_of_broken_certificate
 
 #: Larger files are refused.
 MAX_FILE_BYTES: Final = 1 << 20
@@ -231,6 +232,10 @@ def _read(option: str, path: Path) -> bytes:
 
 
 def _parse_certificates(option: str, path: Path, content: bytes, what: str) -> tuple[x509.Certificate, ...]:
+    # First, because cryptography skips a certificate at the end of the file that lacks its own end.
+    line = line_of_broken_certificate(content)
+    if line is not None:
+        raise TLSFileError(f"{option} {_show(path)}: line {line}: expected {what}")
     try:
         return tuple(x509.load_pem_x509_certificates(content))
     except ValueError:

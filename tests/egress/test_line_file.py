@@ -34,8 +34,8 @@ def test_only_small_regular_files_in_utf_8_are_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes("ä\n".encode() * 1000)
     assert read_text(path, WrongError) == "ä\n" * 1000
-    path.write_bytes(b"\xff")
-    with pytest.raises(WrongError, match="expected a file in UTF-8"):
+    path.write_bytes(b"\n\n\xff")
+    with pytest.raises(WrongError, match=r"^line 3: expected a file in UTF-8"):
         read_text(path, WrongError)
     path.write_bytes(b"a" * (MAX_FILE_CHARACTERS + 1))
     with pytest.raises(WrongError, match=f"expected at most {MAX_FILE_CHARACTERS} bytes"):

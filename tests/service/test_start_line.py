@@ -21,7 +21,9 @@ class FakeListener:
         self.url = url
 
 
-def line(*arguments: str, url: str = "http://127.0.0.1:8080", max_tunnels: int = 400) -> list[str]:
+def line(
+    *arguments: str, url: str = "http://127.0.0.1:8080", max_tunnels: int = 400, admin_url: str = ""
+) -> list[str]:
     """Return the parts of the line for a command line."""
     options = parse(*arguments)
     world = World()
@@ -30,7 +32,9 @@ def line(*arguments: str, url: str = "http://127.0.0.1:8080", max_tunnels: int =
         world.gateway.targets = options.targets
     listeners: Any = [FakeListener(url) for _ in options["listen"]]
     limits = Limits(max_tunnels=max_tunnels)
-    return start_line(options, world.gateway, listeners, limits=limits, descriptors=1000).split("; ")
+    admin: Any = None if options["admin"] is None else FakeListener(admin_url)
+    shown = start_line(options, world.gateway, listeners, limits=limits, descriptors=1000, admin=admin)
+    return shown.split("; ")
 
 
 def test_line_of_the_defaults() -> None:
@@ -41,6 +45,14 @@ def test_line_of_the_defaults() -> None:
         "allow public",
         "at most 400 tunnels, with 1000 file descriptors",
     ]
+
+
+def test_line_has_the_operator_s_listener() -> None:
+    """With its URL, or as it was written while that is not known."""
+    assert line("--admin=tcp:9090:interface=127.0.0.1", admin_url="http://127.0.0.1:9090")[1] == (
+        "admin on http://127.0.0.1:9090"
+    )
+    assert line("--admin=unix:/run/a")[1] == "admin on unix:/run/a"
 
 
 def test_line_without_limits() -> None:

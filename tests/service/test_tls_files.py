@@ -108,13 +108,23 @@ def test_chain_that_begins_with_an_intermediate_is_refused(tmp_path: Path) -> No
     assert problem(certificate, key).startswith(f"--tls-key {key}: expected the key of the first certificate")
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\0" * 100, pem_key(SERVER.key), SERVER.pem[:300]])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\0" * 100, pem_key(SERVER.key)])
 def test_file_without_a_certificate_is_refused(content: bytes, tmp_path: Path) -> None:
     """Whatever else it holds."""
     certificate, key = SERVER.write(tmp_path)
     certificate.write_bytes(content)
     assert problem(certificate, key) == (
         f"--tls-cert {certificate}: expected certificates in PEM, the server's own first"
+    )
+
+
+def test_broken_certificate_of_a_chain_is_named_by_its_line(tmp_path: Path) -> None:
+    """An operator who appends one to a file finds it again."""
+    certificate, key = SERVER.write(tmp_path)
+    certificate.write_bytes(SERVER.pem + MIDDLE.pem[:300])
+    line = SERVER.pem.count(b"\n") + 1
+    assert problem(certificate, key) == (
+        f"--tls-cert {certificate}: line {line}: expected certificates in PEM, the server's own first"
     )
 
 
