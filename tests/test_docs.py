@@ -1,8 +1,13 @@
 """What the documentation shows works."""
 
 import ast
+import io
 import re
+import shlex
 import shutil
+from argparse import _SubParsersAction
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 import portofcall
+import portofcall.client
 import portofcall.events
 import portofcall.testing
+from portofcall.cli import make_parser
+from portofcall.client import Status
+from portofcall.client.config import KEYS
 from portofcall.testing import PUBLIC, FakeTransport, Response, World
 from tests.support import python_blocks
 
@@ -103,11 +112,13 @@ def test_protocol_s_client_ends_its_request_with_eof(
     assert capsys.readouterr().out == "HTTP/1.0 200 OK\r\n\r\nhello complete\n"
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/embedding.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/embedding.md", "docs/client.md", "docs/forwarding.md"]
+)
 def test_only_public_names_are_shown(document: str) -> None:
     """An application that follows the documentation depends on stable names only."""
     public = {f"portofcall.{name}" for name in portofcall.__all__}
-    for module in (portofcall.events, portofcall.testing):
+    for module in (portofcall.client, portofcall.events, portofcall.testing):
         public |= {f"{module.__name__}.{name}" for name in module.__all__}
     shown = {
         f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
@@ -119,6 +130,69 @@ def test_only_public_names_are_shown(document: str) -> None:
     used = {name for name in shown if name.startswith("portofcall")}
     assert used
     assert used <= public
+
+
+CLIENT = (ROOT / "docs" / "client.md").read_text("utf-8")
+FORWARDING = (ROOT / "docs" / "forwarding.md").read_text("utf-8")
+
+
+def options_of(command: str) -> set[str]:
+    """Return the options of a command, other than its help."""
+    subparsers = next(a for a in make_parser([command])._actions if isinstance(a, _SubParsersAction))
+    actions = subparsers.choices[command]._actions
+    return {option for action in actions for option in action.option_strings} - {"-h", "--help"}
+
+
+def test_every_option_of_the_client_is_documented_and_no_other() -> None:
+    """Those of `forward` alone are on a page of their own."""
+    common = options_of("connect") | options_of("ping") | options_of("banner") | options_of("ssh-config")
+    shown = set(re.findall(r"`(-[a-zA-Z]|--[a-z-]+)(?=[` ])", CLIENT)) - {"-vv"}
+    assert shown == common
+    table = re.findall(r"^\| (`-.*?`) \|", FORWARDING, re.MULTILINE)
+    rows = set(re.findall(r"`(-[a-zA-Z]|--[a-z-]+)(?=[` ])", " ".join(table)))
+    assert rows == options_of("forward") - common
+
+
+def test_exit_statuses_and_keys_of_the_configuration_are_those_of_the_client() -> None:
+    """Each of them, and no other."""
+    statuses = {int(number) for number in re.findall(r"^\| (\d+) \|", CLIENT, re.MULTILINE)}
+    assert statuses == set(Status)
+    keys = re.search(r"The keys are `url` and the options ([^;]*);", CLIENT)
+    assert keys
+    assert {"url", *re.findall(r"`(\w+)`", keys[1])} == set(KEYS)
+
+
+def test_every_slug_of_the_client_is_documented() -> None:
+    """They are for programs, which have no other list; what an application did itself has none either."""
+    slugs: set[str] = set()
+    for path in (ROOT / "portofcall" / "client").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Problem":
+                slugs |= {str(slug.value) for slug in node.args[:1] if isinstance(slug, ast.Constant)}
+    assert "gateway-lost" in slugs
+    own = {"aborted", "no-protocol", "stdout-closed", "stopped"}
+    assert slugs - own <= set(re.findall(r"`([a-z-]+)`", CLIENT))
+
+
+def commands_of(line: str) -> Iterator[list[str]]:
+    """Yield the arguments of each `portofcall` in a line for the shell."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words = list(lexer)
+    for ends, command in groupby(words, key=lambda word: set(word) <= set(";|&()")):
+        name, *arguments = command
+        if name == "portofcall" and not ends:
+            yield arguments
+    yield from (shlex.split(word)[1:] for word in words if word.startswith("ProxyCommand=portofcall "))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_commands_that_are_shown_are_valid(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`portofcall` accepts each of its command lines."""
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    for line in re.findall(r"^\$ (.*)$", (ROOT / document).read_text("utf-8"), re.MULTILINE):
+        for arguments in commands_of(line):
+            make_parser(arguments).parse_args(arguments)
 
 
 def test_readme_has_the_two_commands() -> None:

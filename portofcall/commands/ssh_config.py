@@ -50,15 +50,15 @@ def run(args: argparse.Namespace) -> int:
             "put them into config.toml\n"
         )
         return USAGE_STATUS
+    # No ControlPersist: with it, ssh discards the standard error of a ProxyCommand, which has the reasons.
     # ssh replaces % itself, and gives the rest to the shell.
     program, gateway = (shlex.quote(text).replace("%", "%%") for text in (args.program, args.gateway))
     sys.stdout.write(
         f"Host {' '.join(args.patterns or ['*.internal'])}\n"
         f"    ProxyCommand {program} connect {gateway} %h %p\n"
-        "    # One tunnel for all connections to a host, opened by the first\n"
+        "    # One tunnel for all sessions with a host at the same time, opened by the first\n"
         "    ControlMaster auto\n"
         "    ControlPath ~/.ssh/portofcall-%C\n"
-        "    ControlPersist 60\n"
     )
     return 0
 

@@ -11,10 +11,9 @@ def test_the_block(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (
         "Host *.corp db?\n"
         "    ProxyCommand portofcall connect wss://gw.example %h %p\n"
-        "    # One tunnel for all connections to a host, opened by the first\n"
+        "    # One tunnel for all sessions with a host at the same time, opened by the first\n"
         "    ControlMaster auto\n"
         "    ControlPath ~/.ssh/portofcall-%C\n"
-        "    ControlPersist 60\n"
     )
 
 

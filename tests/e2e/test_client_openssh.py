@@ -138,20 +138,25 @@ def test_git_clones_and_pushes(gateway: GatewayProcess, sshd: SSHServer, tmp_pat
 def test_the_printed_ssh_config_shares_one_tunnel(
     gateway: GatewayProcess, sshd: SSHServer, tmp_path: Path
 ) -> None:
-    """What `ssh-config` prints is enough for ssh, and the second session needs no tunnel of its own."""
-    url, client = f"ws://127.0.0.1:{gateway.port}", need("portofcall")
-    block = run(client, "ssh-config", url, "--host", "127.0.0.1", "--program", client).decode()
+    """What `ssh-config` prints is enough; a second session needs no tunnel; a refusal has its reason."""
+    url, client, own = f"ws://127.0.0.1:{gateway.port}", need("portofcall"), tmp_path / "own"
+    hosts = ("--host", "127.0.0.1", "--host", "10.0.0.1")
+    block = run(client, "ssh-config", url, *hosts, "--program", client).decode()
+    assert f"ProxyCommand {client} connect {url} %h %p" in block
     assert "~/.ssh/portofcall-%C" in block
-    config, own = tmp_path / "config", tmp_path / "own"
+    config = tmp_path / "config"
     config.write_text(block.replace("~/.ssh/portofcall-%C", str(own)))
-    ssh = (need("ssh"), "-F", config, "-p", sshd.port, "-i", sshd.folder / "id", "-o", "BatchMode=yes")
-    known = ("-o", f"UserKnownHostsFile={sshd.folder / 'known_hosts'}")
+    known = f"UserKnownHostsFile={sshd.folder / 'known_hosts'}"
+    options = ("-F", str(config), "-i", str(sshd.folder / "id"), "-o", "BatchMode=yes", "-o", known)
+    ssh = (need("ssh"), *options, "-p", str(sshd.port))
     opened = gateway.log.count(" opened ")
-    try:
-        for word in (b"one\n", b"two\n"):
-            assert run(*ssh, *known, "root@127.0.0.1", f"echo {word.decode()}") == word
-        assert own.is_socket()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*ssh, "root@127.0.0.1", "cat"], stdin=pipe, stdout=pipe) as first:
+        until(own.is_socket)
+        assert run(*ssh, "root@127.0.0.1", "echo second") == b"second\n"
         assert gateway.log.count(" opened ") == opened + 1
-    finally:
-        run(*ssh, "-O", "exit", "root@127.0.0.1")
-    until(lambda: not own.exists())
+        assert first.communicate(b"first", DEADLINE)[0] == b"first"
+    assert first.returncode == 0
+    refused = subprocess.run([*ssh, "10.0.0.1"], capture_output=True, timeout=DEADLINE, check=False)
+    assert refused.returncode == 255
+    assert b"portofcall connect: blocked: 10.0.0.1 is private" in refused.stderr
