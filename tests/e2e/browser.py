@@ -97,6 +97,14 @@ class Browser:
             keys = [{"type": "keyDown", "value": held}, *keys, {"type": "keyUp", "value": held}]
         self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
 
+    def insert(self, text: str) -> None:
+        """Insert text where the focus is, at once, as an input method does."""
+        self.command("Input.insertText", text=text)
+
+    def forget(self, origin: str) -> None:
+        """Empty the local storage of an origin."""
+        self.command("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
+
     def log(self) -> list[str]:
         """Take what the browser has logged: errors of the page, and violations of its policy."""
         entries = self._ask("POST", "/se/log", {"type": "browser"})

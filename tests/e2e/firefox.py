@@ -21,6 +21,8 @@ _SETTINGS: dict[str, str | int | bool] = {
     "browser.startup.homepage_override.mstone": "ignore",
     "datareporting.policy.dataSubmissionEnabled": False,
     "devtools.console.stdout.content": True,
+    "app.normandy.enabled": False,
+    "messaging-system.rsexperimentloader.enabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     # Nothing but this machine is ever looked up.
@@ -87,11 +89,21 @@ class Firefox(Browser):
             keys = [{"type": "keyDown", "value": held}, *keys, {"type": "keyUp", "value": held}]
         self._send("WebDriver:PerformActions", actions=[{"type": "key", "id": "keyboard", "actions": keys}])
 
+    def insert(self, text: str) -> None:
+        """Type it."""
+        self.type(text)
+
+    def forget(self, origin: str) -> None:
+        """Empty the local storage of an origin."""
+        self.open(f"{origin}/")
+        self.value("localStorage.clear()")
+
     def log(self) -> list[str]:
         """Take what it has printed since the last time: errors of pages, and violations of their policy."""
         text = self._log.read_text(errors="replace")
         new, self._read = text[self._read :], len(text)
-        words = ("JavaScript error", "console.error", "Content-Security-Policy")
+        # Not what the browser says of its own parts.
+        words = ("JavaScript error: http", "console.error", "Content-Security-Policy")
         return [line for line in new.splitlines() if any(word in line for word in words)]
 
     def screenshot(self) -> bytes:

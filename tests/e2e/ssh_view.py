@@ -30,8 +30,7 @@ class SshView(Page):
             forget: whether to begin with an empty storage.
         """
         if forget:
-            origin = self.url.rstrip("/")
-            self.window.command("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
+            self.window.forget(self.url.rstrip("/"))
         self.open(f"#ssh/{account.name}@127.0.0.1:{server.port}")
         self.window.type(ENTER)
 
@@ -121,7 +120,7 @@ class SshView(Page):
     def fill(self, selector: str, text: str) -> None:
         """Replace what a field of the panel holds, as its user would."""
         self.window.value(f"{self.find(selector)}.focus(), {self.find(selector)}.select()")
-        self.window.command("Input.insertText", text=text)
+        self.window.insert(text)
 
     def choose(self, selector: str, path: Path) -> None:
         """Choose a file."""
