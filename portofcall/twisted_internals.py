@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
+from OpenSSL import SSL
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import WrappingFactory
@@ -27,10 +28,15 @@ USED: Final = MappingProxyType(
             "_writeDisconnected": "doWrite",
         },
         "twisted.protocols.tls.TLSMemoryBIOProtocol": {
+            "_aborted": "_flushReceiveBIO",
             "_appSendBuffer": "loseConnection",
+            "_flushSendBIO": "_flushReceiveBIO",
+            "_handshakeDone": "dataReceived",
+            "_lostTLSConnection": "_flushReceiveBIO",
             "_reason": "connectionLost",
             "_shutdownTLS": "loseConnection",
             "_tlsShutdownFinished": "_flushReceiveBIO",
+            "_unbufferPendingWrites": "dataReceived",
         },
         "twisted.protocols.tls.BufferingTLSTransport": {"_aggregator": "loseConnection"},
         "twisted.protocols.tls._AggregateSmallWrites": {"_buffer": "flush"},
@@ -81,6 +87,58 @@ def unencrypted_bytes(tls: TLSMemoryBIOProtocol) -> int:
     """Return how much of what was written to a TLS connection waits in it, not encrypted yet."""
     small = getattr(tls._aggregator, "_buffer", ()) if isinstance(tls, BufferingTLSTransport) else ()
     return sum(map(len, (*tls._appSendBuffer, *small)))
+
+
+def is_established(tls: TLSMemoryBIOProtocol) -> bool:
+    """Return whether the handshake is done, and both sides may send."""
+    return bool(tls._handshakeDone) and not (tls._aborted or tls.disconnecting or tls._lostTLSConnection)
+
+
+def has_ended(tls: TLSMemoryBIOProtocol) -> bool:
+    """Return whether nothing that still comes is of use: the stream has ended, or was given up."""
+    return bool(tls._lostTLSConnection or tls._aborted)
+
+
+def takes_records(tls: TLSMemoryBIOProtocol) -> bool:
+    """Return whether records may be sent past a TLS connection: it is open, and nothing waits in it."""
+    return not (tls._lostTLSConnection or tls.disconnecting or tls._appSendBuffer)
+
+
+def flush(tls: TLSMemoryBIOProtocol) -> None:
+    """Encrypt the small writes that wait in a TLS connection."""
+    if isinstance(tls, BufferingTLSTransport):
+        tls._aggregator.flush()
+
+
+def write_past_buffer(tls: TLSMemoryBIOProtocol, data: bytes) -> None:
+    """Write to a TLS connection, in whose buffer for small writes nothing waits, after what had to wait."""
+    resume_writes(tls)
+    TLSMemoryBIOProtocol.write(tls, data)
+
+
+def answer_records(tls: TLSMemoryBIOProtocol) -> None:
+    """Send what OpenSSL has to say to records that were read past a TLS connection."""
+    tls._flushSendBIO()
+
+
+def resume_writes(tls: TLSMemoryBIOProtocol) -> None:
+    """Try again to write what OpenSSL did not take. Twisted does that when it has read something."""
+    if tls._appSendBuffer:
+        tls._unbufferPendingWrites()
+
+
+def end_reading(tls: TLSMemoryBIOProtocol, problem: SSL.Error) -> None:
+    """End a TLS connection as if it had read its end itself.
+
+    Args:
+        tls: open.
+        problem: the end of the stream, `SSL.ZeroReturnError`, or the error.
+    """
+    if isinstance(problem, SSL.ZeroReturnError):
+        tls._shutdownTLS()
+        tls._tlsShutdownFinished(None)
+    else:
+        tls._tlsShutdownFinished(Failure(problem))
 
 
 def certificate_options(endpoint: Any) -> Any:

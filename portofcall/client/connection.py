@@ -20,7 +20,7 @@ from portofcall.client.proxy import Proxy
 from portofcall.client.tls import TLSOptions, make_context
 from portofcall.client.tunnel import CLIENT_LIMITS, ClientTunnel, LocalEnd
 from portofcall.limits.values import Limits
-from portofcall.relay.direct_read import direct_transport
+from portofcall.relay.direct_transport import direct_transport
 from portofcall.relay.readiness import Readiness
 from portofcall.relay.socket_options import set_options
 from portofcall.target import Requested

@@ -6,7 +6,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.relay.delivery import Progress
-from portofcall.relay.direct_read import direct_transport
+from portofcall.relay.direct_transport import direct_transport
 from portofcall.relay.interfaces import BackendEvents, Buffer, IEndTransport
 from portofcall.relay.readiness import Readiness
 from portofcall.relay.socket_options import set_options

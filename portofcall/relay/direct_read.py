@@ -5,7 +5,7 @@ Each read by a transport costs a dozen calls and the allocation of a buffer.
 
 import select
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProducer
@@ -15,8 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_write import direct_write
-from portofcall.relay.interfaces import IEndTransport, IStreamTransport
+from portofcall.relay.interfaces import IEndTransport
 from portofcall.relay.readiness import Readiness
 
 _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
@@ -147,9 +146,13 @@ class DirectRead:
         try:
             self._received(self._buffer[:size])
         except Exception:  # noqa: BLE001 - as in the reactor, it ends this connection only
-            failure = Failure()
-            self._log.failure("could not process received bytes", failure)
-            self._connection.connectionLost(failure)
+            self._fail()
+
+    def _fail(self) -> None:
+        """End the connection, as what it has received could not be processed."""
+        failure = Failure()
+        self._log.failure("could not process received bytes", failure)
+        self._connection.connectionLost(failure)
 
     def _classify(self, size: int) -> None:
         """Note a read of this size, if it was of bulk or others were."""
@@ -166,22 +169,3 @@ class DirectRead:
         if self._watched:
             self._watched = False
             self._readiness.forget(self._descriptor, closed=closed)
-
-
-def direct_transport(transport: IStreamTransport, readiness: Readiness, received: Received) -> IEndTransport:
-    """Wrap a transport so that it sends and reads directly where possible.
-
-    Args:
-        transport: connected; its protocol gets whatever the transport still reads itself. If data is queued
-            in it, write before registering a producer, or later direct writes may overtake it.
-        readiness: of the same reactor.
-        received: gets the bytes that are read directly. `resumeProducing` starts reading.
-
-    Returns:
-        The transport with a `DirectRead` around it for a plain socket with nothing (TLS, the PROXY protocol)
-        in between, and in any case one that copies the bytes that it keeps.
-    """
-    sending = direct_write(transport, readiness.in_turn)
-    if readiness.available and isinstance(transport, Connection) and not transport.TLS:
-        return cast(IEndTransport, DirectRead(sending, transport, readiness, received))
-    return sending

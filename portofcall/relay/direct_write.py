@@ -35,8 +35,7 @@ def direct_write(transport: IStreamTransport, in_turn: InTurn = _at_once) -> IEn
     """Wrap a transport so that it sends at once.
 
     Args:
-        transport: connected. If data is queued in it, write before registering a producer, or later direct
-            writes may overtake it.
+        transport: connected.
         in_turn: when to resume a paused producer, which may then write much.
 
     Returns:
@@ -49,6 +48,18 @@ def direct_write(transport: IStreamTransport, in_turn: InTurn = _at_once) -> IEn
     if isinstance(below, Connection) and not below.TLS:
         return cast(IEndTransport, DirectWrite(transport, below, in_turn))
     return cast(IEndTransport, _QueuedWrite(transport))
+
+
+def end_stream(transport: IStreamTransport) -> None:
+    """End what is sent, after everything that was written.
+
+    Over TLS that is close_notify (RFC 8446 §6.1), which Twisted calls `loseConnection`. It has no other
+    half-close: FIN would cut the stream short.
+    """
+    if _is_twisteds_tls(transport):
+        transport.loseConnection()
+    else:
+        cast(ITCPTransport, transport).loseWriteConnection()
 
 
 def _is_twisteds_tls(transport: IStreamTransport) -> bool:
@@ -67,11 +78,11 @@ class _QueuedWrite:
         "_transport", "delivery", "most_read_bytes", "queued_bytes", "reads_bulk",
     )  # fmt: skip
 
-    def __init__(self, transport: IStreamTransport) -> None:
+    def __init__(self, transport: IStreamTransport, delivery: Delivery | None = None) -> None:
         self.queued_bytes = 0
         self.reads_bulk = True
         self.most_read_bytes = 0
-        self.delivery = Delivery(transport)
+        self.delivery = delivery or Delivery(transport)
         self._transport = transport
 
     def __getattr__(self, name: str) -> Any:
@@ -86,15 +97,8 @@ class _QueuedWrite:
         self._transport.write(b"".join(pieces))
 
     def loseWriteConnection(self) -> None:
-        """End what is sent, after everything that was written, and go on reading (`ITCPTransport`).
-
-        Over TLS that is close_notify (RFC 8446 §6.1), which Twisted calls `loseConnection`. It has no other
-        half-close: FIN would cut the stream short.
-        """
-        if _is_twisteds_tls(self._transport):
-            self._transport.loseConnection()
-        else:
-            cast(ITCPTransport, self._transport).loseWriteConnection()
+        """End what is sent, after everything that was written, and go on reading (`ITCPTransport`)."""
+        end_stream(self._transport)
 
     def loseConnection(self) -> None:
         """Close after everything that was written (`ITransport`), and over TLS do not wait for the peer."""
@@ -123,9 +127,13 @@ class DirectWrite(_QueuedWrite):
     )  # fmt: skip
 
     def __init__(
-        self, transport: IStreamTransport, connection: Connection, in_turn: InTurn = _at_once
+        self,
+        transport: IStreamTransport,
+        connection: Connection,
+        in_turn: InTurn = _at_once,
+        delivery: Delivery | None = None,
     ) -> None:
-        super().__init__(transport)
+        super().__init__(transport, delivery)
         self._in_turn = in_turn
         handle = connection.getHandle()
         self._connection = connection
@@ -133,7 +141,9 @@ class DirectWrite(_QueuedWrite):
         self._sendmsg = handle.sendmsg
         self._producer: IPushProducer | None = None
         self._paused = False
-        self._direct = not queued_bytes(connection)
+        # What is queued already must not be overtaken.
+        self.queued_bytes = queued_bytes(connection)
+        self._direct = not self.queued_bytes
 
     def write(self, data: Buffer) -> None:
         """Send as much of ``data`` as the socket takes, and queue the rest (`ITransport`)."""

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
-from portofcall.relay.direct_read import direct_transport
+from portofcall.relay.direct_transport import direct_transport
 from portofcall.relay.socket_options import set_options
 from portofcall.websocket.end import WebSocketEnd
 from portofcall.websocket.protocol import Handshake
@@ -58,6 +58,8 @@ class Takeover:
         channel = self._channel
         transport: Any = channel.transport
         set_options(transport)
+        # The channel is still registered as the transport's producer.
+        transport.unregisterProducer()
         direct = direct_transport(transport, end.factory.readiness, end.dataReceived)
         # Nothing that may fail comes between this and the end's own connectionLost.
         self._channel = None
@@ -65,8 +67,6 @@ class Takeover:
         channel.transport = None
         # A cycle; without it the channel and the request are freed at once.
         channel.requests.clear()
-        # The channel is still registered as the transport's producer.
-        transport.unregisterProducer()
         if isinstance(transport, ProtocolWrapper):  # TLS, or the PROXY protocol
             transport.wrappedProtocol = end
         else:

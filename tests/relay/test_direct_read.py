@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from portofcall.limits.values import KiB
-from portofcall.relay.direct_read import direct_transport
+from portofcall.relay.direct_transport import direct_transport
 from portofcall.relay.interfaces import IStreamTransport
 from portofcall.relay.readiness import Readiness
 from portofcall.testing import FakeTransport

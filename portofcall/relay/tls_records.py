@@ -1,0 +1,205 @@
+"""TLS records (RFC 8446 §5), sealed and opened by OpenSSL in buffers that all connections share.
+
+Twisted passes each record through half a dozen calls and as many copies. Here the records of one read are
+opened one after the other into one buffer, and those of one write are sealed into one.
+
+This module alone uses what pyOpenSSL does not document: the ``SSL`` structure of a connection, its two memory
+BIOs, and OpenSSL's functions. It leaves every connection as pyOpenSSL expects it: at any time between two
+calls the connection's own methods may be called.
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from OpenSSL import SSL, _util
+
+from portofcall.limits.values import KiB
+from portofcall.relay.interfaces import Buffer
+
+#: What is used of pyOpenSSL's connections, each with a method that has to use it.
+USED: Final = MappingProxyType(
+    {"_ssl": "send", "_into_ssl": "bio_write", "_from_ssl": "bio_read", "_raise_ssl_error": "recv"}
+)
+#: What is used of OpenSSL.
+FUNCTIONS: Final = (
+    "BIO_get_mem_data", "BIO_new", "BIO_new_mem_buf", "BIO_read", "BIO_s_mem", "BIO_set_mem_eof_return",
+    "BIO_write", "ERR_clear_error", "SSL_clear_mode", "SSL_get_error", "SSL_read", "SSL_set_bio",
+    "SSL_set_mode", "SSL_set_options", "SSL_write",
+)  # fmt: skip
+
+#: The most plain text of a record (RFC 8446 §5.1).
+RECORD_BYTES: Final = 16 * KiB
+#: The most sealed bytes to open at a time.
+MOST_SEALED_BYTES: Final = 256 * KiB
+#: Up to this size, copying takes less time than not copying.
+_COPIED_BYTES: Final = 2 * KiB
+#: The work that one call may do, in records with data, and what a message of a handshake costs: a key update
+#: takes as long as this many small records.
+MOST_UNITS: Final = 256
+_UNITS_PER_MESSAGE: Final = 32
+
+_ffi: Any = _util.ffi
+_lib: Any = _util.lib
+
+
+class Opened(NamedTuple):
+    """What came of some sealed bytes.
+
+    Attributes:
+        plain: the plain text, in a buffer that the next call overwrites.
+        problem: why nothing can follow it, as `SSL.Connection.recv` raises it; `SSL.ZeroReturnError` is the
+            end of the stream (close_notify). None while more can come.
+        left: how many of the last sealed bytes are to be opened in a later turn.
+    """
+
+    plain: memoryview
+    problem: SSL.Error | None
+    left: int
+
+
+def missing(lib: Any, connection: type) -> str:
+    """Return what this module needs and pyOpenSSL does not have; empty if it has all.
+
+    Args:
+        lib: OpenSSL's functions.
+        connection: the class of pyOpenSSL's connections.
+    """
+    names = [name for name in FUNCTIONS if not hasattr(lib, name)]
+    for name, method in USED.items():
+        code = getattr(getattr(connection, method, None), "__code__", None)
+        if code is None or name not in code.co_names:
+            names.append(f"Connection.{name}")
+    return ", ".join(names)
+
+
+#: Why records can't be sealed and opened here; empty if they can.
+UNAVAILABLE: Final = missing(_lib, SSL.Connection)
+
+
+def _shared(size: int) -> tuple[memoryview, Any]:
+    """Return a buffer for Python and for OpenSSL."""
+    buffer = memoryview(bytearray(size))
+    return buffer, _ffi.from_buffer(buffer)
+
+
+# The reactor has one thread, and the content is used before the next call. A record that was received in part
+# may be completed by the first sealed byte.
+_PLAIN, _PLAIN_AT = _shared(MOST_SEALED_BYTES + 2 * RECORD_BYTES)
+# With room for one record more than fits, and whatever OpenSSL has to say before it.
+_SEALED, _SEALED_AT = _shared(MOST_SEALED_BYTES + 3 * RECORD_BYTES)
+_LAST_RECORD_AT: Final = MOST_SEALED_BYTES + RECORD_BYTES
+
+
+class Records:
+    """Seals what one side of a connection sends, and opens what it gets. Renegotiation is refused.
+
+    Args:
+        connection: with memory BIOs, after its handshake.
+    """
+
+    __slots__ = ("_connection", "_one_at_a_time", "_out", "_ssl")
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._connection: Any = connection
+        self._ssl = self._connection._ssl
+        self._out = self._connection._from_ssl
+        self._one_at_a_time = False
+        _lib.SSL_set_options(self._ssl, SSL.OP_NO_RENEGOTIATION)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether OpenSSL has something to send, which `SSL.Connection.bio_read` returns."""
+        return bool(_lib.BIO_get_mem_data(self._out, _ffi.NULL))
+
+    def seal(self, data: Buffer, start: int) -> tuple[memoryview, int]:
+        """Encrypt ``data`` from ``start``, as much as goes at a time.
+
+        Args:
+            data: what to send.
+            start: its first byte that is not sealed yet.
+
+        Returns:
+            What to send in its place, in a buffer that the next call overwrites, and the new ``start``. If
+            nothing is sealed, `SSL.Connection.send` returns or raises why.
+        """
+        write, read, ssl, out = _lib.SSL_write, _lib.BIO_read, self._ssl, self._out
+        size, end = len(data), 0
+        _lib.ERR_clear_error()
+        with _ffi.from_buffer(data) as source:
+            while start < size and end <= _LAST_RECORD_AT:
+                count = write(ssl, source + start, min(size - start, RECORD_BYTES))
+                if count <= 0:
+                    break
+                start += count
+                # At once, so that the BIO, which never shrinks, has to hold one record.
+                end += max(0, read(out, _SEALED_AT + end, 2 * RECORD_BYTES))
+        return _SEALED[:end], start
+
+    def open(self, sealed: memoryview) -> Opened:
+        """Decrypt what has come, within the budget of one turn; see `MOST_UNITS`.
+
+        Args:
+            sealed: at most `MOST_SEALED_BYTES`.
+        """
+        if not self._one_at_a_time:
+            # Otherwise one call would go through any number of key updates.
+            self._one_at_a_time = True
+            _lib.SSL_clear_mode(self._ssl, _lib.SSL_MODE_AUTO_RETRY)
+        into, size = self._connection._into_ssl, len(sealed)
+        _lib.ERR_clear_error()
+        # Released at once: the garbage collector of CPython 3.11 crashes on views that are exported.
+        with _ffi.from_buffer(sealed) as source:
+            if size <= _COPIED_BYTES or _lib.BIO_get_mem_data(into, _ffi.NULL):
+                _lib.BIO_write(into, source, size)
+                return self._read()
+            # The BIO reads from the caller's buffer, and is gone before that is overwritten.
+            self._read_from(_lib.BIO_new_mem_buf(source, size))
+            try:
+                return self._read()
+            finally:
+                self._read_from(_lib.BIO_new(_lib.BIO_s_mem()))
+
+    def release(self) -> None:
+        """Have `SSL.Connection.recv` read on behind messages without data, as pyOpenSSL does."""
+        self._one_at_a_time = False
+        _lib.SSL_set_mode(self._ssl, _lib.SSL_MODE_AUTO_RETRY)
+
+    def _read_from(self, bio: Any) -> None:
+        if bio == _ffi.NULL:
+            raise MemoryError("OpenSSL has no memory left")
+        _lib.BIO_set_mem_eof_return(bio, -1)
+        # This frees the BIO before.
+        self._connection._into_ssl = bio
+        _lib.SSL_set_bio(self._ssl, bio, self._out)
+
+    def _read(self) -> Opened:
+        """Read within the budget, and remove from the BIO what it does not cover."""
+        read: Callable[[Any, Any, int], int] = _lib.SSL_read
+        ssl, bio = self._ssl, self._connection._into_ssl
+        end = units = left = 0
+        while True:
+            count = read(ssl, _PLAIN_AT + end, len(_PLAIN) - end)
+            if count > 0:
+                end += count
+                units += 1
+            elif _lib.SSL_get_error(ssl, count) != _lib.SSL_ERROR_WANT_READ:
+                return Opened(_PLAIN[:end], self._problem(count), 0)
+            else:
+                left = _lib.BIO_get_mem_data(bio, _ffi.NULL)
+                if not left:
+                    return Opened(_PLAIN[:end], None, 0)
+                units += _UNITS_PER_MESSAGE
+            if units >= MOST_UNITS:
+                left = _lib.BIO_get_mem_data(bio, _ffi.NULL)
+                if left:
+                    _lib.BIO_read(bio, _SEALED_AT, left)
+                return Opened(_PLAIN[:end], None, left)
+
+    def _problem(self, count: int) -> SSL.Error:
+        try:
+            self._connection._raise_ssl_error(self._ssl, count)
+        except SSL.Error as problem:
+            # Or it would keep everything alive that is on the stack now.
+            return problem.with_traceback(None)
+        return SSL.Error([])
