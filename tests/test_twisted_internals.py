@@ -21,6 +21,7 @@ from portofcall import twisted_internals
 NAMES = [(owner, name) for owner, names in twisted_internals.USED.items() for name in names]
 #: Modules that may use undocumented names of what they are about; the last is for tests alone.
 ADAPTERS = {
+    "portofcall.relay.tls_records",
     "portofcall.twisted_internals",
     "portofcall.websocket.autobahn_internals",
     "portofcall.testing.world",
