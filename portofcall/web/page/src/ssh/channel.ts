@@ -28,6 +28,10 @@ export class Channel {
     });
   }
 
+  get hasEnded(): boolean {
+    return this.channel.isClosed;
+  }
+
   /** Start the user's shell in a terminal. */
   async shell(size: Size, output: Sink): Promise<void> {
     this.receive(output, output);

@@ -2,7 +2,8 @@
  * xterm.js under `style-src 'self'`.
  *
  * xterm 6 writes colours and sizes into `<style>` elements that it makes in `open()`, which the policy forbids: no
- * colours, another font, no cursor. A constructed style sheet is no inline style.
+ * colours, another font, no cursor. A constructed style sheet is no inline style. True colours, and the marks of a
+ * search, it sets as `style` attributes, which are forbidden, too; the property is not.
  */
 
 import type {Terminal} from "@xterm/xterm";
@@ -28,7 +29,23 @@ export function openStrictly(terminal: Terminal, parent: HTMLElement): CSSStyleS
     // The method of the prototype is there again.
     Reflect.deleteProperty(document, "createElement");
   }
+  mendRows(terminal);
   return sheets;
+}
+
+/** The part of xterm that draws a row of text. */
+interface RowFactory {
+  _addStyle(element: HTMLElement, style: string): void;
+}
+
+interface Internals {
+  readonly _core: {readonly _renderService: {readonly _renderer: {readonly value: {readonly _rowFactory: RowFactory}}}};
+}
+
+function mendRows(terminal: Terminal): void {
+  const {_rowFactory} = (terminal as unknown as Internals)._core._renderService._renderer.value;
+  if (typeof _rowFactory._addStyle !== "function") throw new Error("xterm.js draws rows in another way than 6.0.0");
+  _rowFactory._addStyle = (element, style) => void (element.style.cssText += style);
 }
 
 /** Take the style sheets of a terminal away. */

@@ -37,11 +37,12 @@ export async function showChangedKey(
   place: string,
   key: HostKey,
   known: {readonly others: readonly Entry[]; readonly revoked: boolean},
-  actions: readonly HTMLElement[],
+  events: {showKnownHosts(): void; close(): void},
 ): Promise<void> {
   const offered = await describe(key);
   const old = await Promise.all(known.others.map(describe));
   const title = known.revoked ? "The host key is revoked" : "The host key has changed";
+  const close = button("Close", () => events.close(), {class: "primary"});
   const dialog = alert(title, "host-key changed",
     h("p", {}, "The server at ", h("code", {}, place), known.revoked
       ? " has shown a key that your known hosts mark as revoked:"
@@ -52,10 +53,10 @@ export async function showChangedKey(
     h("p", {}, h("strong", {}, "Somebody may be in between, the gateway included. "), "Or the server was installed anew. ",
       "The connection has been closed, and no credentials were sent. If you know why the key changed, remove the old ",
       "one from the known hosts, and connect again."),
-    h("div", {class: "toolbar"}, ...actions),
+    h("div", {class: "toolbar"}, button("Known hosts", () => events.showKnownHosts(), {class: "secondary"}), close),
   );
   container.append(dialog);
-  actions.at(-1)?.focus();
+  close.focus();
 }
 
 function alert(title: string, className: string, ...children: HTMLElement[]): HTMLElement {

@@ -11,9 +11,12 @@ import {about, hostName, judge} from "../known_hosts.ts";
 import {remembered, rememberKeys} from "../known_hosts_store.ts";
 import {askAboutKey, showChangedKey} from "./host_key_question.ts";
 import {KeyFiles} from "./key_files.ts";
+import {askAboutPaste} from "./paste.ts";
 import {settings} from "./settings.ts";
 import {SignIn} from "./sign_in.ts";
 import {TerminalView} from "./terminal.ts";
+import {Tools} from "./tools.ts";
+import {Transfers} from "./transfers.ts";
 
 export type State = "connecting" | "host-key" | "changed-key" | "sign-in" | "open" | "ended" | "failed";
 
@@ -22,7 +25,11 @@ export interface PanelEvents {
   changed(): void;
   showKnownHosts(): void;
   close(): void;
+  bell(): void;
 }
+
+/** So long a bell is seen. */
+const BELL_MILLISECONDS = 200;
 
 export class Panel {
   readonly element: HTMLElement;
@@ -31,7 +38,12 @@ export class Panel {
   private readonly body = h("div", {class: "ssh-body"});
   private readonly keys = new KeyFiles();
   private ending = new AbortController();
+  /** Kept for the next connection of the panel, with what it shows. */
   private terminal: TerminalView | null = null;
+  private tools: Tools | null = null;
+  private transfers: Transfers | null = null;
+  /** Of the shell that runs. */
+  private channel: Channel | null = null;
   private connection: Connection | null = null;
 
   constructor(
@@ -42,6 +54,8 @@ export class Panel {
     private readonly events: PanelEvents,
   ) {
     this.element = h("section", {class: "ssh-panel"}, this.status, this.body);
+    this.element.addEventListener("dragover", (event) => event.preventDefault());
+    this.element.addEventListener("drop", (event) => this.drop(event));
   }
 
   get name(): string {
@@ -108,10 +122,7 @@ export class Panel {
     const verdict = await judge(remembered(), host, key);
     if (!verdict.known && (verdict.others.length || verdict.revoked)) {
       this.enter("changed-key", "Not connected: the host key is not the remembered one.");
-      await showChangedKey(this.body, this.placeText, key, verdict, [
-        button("Known hosts", () => this.events.showKnownHosts(), {class: "secondary"}),
-        button("Close", () => this.events.close(), {class: "primary"}),
-      ]);
+      await showChangedKey(this.body, this.placeText, key, verdict, this.events);
       return false;
     }
     if (!verdict.known) {
@@ -134,24 +145,69 @@ export class Panel {
 
   private async shell(connection: Connection, ended: Promise<never>): Promise<void> {
     const channel = await Promise.race([connection.channel(), ended]);
-    const terminal = this.openTerminal(channel);
-    await Promise.race([channel.shell(terminal.size, (data, taken) => terminal.write(data, taken)), ended]);
-    const how = await Promise.race([channel.ended, ended]);
-    this.showEnd(describeEnd(how));
+    this.channel = channel;
+    try {
+      const terminal = this.showTerminal(connection);
+      await Promise.race([channel.shell(terminal.size, (data, taken) => terminal.write(data, taken)), ended]);
+      const how = await Promise.race([channel.ended, ended]);
+      this.showEnd(describeEnd(how));
+    } finally {
+      this.channel = null;
+    }
+    // Files on their way go on, as in a terminal's background.
+    await Promise.race([this.transfers?.idle(), ended]);
   }
 
-  private openTerminal(channel: Channel): TerminalView {
-    this.terminal?.dispose();
-    const terminal = new TerminalView(settings(), {
-      input: (data) => void channel.send(data).catch(() => {}), // the end is reported by the channel
-      resize: (size) => void channel.resize(size).catch(() => {}),
+  private showTerminal(connection: Connection): TerminalView {
+    const again = this.terminal !== null;
+    const terminal = (this.terminal ??= this.makeTerminal());
+    const transfers = (this.transfers = new Transfers(() => connection.channel(), () => terminal.focus()));
+    this.tools = new Tools(terminal, {
+      upload: () => transfers.askUpload(),
+      download: () => transfers.askDownload(),
+      disconnect: () => {
+        this.showEnd("Disconnected");
+        void connection.close();
+      },
     });
-    this.terminal = terminal;
-    this.body.replaceChildren(terminal.element);
+    this.body.replaceChildren(this.tools.element, transfers.element, terminal.element);
     this.enter("open", `Connected to ${this.name}.`);
     terminal.open();
+    if (again) terminal.separate(`connected again, ${new Date().toLocaleTimeString()}`);
     terminal.focus();
     return terminal;
+  }
+
+  private makeTerminal(): TerminalView {
+    return new TerminalView(settings(), {
+      input: (data) => this.input(data),
+      resize: (size) => void this.channel?.resize(size).catch(() => {}),
+      bell: () => this.ring(),
+      mayPaste: (paste) => askAboutPaste(this.body, paste),
+      search: () => this.tools?.openSearch(),
+      leave: () => this.tools?.focus(),
+    });
+  }
+
+  private input(data: Uint8Array): void {
+    if (this.channel) void this.channel.send(data).catch(() => {}); // the end is reported by the channel
+    else if (this.state === "ended" && data.length === 1 && data[0] === 13) void this.run();
+  }
+
+  private ring(): void {
+    if (!settings().bell) return;
+    this.element.classList.add("rang");
+    setTimeout(() => this.element.classList.remove("rang"), BELL_MILLISECONDS);
+    this.events.bell();
+  }
+
+  /** A key file, while signing in; else a file for the server. */
+  private drop(event: DragEvent): void {
+    event.preventDefault();
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (!files.length) return;
+    if (this.state === "sign-in") void this.keys.add(files);
+    else if (this.state === "open") this.transfers?.askUpload(files);
   }
 
   private showFailure(error: unknown): void {
@@ -172,7 +228,10 @@ export class Panel {
   }
 
   private showEnd(text: string): void {
+    if (this.state === "ended") return;
     const again = this.again("Reconnect");
+    this.terminal?.calm();
+    this.tools?.element.remove();
     this.enter("ended", text);
     this.body.append(h("div", {class: "ssh-end toolbar"}, h("strong", {}, text), again));
     again.focus();

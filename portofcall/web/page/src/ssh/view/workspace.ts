@@ -41,6 +41,7 @@ export class Workspace {
         changed: () => this.draw(),
         showKnownHosts: () => this.toggleKnownHosts(true),
         close: () => this.remove(tab),
+        bell: () => tab.button.classList.toggle("rang", tab !== this.selected),
       }),
       button: button("", () => this.select(tab), {role: "tab", id: `ssh-tab-${number}`, "aria-controls": `ssh-panel-${number}`}),
       close: button("×", () => this.remove(tab), {class: "ssh-close"}),
@@ -66,6 +67,7 @@ export class Workspace {
 
   private select(tab: Tab): void {
     this.selected = tab;
+    tab.button.classList.remove("rang");
     this.draw();
     tab.panel.focus();
   }

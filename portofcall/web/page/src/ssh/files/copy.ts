@@ -1,0 +1,178 @@
+/**
+ * Copying files with `cat`, over further channels of the session.
+ *
+ * Needs sh, cat and, to compare, sha256sum or shasum on the server. An SFTP client would have the same two functions.
+ */
+
+import {sha256} from "@noble/hashes/sha2.js";
+import {bytesToHex} from "@noble/hashes/utils.js";
+import type {Channel, Ended} from "../channel.ts";
+import {script} from "./command.ts";
+
+const UPLOAD = 'if [ -z "$2" ] && [ -e "$1" ]; then exit 17; fi; exec cat > "$1"';
+const EXISTS = 17;
+const SIZE = 'if [ -d "$1" ]; then echo "$1 is a directory" >&2; exit 1; fi; wc -c < "$1"';
+const DOWNLOAD = 'exec cat < "$1"';
+const REMOVE = 'exec rm -f "$1"';
+const CHECKSUM =
+  'if command -v sha256sum >/dev/null 2>&1; then exec sha256sum < "$1"; '
+  + 'elif command -v shasum >/dev/null 2>&1; then exec shasum -a 256 < "$1"; else exit 18; fi';
+const NO_PROGRAM = 18;
+const PIECE_BYTES = 256 << 10;
+/** Of what is received, this much becomes a Blob at a time, which the browser may put on a disk. */
+const BLOB_BYTES = 4 << 20;
+const MOST_TEXT_BYTES = 4096;
+
+export interface Copying {
+  open(): Promise<Channel>;
+  readonly signal: AbortSignal;
+  /** How many bytes have been copied so far, and of how many. */
+  progress(done: number, total: number): void;
+}
+
+/** There is a file of this name already. */
+export class Exists extends Error {}
+
+export interface Copied {
+  readonly bytes: number;
+  /** Of what was copied, in hex. */
+  readonly sha256: string;
+  /** Of the file on the server; null if the server can't tell. */
+  readonly remoteSha256: string | null;
+}
+
+/** Write a file to the server. Throws Exists, the signal's reason, or an Error in words. */
+export async function upload(file: Blob, path: string, overwrite: boolean, copying: Copying): Promise<Copied> {
+  const hash = sha256.create();
+  let sent = 0;
+  let isOurs = false;
+  try {
+    const {ended, errors} = await run(copying, script(UPLOAD, path, overwrite ? "overwrite" : ""), ignore, async (channel) => {
+      for (; sent < file.size; copying.progress(sent, file.size)) {
+        const piece = new Uint8Array(await file.slice(sent, sent + PIECE_BYTES).arrayBuffer());
+        hash.update(piece);
+        await channel.send(piece);
+        // The server has taken a part of it: the file is there, and was not before.
+        isOurs = !overwrite;
+        sent += piece.length;
+      }
+      await channel.end();
+    });
+    if (ended.status === EXISTS && !overwrite) {
+      isOurs = false;
+      throw new Exists(`${path} exists already`);
+    }
+    insist(ended, errors);
+  } catch (error) {
+    if (copying.signal.aborted && isOurs) await remove(path, copying);
+    throw error;
+  }
+  return {bytes: sent, sha256: bytesToHex(hash.digest()), remoteSha256: await remoteChecksum(path, copying)};
+}
+
+/** Read a file from the server. Throws the signal's reason, or an Error in words. */
+export async function download(path: string, copying: Copying): Promise<Copied & {readonly content: Blob}> {
+  const total = Number.parseInt(await text(copying, script(SIZE, path)), 10);
+  const hash = sha256.create();
+  let received = 0;
+  let waiting: Uint8Array<ArrayBuffer>[] = [];
+  let waitingBytes = 0;
+  const blobs: Blob[] = [];
+  const pack = (): void => {
+    blobs.push(new Blob(waiting));
+    waiting = [];
+    waitingBytes = 0;
+  };
+  const {ended, errors} = await run(copying, script(DOWNLOAD, path), (data) => {
+    hash.update(data);
+    waiting.push(data);
+    waitingBytes += data.length;
+    received += data.length;
+    if (waitingBytes >= BLOB_BYTES) pack();
+    copying.progress(received, Math.max(total, received));
+  });
+  insist(ended, errors);
+  pack();
+  const remoteSha256 = await remoteChecksum(path, copying);
+  return {bytes: received, sha256: bytesToHex(hash.digest()), remoteSha256, content: new Blob(blobs)};
+}
+
+interface Result {
+  readonly ended: Ended;
+  /** The beginning of what it wrote to its standard error. */
+  readonly errors: string;
+}
+
+const ignore = (): void => {};
+
+/** Run a command to its end, or until the signal is aborted. */
+async function run(
+  copying: Pick<Copying, "open" | "signal">,
+  command: string,
+  output: (data: Uint8Array<ArrayBuffer>) => void,
+  input: (channel: Channel) => Promise<void> = async (channel) => channel.end(),
+): Promise<Result> {
+  const {signal} = copying;
+  signal.throwIfAborted();
+  const channel = await copying.open();
+  let errors = "";
+  const decoder = new TextDecoder();
+  const stop = (): void => void channel.close().catch(() => {}); // the session may have ended
+  signal.addEventListener("abort", stop);
+  try {
+    await channel.run(
+      command,
+      (data, taken) => {
+        output(data);
+        taken();
+      },
+      (data, taken) => {
+        if (errors.length < MOST_TEXT_BYTES) errors += decoder.decode(data, {stream: true});
+        taken();
+      },
+    );
+    signal.throwIfAborted();
+    // The command may end before it has read everything; then its status says why.
+    const fed = input(channel).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (!channel.hasEnded) throw error;
+    });
+    const [ended] = await Promise.all([channel.ended, fed]);
+    signal.throwIfAborted();
+    return {ended, errors};
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/** The standard output of a command that has to succeed. */
+async function text(copying: Copying, command: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let found = "";
+  const {ended, errors} = await run(copying, command, (data) => {
+    if (found.length < MOST_TEXT_BYTES) found += decoder.decode(data, {stream: true});
+  });
+  insist(ended, errors);
+  return found;
+}
+
+async function remoteChecksum(path: string, copying: Copying): Promise<string | null> {
+  let found = "";
+  const {ended} = await run(copying, script(CHECKSUM, path), (data) => {
+    if (found.length < MOST_TEXT_BYTES) found += new TextDecoder().decode(data);
+  });
+  if (ended.status === NO_PROGRAM || ended.status !== 0) return null;
+  return /^\\?([0-9a-f]{64})\b/.exec(found)?.[1] ?? null;
+}
+
+/** Take away what a cancelled upload has left; that may fail as well, and is no news then. */
+async function remove(path: string, {open}: Copying): Promise<void> {
+  await run({open, signal: new AbortController().signal}, script(REMOVE, path), ignore).catch(() => {});
+}
+
+function insist({status, signal}: Ended, errors: string): void {
+  if (status === 0) return;
+  const message = errors.trim().split("\n").at(-1)?.replace(/^sh: (\d+: |line \d+: )?/, "");
+  if (message) throw new Error(message);
+  throw new Error(signal ? `the command was killed by signal ${signal}` : `the command ended with status ${status ?? "unknown"}`);
+}
