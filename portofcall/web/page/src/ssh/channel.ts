@@ -10,6 +10,8 @@ export interface Ended {
   readonly status: number | undefined;
   /** Without SIG: `KILL`. */
   readonly signal: string | undefined;
+  /** Whether the whole connection ended; how is known to it. */
+  readonly lost: boolean;
 }
 
 /** Takes data, and calls `taken` when the server may send as much again. */
@@ -22,8 +24,8 @@ export class Channel {
     this.ended = new Promise((resolve) => {
       channel.onClosed(({exitStatus, exitSignal, error}) => {
         // The library reports the end of the session as an abort, which the shell did not suffer.
-        const signal = error || channel.session.isClosed ? undefined : exitSignal;
-        resolve({status: exitStatus, signal});
+        const lost = error !== undefined || channel.session.isClosed;
+        resolve({status: exitStatus, signal: lost ? undefined : exitSignal, lost});
       });
     });
   }

@@ -11,7 +11,10 @@ import {script} from "./command.ts";
 
 const UPLOAD = 'if [ -z "$2" ] && [ -e "$1" ]; then exit 17; fi; exec cat > "$1"';
 const EXISTS = 17;
-const SIZE = 'if [ -d "$1" ]; then echo "$1 is a directory" >&2; exit 1; fi; wc -c < "$1"';
+/** dash's own messages are shortened ("No such file"). */
+const SIZE =
+  'if [ ! -e "$1" ]; then echo "$1: No such file or directory" >&2; exit 1; fi; '
+  + 'if [ -d "$1" ]; then echo "$1: Is a directory" >&2; exit 1; fi; exec wc -c < "$1"';
 const DOWNLOAD = 'exec cat < "$1"';
 const REMOVE = 'exec rm -f "$1"';
 const CHECKSUM =
@@ -94,7 +97,7 @@ export async function download(path: string, copying: Copying): Promise<Copied &
   insist(ended, errors);
   pack();
   const remoteSha256 = await remoteChecksum(path, copying);
-  return {bytes: received, sha256: bytesToHex(hash.digest()), remoteSha256, content: new Blob(blobs)};
+  return {bytes: received, sha256: bytesToHex(hash.digest()), remoteSha256, content: new Blob(blobs, {type: "application/octet-stream"})};
 }
 
 interface Result {
@@ -170,8 +173,9 @@ async function remove(path: string, {open}: Copying): Promise<void> {
   await run({open, signal: new AbortController().signal}, script(REMOVE, path), ignore).catch(() => {});
 }
 
-function insist({status, signal}: Ended, errors: string): void {
+function insist({status, signal, lost}: Ended, errors: string): void {
   if (status === 0) return;
+  if (lost) throw new Error("the connection ended");
   const message = errors.trim().split("\n").at(-1)?.replace(/^sh: (\d+: |line \d+: )?/, "");
   if (message) throw new Error(message);
   throw new Error(signal ? `the command was killed by signal ${signal}` : `the command ended with status ${status ?? "unknown"}`);

@@ -150,6 +150,7 @@ export class Panel {
       const terminal = this.showTerminal(connection);
       await Promise.race([channel.shell(terminal.size, (data, taken) => terminal.write(data, taken)), ended]);
       const how = await Promise.race([channel.ended, ended]);
+      if (how.lost && how.status === undefined) await ended;
       this.showEnd(describeEnd(how));
     } finally {
       this.channel = null;
@@ -211,7 +212,7 @@ export class Panel {
   }
 
   private showFailure(error: unknown): void {
-    if (this.state === "changed-key") return; // its alarm stays
+    if (this.state === "changed-key" || this.state === "ended") return; // what was shown stays
     const reason = failed(error);
     if (this.state === "open") {
       const sentence = reason instanceof Error ? reason.message : String(reason);

@@ -112,9 +112,9 @@ export class TerminalView {
     event.stopPropagation();
     const paste = pasted(text ?? "");
     if (!paste.text) return;
-    if (paste.lines > 1 && !this.xterm.modes.bracketedPasteMode && !(await this.events.mayPaste(paste))) return;
-    this.xterm.paste(paste.text);
+    const mayPaste = !paste.hasLineEnd || this.xterm.modes.bracketedPasteMode || (await this.events.mayPaste(paste));
     this.focus();
+    if (mayPaste) this.xterm.paste(paste.text);
   }
 
   /** Whether a key is the terminal's. */
