@@ -7,6 +7,7 @@ from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.limits.values import KiB
@@ -25,7 +26,8 @@ class WriteChain:
     `pauseProducing`) they wait here; once more than ``high_water_bytes`` wait, here and in the sink, the
     source is paused, and once everything that waits here has been handed over it is resumed.
 
-    One call at a time hands bytes over, also to a sink that takes them again in the middle of that.
+    One `Deferred` keeps the order: each time the sink stops taking bytes two links are added, *wait until it
+    takes them again* and *hand over what waits*. The first pair waits for the sink to open.
 
     It is the `IConsumer` of the source's transport and the `IPushProducer` of the sink's. It closes neither:
     `portofcall.relay.tunnel.Tunnel` decides that when `done` fires.
@@ -67,7 +69,8 @@ class WriteChain:
         self._straight: Callable[[Buffer], None] | None = None
         self._follow: Callable[[], None] | None = None
         self._finishing = False
-        self._sink_paused = self._handing_over = self._again = False
+        self._gate: Deferred[None] | None = None
+        self._chain: Deferred[None] | None = None  # before its first link
         if sink is None:
             self.pauseProducing()
         else:
@@ -163,18 +166,19 @@ class WriteChain:
 
     def pauseProducing(self) -> None:
         """Stop handing bytes to the sink."""
-        self._sink_paused = True
-        self._straight = None
-        if self._source is not None:
-            self._source.reads_bulk = False
+        if self._gate is None:
+            self._straight = None
+            if self._source is not None:
+                self._source.reads_bulk = False
+            gate = self._gate = Deferred()
+            self._chain = gate if self._chain is None else self._chain.addCallback(lambda _: gate)
+            self._chain.addCallback(self._hand_over).addErrback(self._fail)
 
     def resumeProducing(self) -> None:
         """Hand bytes to the sink again."""
-        if self._sink_paused:
-            self._sink_paused = False
-            self._again = True
-            if not self._handing_over:
-                self._hand_over()
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.callback(None)
 
     def stopProducing(self) -> None:
         """Note that the sink is gone. Its end reports that to the tunnel."""
@@ -200,26 +204,16 @@ class WriteChain:
         self.passed_bytes += len(data)
         sink.write(data)
 
-    def _hand_over(self) -> None:
-        self._handing_over = True
-        try:
-            while self._again:
-                self._again = False
-                while self._waiting and not self._sink_paused:
-                    self._pass_one()
-                self._waiting = self._waiting or None
-                if not self._sink_paused and self._sink is not None:
-                    self._straight = self._sink.write
-                    if self._source is not None:
-                        self._source.reads_bulk = True
-                self._balance()
-                self._settle()
-        except Exception:  # noqa: BLE001 - whatever it is, it ends this chain only
-            if not self.done.called:
-                self._release()
-                self.done.errback()
-        finally:
-            self._handing_over = False
+    def _hand_over(self, _: None) -> None:
+        while self._waiting and self._gate is None:
+            self._pass_one()
+        self._waiting = self._waiting or None
+        if self._gate is None and self._sink is not None:
+            self._straight = self._sink.write
+            if self._source is not None:
+                self._source.reads_bulk = True
+        self._balance()
+        self._settle()
 
     def _balance(self) -> None:
         """Pause the source when too much waits; resume it when nothing does."""
@@ -241,12 +235,17 @@ class WriteChain:
         self._source_paused = False
 
     def _settle(self) -> None:
-        if self._follow is not None and not self._waiting and not self._sink_paused:
+        if self._follow is not None and not self._waiting and self._gate is None:
             follow, self._follow = self._follow, None
             follow()
-        if self._finishing and not self._sink_paused and not self.done.called:
+        if self._finishing and self._gate is None and not self.done.called:
             self._release()
             self.done.callback(None)
+
+    def _fail(self, failure: Failure) -> None:
+        if not self.done.called:
+            self._release()
+            self.done.errback(failure)
 
     def _release(self) -> None:
         """Release both ends and what waits, so that nothing of a closed tunnel is kept alive."""
