@@ -136,7 +136,8 @@ async def _ask_http(stream: Stream, proxy: Proxy, server: Target) -> None:
     while head is None:
         data = await stream.read_more()
         head = parse_head(data)
-    if head.status == 407:
+    # RFC 9110 §15.5.8; tinyproxy has 401 where a password is wrong.
+    if head.status in (407, 401):
         raise Problem(
             "proxy-unauthorized",
             f"the proxy {proxy.server} wants a user and a password"

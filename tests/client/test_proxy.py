@@ -61,6 +61,12 @@ def test_http_connect_with_a_password() -> None:
     [
         ("http://p", b"HTTP/1.1 407 Auth\r\n\r\n", Status.AUTHENTICATION, "wants a user and a password"),
         (
+            "http://a:b@p",
+            b"HTTP/1.0 401 No\r\n\r\n",
+            Status.AUTHENTICATION,
+            "refuses the user or the password",
+        ),
+        (
             "http://u:w@p",
             b"HTTP/1.1 407 Auth\r\n\r\n",
             Status.AUTHENTICATION,

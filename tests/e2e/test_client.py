@@ -227,6 +227,27 @@ def test_exit_statuses_of_access_and_limits(tmp_path: Path) -> None:
         assert ticket.read_text().strip() not in gateway.log
 
 
+def test_a_gateway_by_its_name_and_a_password(tmp_path: Path) -> None:
+    """From config.toml with a password file, or from netrc; a wrong password is status 3."""
+    config, password, netrc = tmp_path / "config.toml", tmp_path / "password", tmp_path / "netrc"
+    password.write_text("lovelace\n")
+    netrc.write_text("machine 127.0.0.1 login ada password lovelace\n")
+    netrc.chmod(0o600)
+    with (
+        gateway_process(tmp_path, "--allow", "127.0.0.1", "--auth", "memory:ada:lovelace") as gateway,
+        serving(echo) as target,
+    ):
+        url = f"ws://127.0.0.1:{gateway.port}"
+        config.write_text(f'[gateway.work]\nurl = "{url}"\nuser = "ada"\npassword_file = "password"\n')
+        named = ("connect", "work", "127.0.0.1", target, "--config", config)
+        done = client(*named, data=b"by name")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"by name", b"")
+        done = client("connect", url, "127.0.0.1", target, data=b"netrc", NETRC=str(netrc))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"netrc", b"")
+        password.write_text("wrong\n")
+        assert status_of(client(*named)) == (3, "unauthorized")
+
+
 @contextmanager
 def connected(url: str, target: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a client that has exchanged a byte with its target."""
@@ -295,8 +316,36 @@ def test_ping_and_banner(url: str) -> None:
     assert summary["answered"] == summary["sent"] >= 1
 
 
+@contextmanager
+def proxy(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """Run a proxy that listens on a port of 127.0.0.1."""
+
+    def listens() -> bool:
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return True
+        return False
+
+    with running(command, log):
+        until(listens)
+        yield
+
+
+@contextmanager
+def tinyproxy(folder: Path) -> Iterator[str]:
+    """Run a proxy that wants a password; yield its host and port."""
+    program, port = need("tinyproxy"), closed_port()
+    config = folder / "tinyproxy.conf"
+    config.write_text(
+        f"Port {port}\nListen 127.0.0.1\nMaxClients 20\nBasicAuth me secret\n"
+        f'LogFile "{folder}/log"\nLogLevel Error\n'
+    )
+    with proxy([program, "-d", "-c", str(config)], port, folder / "output"):
+        yield f"127.0.0.1:{port}"
+
+
 def test_mutual_tls(tmp_path: Path) -> None:
-    """With the client's certificate, against the gateway's own TLS; without it the status is 3."""
+    """With the client's certificate, also through a proxy with a password; without it the status is 3."""
     root, clients = Authority(), Authority("Test Clients")
     cert, key = root.issue("localhost").write(tmp_path)
     own_cert, own_key = clients.issue(subject="alice", client=True).write(tmp_path, "client")
@@ -315,6 +364,13 @@ def test_mutual_tls(tmp_path: Path) -> None:
         own = ("--cert", own_cert, "--key", own_key)
         done = client("connect", *where, "--cacert", cacert, *own, data=b"x" * 100_000)
         assert (done.returncode, len(done.stdout), done.stderr) == (0, 100_000, b"")
+        with tinyproxy(tmp_path) as server:
+            environ: dict[str, Any] = {"HTTPS_PROXY": f"http://me:secret@{server}"}
+            done = client("connect", *where, "--cacert", cacert, *own, data=b"x" * 100_000, **environ)
+            assert (done.returncode, len(done.stdout), done.stderr) == (0, 100_000, b"")
+            environ["HTTPS_PROXY"] = f"http://me:wrong@{server}"
+            wrong = client("connect", *where, "--cacert", cacert, *own, **environ)
+            assert status_of(wrong) == (3, "proxy-unauthorized")
         assert status_of(client("connect", *where, "--cacert", cacert)) == (3, "certificate-required")
         assert status_of(client("connect", *where, *own)) == (2, "gateway-tls-failed")
         loud = client("connect", *where, *own, "--insecure", data=b"y")
@@ -322,36 +378,14 @@ def test_mutual_tls(tmp_path: Path) -> None:
         assert b"NOT verified" in loud.stderr
 
 
-@contextmanager
-def proxy(command: list[str], port: int, log: Path) -> Iterator[None]:
-    """Run a proxy that listens on a port of 127.0.0.1."""
-
-    def listens() -> bool:
-        with suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return True
-        return False
-
-    with running(command, log):
-        until(listens)
-        yield
-
-
 def test_through_tinyproxy_with_a_password(url: str, tmp_path: Path) -> None:
-    """As at work: HTTPS_PROXY, or --proxy; a wrong password is status 3."""
-    program, port = need("tinyproxy"), closed_port()
-    config = tmp_path / "tinyproxy.conf"
-    config.write_text(
-        f"Port {port}\nListen 127.0.0.1\nMaxClients 20\nBasicAuth me secret\n"
-        f'LogFile "{tmp_path}/log"\nLogLevel Error\n'
-    )
-    command = [program, "-d", "-c", str(config)]
-    with proxy(command, port, tmp_path / "output"), serving(echo) as target:
+    """As at work: HTTP_PROXY, or --proxy; without the password, status 3."""
+    with tinyproxy(tmp_path) as server, serving(echo) as target:
         where = (url, "127.0.0.1", target)
-        environ: dict[str, Any] = {"HTTP_PROXY": f"http://me:secret@127.0.0.1:{port}"}
+        environ: dict[str, Any] = {"HTTP_PROXY": f"http://me:secret@{server}"}
         assert client("connect", *where, data=b"through", **environ).stdout == b"through"
         assert client("ping", *where, "-c", "1", **environ).returncode == 0
-        wrong = client("connect", *where, "--proxy", f"http://127.0.0.1:{port}")
+        wrong = client("connect", *where, "--proxy", f"http://{server}")
         assert status_of(wrong) == (3, "proxy-unauthorized")
         environ["NO_PROXY"] = "127.0.0.1"
         assert client("connect", *where, data=b"past", **environ).stdout == b"past"

@@ -36,7 +36,7 @@ def test_an_http_client_and_a_forwarder(tmp_path: Path) -> None:
             [sys.executable, "-c", code], capture_output=True, timeout=DEADLINE, check=False
         )
         assert done.stdout == b"200 b'a page\\n'\n", done.stderr
-        code = adapt(forwarder, _27380=gateway.port, _5433=0, _15432=web_port, _1081=0)
+        code = adapt(forwarder, _8080=gateway.port, _5433=0, _5432=web_port, _1081=0)
         log = tmp_path / "log"
         with running([sys.executable, "-u", "-c", code], log) as process:
             until(lambda: log.read_text().count("\n") == 4 or process.poll() is not None)
