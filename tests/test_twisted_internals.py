@@ -2,7 +2,10 @@
 
 import ast
 import inspect
+import itertools
+import os
 import re
+import select
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -12,7 +15,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
+from twisted.python import context, log
+from twisted.python.failure import Failure
+from twisted.python.log import ILogContext
 
 import portofcall
 import twisted
@@ -123,3 +131,74 @@ def test_queue_of_a_connection_is_what_was_written_and_not_sent() -> None:
     connection: Any = object.__new__(Connection)
     connection.dataBuffer, connection.offset, connection._tempDataLen = b"begun", 2, 4
     assert twisted_internals.queued_bytes(connection) == 3 + 4
+
+
+class Watched:
+    """A descriptor that an epoll reactor watches.
+
+    Attributes:
+        prefixes: that of the old log's context, at each read.
+        lost: why it was lost, if it was.
+    """
+
+    def __init__(self, descriptor: int, result: BaseException | None = None) -> None:
+        self._descriptor = descriptor
+        self._result = result
+        self.prefixes: list[object] = []
+        self.lost: list[type[BaseException] | None] = []
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def logPrefix(self) -> str:
+        return "watched"
+
+    def doRead(self) -> BaseException | None:
+        self.prefixes.append(context.get(ILogContext)["system"])
+        os.read(self._descriptor, 100)
+        if isinstance(self._result, ZeroDivisionError):
+            raise self._result
+        return self._result
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lost.append(reason.type)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs epoll")
+@pytest.mark.parametrize("lean", [False, True])
+def test_reactor_calls_what_is_ready_without_the_old_logs_context(lean: bool) -> None:
+    """And otherwise as before: an error, and an exception, which is logged, end the connection."""
+    from twisted.internet.epollreactor import EPollReactor
+
+    reactor: Any = EPollReactor()
+    pipes = [os.pipe() for _ in range(3)]
+    logged: list[Any] = []
+    observer: Any = logged.append
+    log.addObserver(observer)
+    try:
+        assert not lean or twisted_internals.skip_log_context(reactor)
+        results = (None, ConnectionDone(), ZeroDivisionError())
+        watched = [Watched(read, result) for (read, _), result in zip(pipes, results, strict=True)]
+        for one, (_, write) in zip(watched, pipes, strict=True):
+            reactor.addReader(one)
+            os.write(write, b"x")
+        reactor.doIteration(0)
+        assert [one.prefixes for one in watched] == [["-" if lean else "watched"]] * 3
+        assert [one.lost for one in watched] == [[], [ConnectionDone], [ZeroDivisionError]]
+        assert watched[0] in reactor.getReaders()
+        assert len([event for event in logged if event["isError"]]) == 1
+        reactor.doIteration(0)
+        assert len(watched[0].prefixes) == 1
+    finally:
+        log.removeObserver(observer)
+        reactor.removeAll()
+        for waker in list(reactor._internalReaders):
+            waker.connectionLost(None)
+        reactor._poller.close()
+        for descriptor in itertools.chain(*pipes):
+            os.close(descriptor)
+
+
+def test_other_reactors_are_left_alone() -> None:
+    """They poll in their own way."""
+    assert not twisted_internals.skip_log_context(Clock())

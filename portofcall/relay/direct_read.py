@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProducer
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -139,7 +139,7 @@ class DirectRead:
         if not size:
             # As the reactor does when the transport has read it.
             self._leave_to_transport()
-            self._connection.readConnectionLost(Failure(CONNECTION_DONE))
+            self._connection.readConnectionLost(connectionDone)
             return
         if size >= _BULK_READ_BYTES or self._small_reads:
             self._classify(size)

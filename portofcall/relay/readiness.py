@@ -166,7 +166,8 @@ class Readiness:
             # Among so many events the one of bulk may be missing.
             if began is not None and (bulk or len(events) == _MOST_EVENTS):
                 self._read_bulk(self._spent() - began, beside=len(events) > 1)
-            events = self._poll_on() if self._now() < turn_ends else ()
+            # With no socket left, only the reactor has something to wait for.
+            events = self._poll_on() if readable and self._now() < turn_ends else ()
 
     def _read_bulk(self, seconds: float, *, beside: bool) -> None:
         """Read sockets of bulk until that has taken so long, and at least one.

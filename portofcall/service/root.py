@@ -20,6 +20,7 @@ from portofcall.service.option_warnings import option_warnings
 from portofcall.service.options import Options
 from portofcall.service.reload import Reload
 from portofcall.service.signals import Signals
+from portofcall.twisted_internals import skip_log_context
 
 #: How many objects are made between two collections of the youngest. A tunnel makes hundreds and most go with
 #: it; Python's 700 to 2000 would look at those of live tunnels again and again.
@@ -114,6 +115,7 @@ class Root(MultiService):
         super().startService()
         if self._options.parent is not None:
             gc.set_threshold(_OBJECTS_PER_COLLECTION)
+            skip_log_context(self._reactor)
         self._signals.install()
         self._log.info("{line}", line=self.describe())
 

@@ -18,7 +18,7 @@ from portofcall.web.health import is_health_check
 from portofcall.web.paced_channel import PacedChannel
 from portofcall.web.request import GatewayRequest
 from portofcall.web.request_bounds import RequestBounds
-from portofcall.web.request_head import check_framing, parse_request_target
+from portofcall.web.request_head import check_framing, parse_request_target, without_target
 from portofcall.web.responses import raw_response
 from portofcall.websocket.turns import Turns
 
@@ -136,6 +136,7 @@ class GatewayChannel(PacedChannel):
         )
         self._secured = not self.isSecure()
         self._connection.become(State.WAITING, self._limits.request_seconds, self._too_late)
+        self.read_at_once()
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`), so that the client can get responses."""
@@ -169,12 +170,14 @@ class GatewayChannel(PacedChannel):
         if self._connection.now is not State.WAITING:
             return
         try:
+            is_first = not self._bounds.request_line
             is_ours = self._bounds.take_line(line)
         except RequestError as error:
             self.refuse(error)
         else:
             if is_ours:
-                super().lineReceived(line)
+                # The target is parsed from the bounds' copy, see allHeadersReceived.
+                super().lineReceived(without_target(line) if is_first else line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a line that is larger than a head may be."""

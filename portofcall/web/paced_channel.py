@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -43,6 +44,19 @@ class PacedChannel(HTTPConnection):
         self._answering = False
         self._client_reads = True
         self._has_to_wait = False
+
+    def read_at_once(self) -> None:
+        """Read what the client has sent along with its connection, without a turn of the reactor in between.
+
+        The end of the connection, and an error, are left to the reactor, which sees them as well.
+        """
+        if not isinstance(self.transport, Server) or self.transport.TLS:
+            return
+        try:
+            self.transport.doRead()
+        except Exception:  # noqa: BLE001 - as the reactor: whatever it is, it ends this connection only
+            self._log.failure("could not take what was received")
+            self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what the client sends, up to the end of a request; the rest waits."""

@@ -9,6 +9,8 @@ from portofcall.errors import InvalidHeader, InvalidRequest
 
 #: RFC 9110 §4.2: http and https, a host that is not empty, and no user information.
 _ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?#@]+)(?P<rest>[/?].*)?", re.IGNORECASE)
+#: A request line without fault, by the rules of Twisted's parser.
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) [\x21-\xb0]+ (HTTP/1\.[01])")
 #: The most segments of a path; Twisted looks each of them up, which takes time by the square of their number.
 _MOST_SEGMENTS: Final = 100
 #: The most parameters of a query; the gateway's own requests have three.
@@ -51,6 +53,16 @@ def parse_request_target(method: bytes, target: bytes) -> RequestTarget:
     if uri.partition(b"?")[0].count(b"/") > _MOST_SEGMENTS:
         raise InvalidRequest(f"the path must have at most {_MOST_SEGMENTS} segments")
     return RequestTarget(uri, authority)
+
+
+def without_target(line: bytes) -> bytes:
+    """Return a request line with the target ``/``, which Twisted's parser would examine byte by byte.
+
+    Args:
+        line: as sent. One that is not valid is returned as it is, for Twisted to refuse.
+    """
+    valid = _REQUEST_LINE.fullmatch(line)
+    return b"%b / %b" % valid.groups() if valid else line
 
 
 def check_framing(version: bytes, hosts: Sequence[bytes], transfer_encodings: Sequence[bytes]) -> None:

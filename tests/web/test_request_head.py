@@ -3,9 +3,16 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.web.http import _parseRequestLine
 
 from portofcall.errors import InvalidHeader, InvalidRequest, RequestError
-from portofcall.web.request_head import RequestTarget, check_framing, parse_query, parse_request_target
+from portofcall.web.request_head import (
+    RequestTarget,
+    check_framing,
+    parse_query,
+    parse_request_target,
+    without_target,
+)
 
 
 @pytest.mark.parametrize(
@@ -137,3 +144,31 @@ def test_any_bytes_are_read_or_refused(method: bytes, target: bytes) -> None:
         return
     assert uri == b"*" or uri.startswith(b"/")
     parse_query(uri)
+
+
+def test_request_line_keeps_its_method_and_version() -> None:
+    """Twisted gets no target that it would examine byte by byte."""
+    assert without_target(b"GET /api/connect?host=a&port=1 HTTP/1.1") == b"GET / HTTP/1.1"
+    assert without_target(b"OPTIONS * HTTP/1.0") == b"OPTIONS / HTTP/1.0"
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=20),
+        st.tuples(
+            st.sampled_from([b"GET", b"P-OST", b"", b"G(T", b"G\xc4T"]),
+            st.sampled_from([b" ", b"  ", b"\t", b""]),
+            st.binary(max_size=6),
+            st.sampled_from([b" ", b"  ", b""]),
+            st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"http/1.1", b""]),
+        ).map(b"".join),
+    )
+)
+def test_twisted_refuses_the_same_request_lines_without_their_targets(line: bytes) -> None:
+    """A line that it would refuse is left as it is; for any other only the target differs."""
+    try:
+        method, _, version = _parseRequestLine(line)
+    except ValueError:
+        assert without_target(line) == line
+    else:
+        assert _parseRequestLine(without_target(line)) == (method, b"/", version)
