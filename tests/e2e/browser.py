@@ -27,7 +27,8 @@ _FLAGS = [
 
 #: Keys that are no characters (W3C WebDriver, keyboard actions).
 KEYS = {
-    "Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Control": "\ue009",
+    "Backspace": "\ue003", "Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008",
+    "Control": "\ue009",
     "ArrowUp": "\ue013", "ArrowRight": "\ue014",
 }  # fmt: skip
 

@@ -59,6 +59,62 @@ def test_console_with_the_keyboard_alone(page: Page) -> None:
         page.assert_nothing_foreign()
 
 
+def test_lines_end_as_chosen_and_hex_is_sent_as_bytes(page: Page) -> None:
+    """What is not hex is refused, and nothing of it is sent."""
+    with backend(lambda server: server.receive()) as server:
+        page.connect(server)
+        page.window.wait('document.activeElement?.placeholder === "A line to send"')
+        for ending, line in (("CRLF", "a"), ("CR", "b"), ("none", "c"), ("LF", "d")):
+            choose(page, "Line ending", ending)
+            page.window.type(f"{line}{ENTER}")
+        page.wait_for_text("a⇤↵\nb⇤cd↵\n", ".output")
+        choose(page, "What to send", "hex")
+        page.window.type(f"4g{ENTER}")
+        page.wait_for_text("Expected hex digits in pairs", ".sending")
+        page.window.type(f"{KEYS['Backspace'] * 2}00 ff 0a{ENTER}")
+        page.wait_for_text("⟨00⟩\ufffd↵", ".output")
+        page.window.value("document.querySelector('[name=mode][value=hex]').click()")
+        page.wait_for_text("61 0d 0a 62 0d 63 64 0a  00 ff 0a", ".output")
+        page.wait_for_text("11 B", ".lane.up")
+        page.click("End sending")
+        server.wait_for_end()
+        assert server.sha.digest() == hashlib.sha256(b"a\r\nb\rcd\n\x00\xff\n").digest()
+        page.assert_nothing_foreign()
+
+
+def test_recent_targets_are_kept_until_they_are_cleared(page: Page) -> None:
+    """In this browser alone, and never the ticket."""
+    page.open("#banner/first.invalid:22")
+    page.window.value("localStorage.clear()")
+    page.window.type(ENTER)
+    page.open()
+    page.wait_for_text("first.invalid:22", ".offers")
+    assert page.window.value("JSON.stringify(Object.entries(localStorage))") == (
+        '[["portofcall.recent","[\\"first.invalid:22\\"]"]]'
+    )
+    page.click("first.invalid:22")
+    assert page.window.value("document.querySelector('#place').value") == "first.invalid:22"
+    page.click("Clear")
+    assert "first.invalid" not in page.window.value("document.querySelector('.offers').textContent")
+    page.open()
+    assert page.window.value("localStorage.length") == 0
+    assert "Recent" not in page.window.value("document.querySelector('.offers').textContent")
+
+
+def test_over_the_tls_of_the_gateway_itself(window: Browser, tmp_path: Path, certificate: Path) -> None:
+    """Console and ping, without anything in front."""
+    listen = ["--listen", "tls+tcp:0:interface=127.0.0.1", "--tls-cert", str(certificate)]
+    window.command("Security.setIgnoreCertificateErrors", ignore=True)
+    with gateway_process(tmp_path, *listen, *LOOPBACK) as gateway, backend(echo) as server:
+        page = Page(window, f"https://127.0.0.1:{gateway.port}/")
+        page.connect(server)
+        page.window.type(f"ahoy{ENTER}")
+        page.wait_for_text("ahoy↵\nahoy↵", ".output")
+        page.click("Ping")
+        page.wait_for_text("Loss0 %Sent2")
+        page.assert_nothing_foreign()
+
+
 def test_64_mib_down_with_a_checksum(page: Page, tmp_path: Path) -> None:
     """The last MiB is shown, everything is counted, and saved as it came."""
     folder = str(tmp_path)
