@@ -81,7 +81,10 @@ class Session {
     say(`Connected to ${showPlace(this.place)}`);
     this.sending.focus();
     // A tunnel that is cut is shown at once, also when reading is paused.
-    this.tunnel.closed.catch(() => this.unpause());
+    this.tunnel.closed.catch(() => {
+      this.unpause();
+      this.pause.disabled = true;
+    });
     try {
       await this.read();
       const end = await this.tunnel.closed;
