@@ -54,6 +54,7 @@ class Camera:
 
     def resize(self, width: int) -> None:
         """Set the width of the window."""
+        self._width = width
         self._window.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=680, deviceScaleFactor=1, mobile=True
         )
@@ -69,7 +70,17 @@ class Camera:
 
     def take(self, name: str) -> None:
         """Write a picture."""
+        # A picture is as high as the window was; it is to be as high as the page.
+        height = self._window.value("Math.max(680, document.body.scrollHeight)")
+        self._window.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=self._width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=True,
+        )
         (self._folder / f"{name}-{self._scheme}.png").write_bytes(self._window.screenshot())
+        self.resize(self._width)
 
 
 def demo(camera: Camera, window: Browser, gateway: GatewayProcess) -> None:

@@ -74,7 +74,7 @@ export class Chart {
       legend: {show: false},
       cursor: {show: false},
       scales: {x: {range: (_, min, max) => [Math.min(min, max - seconds), max]}, y: {range: (_, __, max) => [0, Math.max(max * 1.15, 0.001)]}},
-      axes: [{...axis, space: 90, size: 32, values: (_, ticks) => ticks.map(clock)}, {...axis, size: 78, space: 36, ...(binary ? {incrs: BINARY_STEPS} : {}), values: (_, ticks) => ticks.map((tick) => show(tick))}],
+      axes: [{...axis, space: 90, size: 24, values: (_, ticks) => ticks.map(clock)}, {...axis, size: 78, space: 36, ...(binary ? {incrs: BINARY_STEPS} : {}), values: (_, ticks) => ticks.map((tick) => show(tick))}],
       series: [
         {},
         ...series.map(({label, color: name}) => ({

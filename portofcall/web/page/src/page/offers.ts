@@ -67,7 +67,8 @@ export class Offers {
 
   private group(title: string, items: HTMLElement[], extra?: HTMLElement): HTMLElement[] {
     if (!items.length) return [];
-    return [h("div", {class: "offer-group"}, h("h2", {}, title, extra), h("ul", {}, ...items.map((item) => h("li", {}, item))))];
+    const all = extra ? [...items, extra] : items;
+    return [h("div", {class: "offer-group"}, h("h2", {}, title), h("ul", {}, ...all.map((item) => h("li", {}, item))))];
   }
 
   private chip(text: string): HTMLElement {
