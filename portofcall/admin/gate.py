@@ -4,7 +4,7 @@ from twisted.web.server import Request
 
 from portofcall.access.gatekeeper import Admitted, Gatekeeper
 from portofcall.access.origin import judge_host
-from portofcall.errors import OriginRefused
+from portofcall.errors import NotFound, OriginRefused
 from portofcall.web.records import Records
 
 #: Sec-Fetch-Site of requests that a page of another site has caused (W3C Fetch Metadata).
@@ -30,6 +30,23 @@ class AdminGate:
     def __init__(self, gatekeeper: Gatekeeper, records: Records) -> None:
         self.records = records
         self._gatekeeper = gatekeeper
+
+    def count(self, request: Request) -> None:
+        """Count a request when its head is complete, and refuse it at once if it reaches no resource.
+
+        Args:
+            request: any request but a health check, unchecked.
+
+        Raises:
+            TooManyRequests: there are too many requests.
+            OriginRefused: a page has caused the request.
+            InvalidHeader: Host is missing.
+            NotFound: it is for the whole server, which Twisted would respond to by itself.
+        """
+        self._gatekeeper.count(request)
+        self.judge(request)
+        if request.uri == b"*":
+            raise NotFound("there is nothing here")
 
     def judge(self, request: Request) -> None:
         """Refuse requests caused by a page; the only check of health checks.

@@ -83,8 +83,9 @@ def make_admin_site(
     records = Records(callers, report=report, monotonic=monotonic)
     admission = Admission(limits, now=monotonic, reached=limit_reached)
     gatekeeper = Gatekeeper(AccessRules(), authenticator, admission, callers)
+    gate = AdminGate(gatekeeper, records)
     root = make_admin_root(
-        AdminGate(gatekeeper, records),
+        gate,
         gateway.sessions,
         gateway.log_levels,
         limits=limits,
@@ -99,7 +100,7 @@ def make_admin_site(
         reactor=reactor,
         turns=gateway.turns,
         waiting=FairEviction(limits.max_waiting, evicted=partial(limit_reached, "max_waiting")),
-        count=gatekeeper.count,
+        count=gate.count,
         records=records,
     )
     return AdminSite(site, Handshakes(gatekeeper, records), log)

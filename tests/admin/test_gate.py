@@ -8,7 +8,7 @@ from portofcall.access.authenticator import Credentials
 from portofcall.errors import TooManyRequests
 from portofcall.events import Event, LimitReached, Refused
 from portofcall.limits.values import Limits, Rate
-from portofcall.testing import request
+from portofcall.testing import Response, request
 from tests.admin.support import AdminWorld
 from tests.support import basic
 
@@ -114,6 +114,23 @@ def test_credentials_are_required_where_there_are_some(path: str) -> None:
     assert world.ask("GET", path, Authorization=basic("ops", "wrong")[0].decode()).status == 401
     world.reactor.advance(5)
     assert world.ask("GET", path, Authorization=basic("ops", "secret")[0].decode()).status == 200
+
+
+def test_options_of_the_whole_server_are_no_way_around_it() -> None:
+    """Twisted would respond with 200 by itself, to pages and to strangers."""
+    world = AdminWorld(operators=operators())
+    assert world.ask("OPTIONS", "*", Origin="https://x.example").status == 403
+    assert world.ask("OPTIONS", "*", local="127.0.0.1", Host="rebound.example:8080").status == 403
+    assert world.ask("OPTIONS", "*").status == 404
+
+
+def test_page_is_refused_before_its_body_is_read() -> None:
+    """Whatever it sends."""
+    world = AdminWorld()
+    connection = world.admin_connection()
+    head = "PUT /loglevel HTTP/1.1\r\nHost: gateway\r\nOrigin: null\r\nContent-Length: 4000\r\n\r\n"
+    connection.send(head.encode())
+    assert Response(connection.take()).status == 403
 
 
 def test_waiting_connections_of_clients_and_operators_are_counted_apart() -> None:
