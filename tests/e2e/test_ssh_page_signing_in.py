@@ -112,6 +112,17 @@ def test_file_that_is_no_key(ssh: SshView, ssh_servers: SshServers, tmp_path: Pa
         assert ssh.state() == "sign-in"
 
 
+def test_key_dropped_on_the_panel(ssh: SshView, ssh_servers: SshServers) -> None:
+    """It is taken like a chosen one."""
+    key = ssh_servers.key("id_ed25519", "ed25519")
+    ssh_servers.authorize(key)
+    ssh.reach(ssh_servers["all"], ssh_servers.account)
+    ssh.drop("form.sign-in", key)
+    ssh.window.wait(f"{ssh.find('form.sign-in')}?.textContent.includes('id_ed25519')")
+    ssh.press("Sign in")
+    ssh.wait_for_prompt()
+
+
 def test_wrong_password_is_asked_again(ssh: SshView, ssh_servers: SshServers) -> None:
     """In the same session."""
     server = ssh_servers["all"]
