@@ -9,6 +9,7 @@ const REPLACED = [
   [/^(crypto|fs|node-rsa)$/, "empty.js"],
   [/^stream$/, "stream.js"],
   [/^vscode-jsonrpc$/, "jsonrpc.js"],
+  [/^tweetnacl$/, "tweetnacl.js"],
 ];
 
 export const nodeOnly = {
