@@ -78,10 +78,12 @@ def parse_forward_arguments(args: argparse.Namespace, report: "Report") -> MakeF
         Problem: an argument, the environment or the configuration is not valid.
     """
     # Imported here: --help needs none of it.
+    from portofcall.client.connection import Gateway  # noqa: PLC0415
     from portofcall.client.credentials import read_first_line  # noqa: PLC0415
     from portofcall.client.forward_rules import Rule  # noqa: PLC0415
     from portofcall.client.forwarder import Forwarder  # noqa: PLC0415
     from portofcall.client.options import make_route  # noqa: PLC0415
+    from portofcall.client.patient_readiness import ForwardingReadiness  # noqa: PLC0415
     from portofcall.client.problem import usage  # noqa: PLC0415
     from portofcall.client.socks import SOCKSLogin  # noqa: PLC0415
 
@@ -108,6 +110,7 @@ def parse_forward_arguments(args: argparse.Namespace, report: "Report") -> MakeF
     route = make_route(args, report)
 
     def make(reactor: Any) -> Forwarder:
-        return Forwarder(reactor, route, rules, retry_seconds=args.retry, login=login, report=report)
+        gateway = Gateway(reactor, route, readiness=ForwardingReadiness(reactor))
+        return Forwarder(reactor, gateway, rules, retry_seconds=args.retry, login=login, report=report)
 
     return make

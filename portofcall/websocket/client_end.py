@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from portofcall.limits.values import Limits
 from portofcall.relay.interfaces import Buffer
 from portofcall.relay.readiness import Readiness
-from portofcall.websocket.client_frames import UnmaskedFrames, mask
+from portofcall.websocket.client_frames import SMALL_BYTES, UnmaskedFrames, mask, small_message
 from portofcall.websocket.end import Begin, WebSocketEnd, WebSocketFactory
 from portofcall.websocket.half_close import CONNECTED
 from portofcall.websocket.protocol import Handshake
@@ -63,6 +63,9 @@ class GatewayEnd(WebSocketEnd):
         Args:
             data: overwritten if it can be, as only those own it who have read it.
         """
+        if len(data) < SMALL_BYTES:
+            self.transport.write(small_message(data))
+            return
         view = memoryview(data)
         if view.readonly:
             view = memoryview(bytearray(view))
@@ -74,8 +77,7 @@ class GatewayEnd(WebSocketEnd):
             self.transport.writeSequence((mask(view, self.masker), view))
             return
         for start in range(0, size, most):
-            piece = view[start : start + most]
-            self.transport.writeSequence((mask(piece, self.masker), piece))
+            self.write(view[start : start + most])
 
     def onPong(self, payload: bytes) -> None:
         """Take the report that the target is connected, or any other pong."""

@@ -11,18 +11,24 @@ from itertools import chain, repeat
 from struct import Struct, iter_unpack
 from typing import cast
 
+from portofcall.relay.interfaces import Buffer
 from portofcall.websocket.frames import FIN_BINARY, InPlaceMasker
 
 _MASKED = 0x80
 _MEDIUM_LENGTH, _LONG_LENGTH = 126, 127
 _MEDIUM, _LONG = Struct("!BBH").pack, Struct("!BBQ").pack
+_from_bytes = int.from_bytes
+#: A message of less has a short header.
+SMALL_BYTES = _MEDIUM_LENGTH
 _KEY_BYTES = 4
 #: Random keys, 1024 from each call of the system.
 _KEYS: Iterator[tuple[bytes]] = chain.from_iterable(
     cast(Iterator[tuple[bytes]], iter_unpack("4s", os.urandom(4096))) for _ in repeat(None)
 )
 _SHORT_HEADERS = [bytes((FIN_BINARY, _MASKED | size)) for size in range(_MEDIUM_LENGTH)]
-_from_bytes = int.from_bytes
+#: A key times this is the key repeated, in at least so many bytes; and by how many bits that is too long.
+_REPEATED = [_from_bytes(b"\0\0\0\1" * (size // _KEY_BYTES + 1)) for size in range(SMALL_BYTES)]
+_SHIFTS = [8 * (_KEY_BYTES - size % _KEY_BYTES) for size in range(SMALL_BYTES)]
 #: For a length that does not fit into 7 bits: the header's size, the length itself, and its least value.
 _EXTENDED = {
     _MEDIUM_LENGTH: (4, Struct("!H").unpack_from, 126),
@@ -31,11 +37,23 @@ _EXTENDED = {
 _MOST_LENGTH = (1 << 63) - 1
 
 
+def small_message(payload: Buffer) -> bytes:
+    """Return a whole masked binary message.
+
+    Args:
+        payload: of less than 126 bytes.
+    """
+    size = len(payload)
+    (key,) = next(_KEYS)
+    pad = _from_bytes(key) * _REPEATED[size] >> _SHIFTS[size]
+    return _SHORT_HEADERS[size] + key + (_from_bytes(bytes(payload)) ^ pad).to_bytes(size)
+
+
 def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
     """Mask the payload of a binary message in place.
 
     Args:
-        payload: writable, and overwritten.
+        payload: of 126 bytes or more; writable, and overwritten.
         masker: does it in C; None does it with Python's integers, several times slower.
 
     Returns:
@@ -43,10 +61,6 @@ def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
     """
     size = len(payload)
     (key,) = next(_KEYS)
-    if size < _MEDIUM_LENGTH:
-        pad = _from_bytes(key * (size // _KEY_BYTES + 1)) >> 8 * (_KEY_BYTES - size % _KEY_BYTES)
-        payload[:] = (_from_bytes(payload) ^ pad).to_bytes(size)
-        return _SHORT_HEADERS[size] + key
     if masker is not None:
         state = masker.new(masker.address(memoryview(key)))
         masker.process(state, masker.address(payload), size)

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python.failure import Failure
 
-from portofcall.client.patient_readiness import PatientReadiness
+from portofcall.client.patient_readiness import ForwardingReadiness, PatientReadiness
 from portofcall.client.problem import Problem, Status
 from portofcall.client.stdio import StdioEnd
 from portofcall.relay.readiness import Readiness
@@ -331,11 +331,12 @@ def test_a_descriptor_that_can_not_be_opened_again(pipes: Pipes, monkeypatch: py
         os.close(descriptor)
 
 
-def test_a_patient_reader_answers_within_one_turn() -> None:
+@pytest.mark.parametrize("kind", [PatientReadiness, ForwardingReadiness])
+def test_a_patient_reader_answers_within_one_turn(kind: type[Readiness]) -> None:
     """What comes soon after is read without a turn of the reactor, whose timers are called all the same."""
     source, feed = os.pipe()
     read, output = os.pipe()
-    rig = Rig(source, output, kind=PatientReadiness)
+    rig = Rig(source, output, kind=kind)
     called: list[int] = []
     original = rig.events.backend_sent
 
@@ -369,6 +370,30 @@ def test_a_patient_reader_lets_the_reactor_write() -> None:
     rig.reactor.doIteration(0)
     assert rig.events.received == b"x"
     assert select.select([read], [], [], 0)[0]
+    rig.close()
+    for descriptor in (source, feed, read, output):
+        os.close(descriptor)
+
+
+def test_many_messages_in_a_row_leave_the_reactor_its_turn() -> None:
+    """As a listener or a timer may wait for it."""
+    source, feed = os.pipe()
+    read, output = os.pipe()
+    rig = Rig(source, output, kind=PatientReadiness)
+    called: list[int] = []
+    rig.reactor.callLater(0, called.append, 1)
+
+    def more(data: bytes | memoryview) -> None:
+        rig.events.received += data
+        if not called and len(rig.events.received) < 1000:
+            os.write(feed, b"x")
+
+    cast(Any, rig.end.transport).pass_on_to(more)
+    os.write(feed, b"x")
+    rig.reactor.doIteration(0)
+    assert len(rig.events.received) < 50
+    rig.turn()
+    assert called
     rig.close()
     for descriptor in (source, feed, read, output):
         os.close(descriptor)
