@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -190,11 +191,15 @@ def status_of(done: subprocess.CompletedProcess[bytes]) -> tuple[int, str]:
     return done.returncode, lines[0].split(": ")[1]
 
 
-def test_exit_statuses_of_a_gateway_and_its_targets(url: str) -> None:
+def test_exit_statuses_of_a_gateway_and_its_targets(url: str, tmp_path: Path) -> None:
     """Each with one sentence, at once."""
     closed = closed_port()
     assert client("connect", url, "127.0.0.1").returncode == 1
     assert status_of(client("connect", f"ws://127.0.0.1:{closed}", "h", 1)) == (2, "gateway-unreachable")
+    tls = f"wss://127.0.0.1:{url.rpartition(':')[2]}"
+    assert status_of(client("connect", tls, "h", 1)) == (2, "gateway-tls-failed")
+    with web(tmp_path) as port:
+        assert status_of(client("connect", f"ws://127.0.0.1:{port}", "h", 1)) == (2, "http-404")
     assert status_of(client("connect", url, "10.0.0.1", 22)) == (4, "blocked")
     assert status_of(client("connect", url, "127.0.0.1", closed)) == (5, "refused")
     assert status_of(client("connect", url, "--target", "none")) == (5, "unknown-target")
@@ -249,9 +254,9 @@ def test_a_gateway_by_its_name_and_a_password(tmp_path: Path) -> None:
 
 
 @contextmanager
-def connected(url: str, target: int) -> Iterator[subprocess.Popen[bytes]]:
+def connected(url: str, target: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a client that has exchanged a byte with its target."""
-    command = [PORTOFCALL, "connect", url, "127.0.0.1", str(target)]
+    command = [PORTOFCALL, "connect", url, "127.0.0.1", str(target), *options]
     pipe: Any = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT) as process:
         try:
@@ -275,6 +280,39 @@ def test_a_gateway_that_is_killed_is_status_6(tmp_path: Path) -> None:
             assert process.stderr is not None
             assert process.wait(DEADLINE) == 6
             assert process.stderr.read().startswith(b"portofcall connect: gateway-lost: ")
+
+
+def test_a_target_that_resets_is_status_6(url: str) -> None:
+    """In the middle, after it has answered."""
+
+    def reset(connection: socket.socket) -> None:
+        connection.sendall(connection.recv(1))
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with serving(reset) as target, connected(url, target) as process:
+        _, error = process.communicate(b"y", DEADLINE)
+        assert (process.returncode, error.count(b"\n")) == (6, 1), error
+
+
+def test_a_gateway_that_stops_without_an_end_is_status_6(tmp_path: Path) -> None:
+    """It does not answer a ping; a tunnel more than there may be is status 7 meanwhile."""
+    options = ("--ping-interval", "0.3", "--ping-timeout", "0.3")
+    with (
+        serving(echo) as target,
+        gateway_process(tmp_path, "--allow", "127.0.0.1", "--max-tunnels", "1") as gateway,
+    ):
+        url = f"ws://127.0.0.1:{gateway.port}"
+        with connected(url, target, *options) as process:
+            late = client("connect", url, "127.0.0.1", target)
+            assert (late.returncode, b"try again in" in late.stderr) == (7, True), late.stderr
+            gateway.process.send_signal(signal.SIGSTOP)
+            try:
+                assert process.wait(DEADLINE) == 6
+            finally:
+                gateway.process.send_signal(signal.SIGCONT)
+            assert process.stderr is not None
+            assert process.stderr.read().startswith(b"portofcall connect: ping-timeout: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
