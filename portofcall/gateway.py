@@ -214,14 +214,15 @@ class Gateway:
         most = self._limits.max_tunnels
         return "full" if most and self.admission.used >= most and not self._ready_when_full else ""
 
-    def site(self, *, page: bool = True) -> GatewaySite:
+    def site(self, *, page: bool = True, root: Resource | None = None) -> GatewaySite:
         """Make a protocol factory that serves the whole tree: ``endpoint.listen(gateway.site())``.
 
         Args:
             page: as for `resource`.
+            root: the tree to serve, made of that; None means that one itself.
         """
         site = GatewaySite(
-            self.resource(page=page),
+            root or self.resource(page=page),
             limits=self._limits,
             reactor=self._reactor,
             turns=self.turns,

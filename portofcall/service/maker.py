@@ -95,7 +95,12 @@ def _listener(
     failed: Callable[[NotListening], None],
 ) -> Listener:
     authenticates = options.credentials.required
-    site = gateway.site()
+    root = gateway.resource()
+    if options["web"] is not None:
+        from portofcall.web.folder import with_folder  # noqa: PLC0415 - few need it
+
+        root = with_folder(root, options["web"], listing=bool(options["web-listing"]))
+    site = gateway.site(root=root)
     factory: IProtocolFactory = site
     names: Sequence[str] = ()
     if has_own_tls(text):

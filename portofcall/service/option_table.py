@@ -1,6 +1,6 @@
 """The options of ``twistd portofcall``. ``--help`` and the table in docs/running.md are made of these rows.
 
-A new option is one row, here or in `portofcall.service.limit_options`, and one row in docs/running.md; a test
+A new option is one row, here or in the modules for egress and limits, and one row in docs/running.md; a test
 prints the row that the documentation lacks.
 """
 
@@ -8,19 +8,17 @@ from typing import Final
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.origin import parse_origin
-from portofcall.egress.proxy_rules import ProxyRule
 from portofcall.service.admin_options import parse_admin_auth
+from portofcall.service.egress_options import EGRESS_OPTIONS
 from portofcall.service.limit_options import LIMIT_OPTIONS
 from portofcall.service.log_file import LogFormat
 from portofcall.service.option import Group, Option
 from portofcall.service.option_values import (
     DEFAULT_LISTEN,
-    parse_allow,
-    parse_deny,
     parse_endpoint,
+    parse_folder,
     parse_grace,
     parse_path,
-    parse_target,
     parse_yes_no,
 )
 from portofcall.service.tls_files import TLSVersion, parse_tls_version
@@ -75,6 +73,20 @@ OPTIONS: Final = (
         default=TLSVersion.TLS_1_2,
     ),
     Option(
+        name="web",
+        group=Group.LISTENING,
+        metavar="FOLDER",
+        parser=parse_folder,
+        help="serve the files of a folder at /, such as noVNC; the gateway's own page moves to /portofcall/",
+        default="none",
+    ),
+    Option(
+        name="web-listing",
+        group=Group.LISTENING,
+        help="list the files of folders without an index.html below --web",
+        default="off",
+    ),
+    Option(
         name="auth",
         group=Group.ACCESS,
         metavar="METHOD",
@@ -121,67 +133,7 @@ OPTIONS: Final = (
         default="none",
         repeatable=True,
     ),
-    Option(
-        name="allow",
-        group=Group.EGRESS,
-        metavar="RULE",
-        parser=parse_allow,
-        help="where clients may go: public, an address, CIDR or host name, each with optional :PORTS "
-        "(22 or 1-1023 or 22,443 or *; IPv6 in brackets)",
-        default="public",
-        repeatable=True,
-    ),
-    Option(
-        name="deny",
-        group=Group.EGRESS,
-        metavar="RULE",
-        parser=parse_deny,
-        help="where clients may not go; overrides every --allow",
-        default="none",
-        repeatable=True,
-    ),
-    Option(
-        name="policy",
-        group=Group.EGRESS,
-        metavar="FILE",
-        parser=parse_path,
-        help="read more rules from a file, one `allow RULE` or `deny RULE` a line; SIGHUP reloads it",
-        default="none",
-    ),
-    Option(
-        name="target",
-        group=Group.EGRESS,
-        metavar="NAME=TARGET",
-        parser=parse_target,
-        help="let clients ask for a target by its name: HOST:PORT, unix:PATH, or tls:HOST:PORT with "
-        "optional :cafile=PATH; needs no --allow, and without one they can ask for nothing else",
-        default="none",
-        repeatable=True,
-    ),
-    Option(
-        name="target-file",
-        group=Group.EGRESS,
-        metavar="FILE",
-        parser=parse_path,
-        help="read more named targets from a file, one `NAME: TARGET` a line; SIGHUP reloads it",
-        default="none",
-    ),
-    Option(
-        name="recheck-open-tunnels",
-        group=Group.EGRESS,
-        help="after SIGHUP, end open tunnels that the reloaded --policy and --target-file no longer allow",
-        default="off",
-    ),
-    Option(
-        name="send-proxy",
-        group=Group.EGRESS,
-        metavar="VERSION",
-        parser=ProxyRule.parse,
-        help="tell targets where their clients are, by the PROXY protocol: v1, v2, or v2-ssl (with the "
-        "client's TLS); with :RULE, as in v2:10.0.0.0/8:25, those that it matches; the first match decides",
-        default="none",
-        repeatable=True,
-    ),
+    *EGRESS_OPTIONS,
     *LIMIT_OPTIONS,
     Option(
         name="drain-delay",

@@ -188,3 +188,15 @@ def parse_target(text: str) -> str:
 def parse_path(text: str) -> Path:
     """Make a path absolute, because twistd may change its directory later (``--rundir``)."""
     return Path(text).absolute()
+
+
+def parse_folder(text: str) -> Path:
+    """Make the path of a folder absolute.
+
+    Raises:
+        ValueError: it is no folder.
+    """
+    folder = parse_path(text)
+    if not folder.is_dir():
+        raise ValueError("expected a folder that can be read")
+    return folder

@@ -115,6 +115,8 @@ class Options(OptionFiles, AuthOptionMixin):
             raise usage.UsageError("--no-auth: contradicts --auth and --ticket-key")
         if self["recheck-open-tunnels"] and not (self["policy"] or self["target-file"]):
             raise usage.UsageError("--recheck-open-tunnels: needs --policy or --target-file")
+        if self["web-listing"] and not self["web"]:
+            raise usage.UsageError("--web-listing: needs --web")
         if self["end-at-exp"] and not self["ticket-key"]:
             raise usage.UsageError("--end-at-exp: needs --ticket-key")
         try:

@@ -6,7 +6,7 @@ from typing import Final
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from portofcall.web.responses import text_response
+from portofcall.web.responses import no_file, only_get, text_response
 
 #: GET and HEAD of these are neither logged nor counted in a client's request rate: a probe comes every few
 #: seconds, often from the address of a proxy with many clients. They take turns like all others.
@@ -40,10 +40,9 @@ class Health(Resource):
     def render(self, request: Request) -> bytes:
         """Respond to GET and HEAD; other methods are 405, and paths below are 404."""
         if request.postpath:
-            return text_response(request, "There is nothing here.\n", status=404)
+            return no_file(request)
         if request.method not in _METHODS:
-            headers = {"Allow": "GET, HEAD"}
-            return text_response(request, "Only GET is allowed here.\n", status=405, headers=headers)
+            return only_get(request)
         problem = self._problem()
         headers = {"Cache-Control": "no-store"}
         return text_response(request, f"{problem or 'ok'}\n", status=503 if problem else 200, headers=headers)

@@ -47,5 +47,6 @@ class GatewayRequest(Request):
         if not self.startedWriting:
             self.responseHeaders.removeHeader(b"server")
             for name, value in SECURITY_HEADERS.items():
-                self.setHeader(name, value)
+                if not self.responseHeaders.hasHeader(name):
+                    self.setHeader(name, value)
         super().write(data)

@@ -78,6 +78,16 @@ def text_response(request: Request, text: str, *, status: int = 200, headers: He
     )
 
 
+def no_file(request: Request) -> bytes:
+    """Respond with a 404 for people."""
+    return text_response(request, "There is nothing here.\n", status=404)
+
+
+def only_get(request: Request) -> bytes:
+    """Respond with 405: there is something here, but only to be read."""
+    return text_response(request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"})
+
+
 def bytes_response(
     request: Request, body: bytes, *, kind: str | None, status: int = 200, headers: Headers = NO_HEADERS
 ) -> bytes:

@@ -17,7 +17,7 @@ from portofcall.web.health import put_health
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.probe_by_path import ProbeByPath
 from portofcall.web.records import Records
-from portofcall.web.responses import error_response, text_response
+from portofcall.web.responses import error_response, no_file, only_get, text_response
 from portofcall.web.shown_targets import ShownTargets, Suggestion
 from portofcall.web.static_files import StaticFile, StaticFiles
 
@@ -56,9 +56,7 @@ class FrontPage(Resource):
     def render(self, request: Request) -> bytes | int:
         """Respond to GET and HEAD; other methods are 405."""
         if request.method not in (b"GET", b"HEAD"):
-            return text_response(
-                request, "Only GET is allowed here.\n", status=405, headers={"Allow": "GET, HEAD"}
-            )
+            return only_get(request)
         if self._page is None or not _is_for_a_browser(request):
             return text_response(request, _FRONT, headers={"Vary": "Accept"})
         path, question_mark, query = request.uri.partition(b"?")
@@ -82,7 +80,7 @@ class _Nothing(Resource):
     isLeaf = True
 
     def render(self, request: Request) -> bytes:
-        return text_response(request, "There is nothing here.\n", status=404)
+        return no_file(request)
 
 
 class _APIBranch(Resource):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, cast
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from portofcall.web.responses import Headers, bytes_response, text_response
+from portofcall.web.responses import Headers, bytes_response, no_file, only_get
 
 #: Where setup.py builds it to.
 FOLDER: Final = Path(__file__).with_name("static")
@@ -96,10 +96,9 @@ class _Served(Resource):
 
     def render(self, request: Request) -> bytes | int:
         if self._file is None:
-            return text_response(request, "There is nothing here.\n", status=404)
+            return no_file(request)
         if request.method not in (b"GET", b"HEAD"):
-            headers = {"Allow": "GET, HEAD"}
-            return text_response(request, "Only GET is allowed here.\n", status=405, headers=headers)
+            return only_get(request)
         return file_response(request, self._file, self._file.headers())
 
 
