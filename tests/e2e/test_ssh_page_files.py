@@ -131,3 +131,19 @@ def test_paths_that_can_not_be_copied(ssh: SshView, ssh_servers: SshServers, tmp
     upload(ssh, path, "no/such/folder")
     # The shell's own sentence: dash says "Directory nonexistent".
     assert "no/such/folder: " in transferred(ssh, "failed")
+
+
+def test_existing_file_is_overwritten_only_when_asked(
+    ssh: SshView, ssh_servers: SshServers, tmp_path: Path
+) -> None:
+    """The question names it; what was there stays until it is answered."""
+    there = ssh_servers.account.put("there", "old and longer", mode=0o644)
+    path = tmp_path / "new"
+    path.write_bytes(b"new")
+    ssh.log_in(ssh_servers["all"], ssh_servers.account)
+    upload(ssh, path, "there")
+    assert "there exists already" in transferred(ssh, "failed")
+    assert there.read_text() == "old and longer"
+    ssh.press("Overwrite")
+    ssh.window.wait(f"{ssh.find('.transfers li:first-child')}.dataset.state === 'done'")
+    assert there.read_text() == "new"

@@ -9,8 +9,10 @@ import {bytesToHex} from "@noble/hashes/utils.js";
 import type {Channel, Ended} from "../channel.ts";
 import {script} from "./command.ts";
 
-const UPLOAD = 'if [ -z "$2" ] && [ -e "$1" ]; then exit 17; fi; exec cat > "$1"';
+/** Fails if another has made the file meanwhile. */
+const CREATE = 'if [ -e "$1" ]; then exit 17; fi; set -C; : > "$1"';
 const EXISTS = 17;
+const UPLOAD = 'exec cat > "$1"';
 /** dash's own messages are shortened ("No such file"). */
 const SIZE =
   'if [ ! -e "$1" ]; then echo "$1: No such file or directory" >&2; exit 1; fi; '
@@ -48,26 +50,21 @@ export interface Copied {
 export async function upload(file: Blob, path: string, overwrite: boolean, copying: Copying): Promise<Copied> {
   const hash = sha256.create();
   let sent = 0;
-  let isOurs = false;
+  // In a command of its own: only then is it certain that the file was not there before, and may be removed.
+  if (!overwrite) await create(path, copying);
   try {
-    const {ended, errors} = await run(copying, script(UPLOAD, path, overwrite ? "overwrite" : ""), ignore, async (channel) => {
+    const {ended, errors} = await run(copying, script(UPLOAD, path), ignore, async (channel) => {
       for (; sent < file.size; copying.progress(sent, file.size)) {
         const piece = new Uint8Array(await file.slice(sent, sent + PIECE_BYTES).arrayBuffer());
         hash.update(piece);
         await channel.send(piece);
-        // The server has taken a part of it: the file is there, and was not before.
-        isOurs = !overwrite;
         sent += piece.length;
       }
       await channel.end();
     });
-    if (ended.status === EXISTS && !overwrite) {
-      isOurs = false;
-      throw new Exists(`${path} exists already`);
-    }
     insist(ended, errors);
   } catch (error) {
-    if (copying.signal.aborted && isOurs) await remove(path, copying);
+    if (copying.signal.aborted && !overwrite) await remove(path, copying);
     throw error;
   }
   return {bytes: sent, sha256: bytesToHex(hash.digest()), remoteSha256: await remoteChecksum(path, copying)};
@@ -157,6 +154,12 @@ async function text(copying: Copying, command: string): Promise<string> {
   });
   insist(ended, errors);
   return found;
+}
+
+async function create(path: string, copying: Copying): Promise<void> {
+  const {ended, errors} = await run(copying, script(CREATE, path), ignore);
+  if (ended.status === EXISTS) throw new Exists(`${path} exists already`);
+  insist(ended, errors);
 }
 
 async function remoteChecksum(path: string, copying: Copying): Promise<string | null> {
