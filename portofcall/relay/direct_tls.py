@@ -202,7 +202,7 @@ class DirectTLS(DirectRead):
         tls = self._tls
         if has_ended(tls):
             return
-        plain, problem, left = self._records.open(sealed)
+        plain, problem, left, other = self._records.open(sealed)
         if left:
             kept = sealed[-left:]
             self._kept = kept if sealed is self._kept else memoryview(bytes(kept))
@@ -211,7 +211,7 @@ class DirectTLS(DirectRead):
         elif self._kept:
             self._kept = _NOTHING
             self.resumeProducing()
-        if self._records.has_output and not self._answer():
+        if other and self._records.has_output and not self._answer():
             return
         resume_writes(tls)
         if plain:

@@ -8,7 +8,6 @@ BIOs, and OpenSSL's functions. It leaves every connection as pyOpenSSL expects i
 calls the connection's own methods may be called.
 """
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +40,7 @@ _UNITS_PER_MESSAGE: Final = 32
 
 _ffi: Any = _util.ffi
 _lib: Any = _util.lib
+_NULL: Final = _ffi.NULL
 
 
 class Opened(NamedTuple):
@@ -51,11 +51,14 @@ class Opened(NamedTuple):
         problem: why nothing can follow it, as `SSL.Connection.recv` raises it; `SSL.ZeroReturnError` is the
             end of the stream (close_notify). None while more can come.
         left: how many of the last sealed bytes are to be opened in a later turn.
+        other: whether more than data may have come; then OpenSSL may have something to send, see
+            `Records.has_output`.
     """
 
     plain: memoryview
     problem: SSL.Error | None
     left: int
+    other: bool
 
 
 def missing(lib: Any, connection: type) -> str:
@@ -85,7 +88,8 @@ def _shared(size: int) -> tuple[memoryview, Any]:
 
 # The reactor has one thread, and the content is used before the next call. A record that was received in part
 # may be completed by the first sealed byte.
-_PLAIN, _PLAIN_AT = _shared(MOST_SEALED_BYTES + 2 * RECORD_BYTES)
+_PLAIN_BYTES: Final = MOST_SEALED_BYTES + 2 * RECORD_BYTES
+_PLAIN, _PLAIN_AT = _shared(_PLAIN_BYTES)
 # With room for one record more than fits, and whatever OpenSSL has to say before it.
 _SEALED, _SEALED_AT = _shared(MOST_SEALED_BYTES + 3 * RECORD_BYTES)
 _LAST_RECORD_AT: Final = MOST_SEALED_BYTES + RECORD_BYTES
@@ -110,7 +114,7 @@ class Records:
     @property
     def has_output(self) -> bool:
         """Whether OpenSSL has something to send, which `SSL.Connection.bio_read` returns."""
-        return bool(_lib.BIO_get_mem_data(self._out, _ffi.NULL))
+        return bool(_lib.BIO_get_mem_data(self._out, _NULL))
 
     def seal(self, data: Buffer, start: int) -> tuple[memoryview, int]:
         """Encrypt ``data`` from ``start``, as much as goes at a time.
@@ -150,7 +154,7 @@ class Records:
         _lib.ERR_clear_error()
         # Released at once: the garbage collector of CPython 3.11 crashes on views that are exported.
         with _ffi.from_buffer(sealed) as source:
-            if size <= _COPIED_BYTES or _lib.BIO_get_mem_data(into, _ffi.NULL):
+            if size <= _COPIED_BYTES or _lib.BIO_get_mem_data(into, _NULL):
                 _lib.BIO_write(into, source, size)
                 return self._read()
             # The BIO reads from the caller's buffer, and is gone before that is overwritten.
@@ -166,7 +170,7 @@ class Records:
         _lib.SSL_set_mode(self._ssl, _lib.SSL_MODE_AUTO_RETRY)
 
     def _read_from(self, bio: Any) -> None:
-        if bio == _ffi.NULL:
+        if bio == _NULL:
             raise MemoryError("OpenSSL has no memory left")
         _lib.BIO_set_mem_eof_return(bio, -1)
         # This frees the BIO before.
@@ -175,26 +179,25 @@ class Records:
 
     def _read(self) -> Opened:
         """Read within the budget, and remove from the BIO what it does not cover."""
-        read: Callable[[Any, Any, int], int] = _lib.SSL_read
+        read, pending = _lib.SSL_read, _lib.BIO_get_mem_data
         ssl, bio = self._ssl, self._connection._into_ssl
-        end = units = left = 0
+        end = units = 0
+        other = False
         while True:
-            count = read(ssl, _PLAIN_AT + end, len(_PLAIN) - end)
+            count = read(ssl, _PLAIN_AT + end, _PLAIN_BYTES - end)
             if count > 0:
                 end += count
                 units += 1
-            elif _lib.SSL_get_error(ssl, count) != _lib.SSL_ERROR_WANT_READ:
-                return Opened(_PLAIN[:end], self._problem(count), 0)
-            else:
-                left = _lib.BIO_get_mem_data(bio, _ffi.NULL)
-                if not left:
-                    return Opened(_PLAIN[:end], None, 0)
+            elif _lib.SSL_get_error(ssl, count) == _lib.SSL_ERROR_WANT_READ:
+                other = True
                 units += _UNITS_PER_MESSAGE
-            if units >= MOST_UNITS:
-                left = _lib.BIO_get_mem_data(bio, _ffi.NULL)
+            else:
+                return Opened(_PLAIN[:end], self._problem(count), 0, True)
+            left = pending(bio, _NULL)
+            if not left or units >= MOST_UNITS:
                 if left:
                     _lib.BIO_read(bio, _SEALED_AT, left)
-                return Opened(_PLAIN[:end], None, left)
+                return Opened(_PLAIN[:end], None, left, other)
 
     def _problem(self, count: int) -> SSL.Error:
         try:

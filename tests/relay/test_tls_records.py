@@ -109,7 +109,7 @@ def test_several_records_are_opened_into_one_piece() -> None:
     while view:
         view = view[client.send(view) :]
     opened = Records(server).open(memoryview(output(client)))
-    assert (bytes(opened.plain), opened.problem, opened.left) == (data, None, 0)
+    assert (bytes(opened.plain), *opened[1:]) == (data, None, 0, False)
 
 
 @BOTH
@@ -173,7 +173,7 @@ def test_renegotiation_is_refused() -> None:
     with pytest.raises(SSL.WantReadError):
         client.do_handshake()
     opened = records.open(memoryview(output(client)))
-    assert (bytes(opened.plain), opened.problem, opened.left) == (b"", None, 0)
+    assert (bytes(opened.plain), opened.problem, opened.left, opened.other) == (b"", None, 0, True)
     assert records.has_output
     client.bio_write(output(server))
     with pytest.raises(SSL.Error, match="no renegotiation"):
