@@ -101,29 +101,35 @@ class SealedWrite:
 
     def write(self, data: Buffer) -> None:
         """Send ``data`` (`ITransport`)."""
-        seal, start, size = self.records.seal, 0, len(data)
-        while start < size:
-            if not takes_records(self._tls):
-                write_past_buffer(self._tls, bytes(data[start:]))
-                return
-            sealed, end = seal(data, start)
-            if sealed:
-                self._below.write(sealed)
-            if end == start:
-                # Twisted finds out why, waits or ends the connection.
-                write_past_buffer(self._tls, bytes(data[start:]))
-                return
-            start = end
+        self._send((data,))
 
     def writeSequence(self, pieces: Sequence[Buffer]) -> None:
         """Send the pieces as one (`ITransport`): a header and a large piece after it without joining them."""
         first, last = pieces[0], pieces[-1]
         room = RECORD_BYTES - len(first)
         if len(pieces) == 2 and 0 < room < len(last):
-            self.write(b"".join((first, last[:room])))
-            self.write(memoryview(last)[room:])
+            self._send((b"".join((first, last[:room])), memoryview(last)[room:]))
         else:
-            self.write(b"".join(pieces))
+            self._send((b"".join(pieces),))
+
+    def _send(self, pieces: Sequence[Buffer]) -> None:
+        records, number, start, end = self.records, 0, 0, 0
+        if takes_records(self._tls):
+            while number < len(pieces):
+                start, sealed = records.seal(pieces[number], start, end)
+                if start == len(pieces[number]):
+                    number, start, end = number + 1, 0, sealed
+                elif sealed:
+                    self._below.write(records.sealed(sealed))
+                    end = 0
+                else:
+                    break
+            if end:
+                self._below.write(records.sealed(end))
+        if number < len(pieces):
+            # Twisted finds out why, and waits, or ends the connection.
+            rest = b"".join((pieces[number][start:], *pieces[number + 1 :]))
+            write_past_buffer(self._tls, rest)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Take a producer (`IConsumer`)."""

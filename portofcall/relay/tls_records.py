@@ -116,19 +116,20 @@ class Records:
         """Whether OpenSSL has something to send, which `SSL.Connection.bio_read` returns."""
         return bool(_lib.BIO_get_mem_data(self._out, _NULL))
 
-    def seal(self, data: Buffer, start: int) -> tuple[memoryview, int]:
+    def seal(self, data: Buffer, start: int, end: int) -> tuple[int, int]:
         """Encrypt ``data`` from ``start``, as much as goes at a time.
 
         Args:
             data: what to send.
             start: its first byte that is not sealed yet.
+            end: how much is in the shared buffer already, for this connection.
 
         Returns:
-            What to send in its place, in a buffer that the next call overwrites, and the new ``start``. If
-            nothing is sealed, `SSL.Connection.send` returns or raises why.
+            The new ``start``, and how much is in the buffer now; see `sealed`. If nothing was sealed although
+            the buffer was empty, `SSL.Connection.send` returns or raises why.
         """
         write, read, ssl, out = _lib.SSL_write, _lib.BIO_read, self._ssl, self._out
-        size, end = len(data), 0
+        size = len(data)
         _lib.ERR_clear_error()
         with _ffi.from_buffer(data) as source:
             while start < size and end <= _LAST_RECORD_AT:
@@ -138,7 +139,12 @@ class Records:
                 start += count
                 # At once, so that the BIO, which never shrinks, has to hold one record.
                 end += max(0, read(out, _SEALED_AT + end, 2 * RECORD_BYTES))
-        return _SEALED[:end], start
+        return start, end
+
+    @staticmethod
+    def sealed(end: int) -> memoryview:
+        """Return what to send in place of the data that was sealed."""
+        return _SEALED[:end]
 
     def open(self, sealed: memoryview) -> Opened:
         """Decrypt what has come, within the budget of one turn; see `MOST_UNITS`.
