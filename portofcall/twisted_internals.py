@@ -133,9 +133,11 @@ def end_reading(tls: TLSMemoryBIOProtocol, problem: SSL.Error) -> None:
     """End a TLS connection as if it had read its end itself.
 
     Args:
-        tls: open.
+        tls: if it has ended, nothing happens.
         problem: the end of the stream, `SSL.ZeroReturnError`, or the error.
     """
+    if has_ended(tls):
+        return
     if isinstance(problem, SSL.ZeroReturnError):
         tls._shutdownTLS()
         tls._tlsShutdownFinished(None)

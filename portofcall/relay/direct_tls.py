@@ -7,7 +7,6 @@ in between has OpenSSL open and seal the records, in the same memory BIOs of the
 sends alerts and close_notify, and reports errors as usual.
 """
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -20,21 +19,15 @@ from twisted.python.failure import Failure
 from portofcall.limits.counters import RateLimit
 from portofcall.limits.values import Rate
 from portofcall.relay import tls_records
-from portofcall.relay.delivery import Delivery
 from portofcall.relay.direct_read import DirectRead, Received
-from portofcall.relay.direct_write import DirectWrite, InTurn, end_stream
-from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
+from portofcall.relay.interfaces import IEndTransport, IStreamTransport
 from portofcall.relay.readiness import Readiness
-from portofcall.relay.tls_records import RECORD_BYTES, Records
+from portofcall.relay.sealed_write import SealedWrite
 from portofcall.twisted_internals import (
     answer_records,
     end_reading,
-    flush,
-    has_ended,
     is_established,
     resume_writes,
-    takes_records,
-    write_past_buffer,
 )
 
 #: How often a peer may have us say something that is no data: requests for a renegotiation, each of which is
@@ -68,92 +61,6 @@ def direct_tls(transport: IStreamTransport, readiness: Readiness, received: Rece
     return cast(IEndTransport, DirectTLS(transport, below, readiness, received))
 
 
-class SealedWrite:
-    """Seals what is written, and sends it at once; what the socket does not take is queued, sealed.
-
-    Args:
-        tls: from now on what it sends goes the same way.
-        connection: below it.
-        in_turn: see `portofcall.relay.direct_write.direct_write`.
-
-    Attributes: see `IEndTransport`.
-    """
-
-    __slots__ = ("_below", "_connection", "_tls", "delivery", "records")
-
-    def __init__(self, tls: TLSMemoryBIOProtocol, connection: Connection, in_turn: InTurn) -> None:
-        self.delivery = Delivery(cast(IStreamTransport, tls))
-        flush(tls)
-        self.records = Records(tls.getHandle())
-        self._tls = cast(Any, tls)
-        self._connection = connection
-        below = cast(IStreamTransport, tls.transport)
-        self._below = DirectWrite(below, connection, in_turn, self.delivery)
-        self._tls.transport = self._below
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tls, name)
-
-    @property
-    def queued_bytes(self) -> int:
-        """How many sealed bytes may still wait."""
-        return self._below.queued_bytes
-
-    def write(self, data: Buffer) -> None:
-        """Send ``data`` (`ITransport`)."""
-        self._send((data,))
-
-    def writeSequence(self, pieces: Sequence[Buffer]) -> None:
-        """Send the pieces as one (`ITransport`): a header and a large piece after it without joining them."""
-        first, last = pieces[0], pieces[-1]
-        room = RECORD_BYTES - len(first)
-        if len(pieces) == 2 and 0 < room < len(last):
-            self._send((b"".join((first, last[:room])), memoryview(last)[room:]))
-        else:
-            self._send((b"".join(pieces),))
-
-    def _send(self, pieces: Sequence[Buffer]) -> None:
-        records, number, start, end = self.records, 0, 0, 0
-        if takes_records(self._tls):
-            while number < len(pieces):
-                start, sealed = records.seal(pieces[number], start, end)
-                if start == len(pieces[number]):
-                    number, start, end = number + 1, 0, sealed
-                elif sealed:
-                    self._below.write(records.sealed(sealed))
-                    end = 0
-                else:
-                    break
-            if end:
-                self._below.write(records.sealed(end))
-        if number < len(pieces):
-            # Twisted finds out why, and waits, or ends the connection.
-            rest = b"".join((pieces[number][start:], *pieces[number + 1 :]))
-            write_past_buffer(self._tls, rest)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Take a producer (`IConsumer`)."""
-        self._tls.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """Release the producer (`IConsumer`)."""
-        self._tls.unregisterProducer()
-
-    def resumeProducing(self) -> None:
-        """Have Twisted read (`IPushProducer`)."""
-        self.records.release()
-        self._tls.resumeProducing()
-
-    def loseWriteConnection(self) -> None:
-        """End what is sent with close_notify, after everything that was written (`ITCPTransport`)."""
-        end_stream(self._tls)
-
-    def loseConnection(self) -> None:
-        """Close after everything that was written, and do not wait for the peer's close_notify."""
-        self._tls.loseConnection()
-        self._connection.loseConnection()
-
-
 class DirectTLS(DirectRead):
     """Reads the socket of a TLS connection while that is open and without error; see `DirectRead`.
 
@@ -167,13 +74,23 @@ class DirectTLS(DirectRead):
         received: gets the plain text of each read, in a buffer that is overwritten afterwards.
     """
 
-    __slots__ = ("_answers", "_kept", "_paused", "_plain_received", "_records", "_scheduled", "_tls")
+    __slots__ = (
+        "_answers",
+        "_kept",
+        "_paused",
+        "_plain_received",
+        "_records",
+        "_scheduled",
+        "_sending",
+        "_tls",
+    )
 
     def __init__(
         self, tls: TLSMemoryBIOProtocol, connection: Connection, readiness: Readiness, received: Received
     ) -> None:
         sending = SealedWrite(tls, connection, readiness.in_turn)
         self._tls = tls
+        self._sending = sending
         self._records = sending.records
         self._plain_received = received
         self._answers: RateLimit | None = None
@@ -205,9 +122,6 @@ class DirectTLS(DirectRead):
 
     def _open(self, sealed: memoryview) -> None:
         """Pass on what the bytes of one read, or what was kept of them, hold."""
-        tls = self._tls
-        if has_ended(tls):
-            return
         plain, problem, left, other = self._records.open(sealed)
         if left:
             kept = sealed[-left:]
@@ -219,12 +133,13 @@ class DirectTLS(DirectRead):
             self.resumeProducing()
         if other and self._records.has_output and not self._answer():
             return
-        resume_writes(tls)
+        if self._sending.left_to_twisted:
+            resume_writes(self._tls)
         if plain:
             self._plain_received(plain)
-        if problem is not None and not has_ended(tls):
+        if problem is not None:
             self._leave_to_transport()
-            end_reading(tls, problem)
+            end_reading(self._tls, problem)
 
     def _go_on(self) -> None:
         self._scheduled = False

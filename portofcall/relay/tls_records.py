@@ -9,7 +9,7 @@ calls the connection's own methods may be called.
 """
 
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from OpenSSL import SSL, _util
 
@@ -43,22 +43,11 @@ _lib: Any = _util.lib
 _NULL: Final = _ffi.NULL
 
 
-class Opened(NamedTuple):
-    """What came of some sealed bytes.
-
-    Attributes:
-        plain: the plain text, in a buffer that the next call overwrites.
-        problem: why nothing can follow it, as `SSL.Connection.recv` raises it; `SSL.ZeroReturnError` is the
-            end of the stream (close_notify). None while more can come.
-        left: how many of the last sealed bytes are to be opened in a later turn.
-        other: whether more than data may have come; then OpenSSL may have something to send, see
-            `Records.has_output`.
-    """
-
-    plain: memoryview
-    problem: SSL.Error | None
-    left: int
-    other: bool
+#: What came of some sealed bytes. The plain text, in a buffer that the next call overwrites; why nothing can
+#: follow it, as `SSL.Connection.recv` raises it, or None (`SSL.ZeroReturnError` is the end of the stream);
+#: how many of the last sealed bytes are left for a later turn; and whether anything but data may have come,
+#: to which OpenSSL may have an answer (`Records.has_output`).
+Opened = tuple[memoryview, SSL.Error | None, int, bool]
 
 
 def missing(lib: Any, connection: type) -> str:
@@ -82,8 +71,8 @@ UNAVAILABLE: Final = missing(_lib, SSL.Connection)
 
 def _shared(size: int) -> tuple[memoryview, Any]:
     """Return a buffer for Python and for OpenSSL."""
-    buffer = memoryview(bytearray(size))
-    return buffer, _ffi.from_buffer(buffer)
+    buffer = bytearray(size)
+    return memoryview(buffer), _ffi.from_buffer(buffer)
 
 
 # The reactor has one thread, and the content is used before the next call. A record that was received in part
@@ -115,6 +104,20 @@ class Records:
     def has_output(self) -> bool:
         """Whether OpenSSL has something to send, which `SSL.Connection.bio_read` returns."""
         return bool(_lib.BIO_get_mem_data(self._out, _NULL))
+
+    def seal_record(self, data: bytes) -> memoryview:
+        """Encrypt a small message.
+
+        Args:
+            data: at most `RECORD_BYTES`.
+
+        Returns:
+            What to send in its place; see `seal`. If that is nothing, `seal` does nothing either.
+        """
+        _lib.ERR_clear_error()
+        if _lib.SSL_write(self._ssl, data, len(data)) != len(data):
+            return _SEALED[:0]
+        return _SEALED[: _lib.BIO_read(self._out, _SEALED_AT, 2 * RECORD_BYTES)]
 
     def seal(self, data: Buffer, start: int, end: int) -> tuple[int, int]:
         """Encrypt ``data`` from ``start``, as much as goes at a time.
@@ -158,9 +161,16 @@ class Records:
             _lib.SSL_clear_mode(self._ssl, _lib.SSL_MODE_AUTO_RETRY)
         into, size = self._connection._into_ssl, len(sealed)
         _lib.ERR_clear_error()
+        if size <= _COPIED_BYTES:
+            _lib.BIO_write(into, bytes(sealed), size)
+            count = _lib.SSL_read(self._ssl, _PLAIN_AT, _PLAIN_BYTES)
+            if count > 0 and not _lib.BIO_get_mem_data(into, _NULL):
+                # As it mostly is: one record, whole.
+                return _PLAIN[:count], None, 0, False
+            return self._read(count)
         # Released at once: the garbage collector of CPython 3.11 crashes on views that are exported.
         with _ffi.from_buffer(sealed) as source:
-            if size <= _COPIED_BYTES or _lib.BIO_get_mem_data(into, _NULL):
+            if _lib.BIO_get_mem_data(into, _NULL):
                 _lib.BIO_write(into, source, size)
                 return self._read()
             # The BIO reads from the caller's buffer, and is gone before that is overwritten.
@@ -183,14 +193,19 @@ class Records:
         self._connection._into_ssl = bio
         _lib.SSL_set_bio(self._ssl, bio, self._out)
 
-    def _read(self) -> Opened:
-        """Read within the budget, and remove from the BIO what it does not cover."""
+    def _read(self, count: int | None = None) -> Opened:
+        """Read within the budget, and remove from the BIO what it does not cover.
+
+        Args:
+            count: what the first call of ``SSL_read`` has returned, if it was made.
+        """
         read, pending = _lib.SSL_read, _lib.BIO_get_mem_data
         ssl, bio = self._ssl, self._connection._into_ssl
         end = units = 0
         other = False
         while True:
-            count = read(ssl, _PLAIN_AT + end, _PLAIN_BYTES - end)
+            if count is None:
+                count = read(ssl, _PLAIN_AT + end, _PLAIN_BYTES - end)
             if count > 0:
                 end += count
                 units += 1
@@ -198,12 +213,13 @@ class Records:
                 other = True
                 units += _UNITS_PER_MESSAGE
             else:
-                return Opened(_PLAIN[:end], self._problem(count), 0, True)
+                return _PLAIN[:end], self._problem(count), 0, True
+            count = None
             left = pending(bio, _NULL)
             if not left or units >= MOST_UNITS:
                 if left:
                     _lib.BIO_read(bio, _SEALED_AT, left)
-                return Opened(_PLAIN[:end], None, left, other)
+                return _PLAIN[:end], None, left, other
 
     def _problem(self, count: int) -> SSL.Error:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from portofcall.access.password_file import PasswordFile
 from portofcall.errors import printable
+from portofcall.relay import tls_records
 from portofcall.service.options import Options
 
 
@@ -30,6 +31,8 @@ def option_warnings(options: Options) -> Iterator[str]:
                 yield f"{option}{printable(str(path))}: readable by every user of this host; chmod o-r it"
 
     if options.tls is not None:
+        if tls_records.UNAVAILABLE:
+            yield f"TLS is slower than it could be: this pyOpenSSL has no {tls_records.UNAVAILABLE}"
         yield from options.tls.material.warnings(datetime.datetime.now(datetime.UTC))
 
 

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.testing import MemoryReactorClock
 
+from portofcall.relay import tls_records
 from portofcall.service.maker import makeService
 from portofcall.service.option_warnings import option_warnings
 from tests.certificates import DAY, Authority
@@ -47,6 +48,16 @@ def test_secret_that_every_user_can_read_is_a_warning(option: str, secret: Path)
     secret.chmod(0o644)
     shown = f"{option.replace('=', ' ')}{secret}"
     assert warnings(f"{option}{secret}") == [f"{shown}: readable by every user of this host; chmod o-r it"]
+
+
+def test_slow_tls_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is missing for the fast one."""
+    certificate, key = Authority().issue("gateway.example").write(tmp_path)
+    options = "--listen=tls+tcp:0", f"--tls-cert={certificate}", f"--tls-key={key}"
+    assert warnings(*options) == []
+    monkeypatch.setattr(tls_records, "UNAVAILABLE", "SSL_read")
+    assert warnings(*options) == ["TLS is slower than it could be: this pyOpenSSL has no SSL_read"]
+    assert warnings() == []
 
 
 def test_public_key_may_be_read_by_everybody(tmp_path: Path) -> None:
