@@ -10,7 +10,7 @@ const HIGH_WATER_BYTES = 1 << 20;
 const POLL_MILLISECONDS = 5;
 /** How many bytes may wait for the reader. A plain WebSocket can't be paused, so that more is the end. */
 export const MOST_UNREAD_BYTES = 64 << 20;
-/** What a message costs besides its bytes, about. */
+/** The overhead of a message in the page's memory, about. */
 const MESSAGE_BYTES = 128;
 const UNREAD_OVERFLOW: End = {
   code: 4000,

@@ -6,7 +6,7 @@ import type {Tunnel} from "../client/portofcall.js";
 import type {Failure} from "./failure.ts";
 import type {Place} from "./place.ts";
 
-/** The root of the gateway, below whatever path prefix: this module is in static/. */
+/** The root of the gateway, below any path prefix: this module is in static/. */
 export const ROOT = new URL("..", import.meta.url);
 ROOT.username = ROOT.password = "";
 
@@ -124,7 +124,7 @@ export async function openTunnel(place: Place, signal: AbortSignal): Promise<Tun
   } catch (error) {
     if (!(error instanceof TunnelError)) throw failed(error);
   }
-  // The same question: who is refused here is told why. The browser may ask for a password now.
+  // The same question: a refusal has its reason here. The browser may prompt for a password now.
   await ask("api/ping", {body: place, signal});
   try {
     return await attempt();
