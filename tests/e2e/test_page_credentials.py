@@ -136,7 +136,7 @@ def test_sign_in_in_front_of_the_gateway(window: Browser, tmp_path: Path, certif
         window.command("Security.setIgnoreCertificateErrors", ignore=True)
         window.command("Network.setCookie", url=url, name="session", value="yes")
         page = Page(window, url)
-        page.open("#ssh/harbour")
+        page.open("#banner/harbour")
         page.wait_for_text("harbour", ".offers")
         page.assert_nothing_foreign()
         window.command("Network.deleteCookies", url=url, name="session")
