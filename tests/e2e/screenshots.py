@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.e2e.backends import Backend, backend, closed_port
 from tests.e2e.browser import KEYS, Browser, browser
 from tests.e2e.gateway import GatewayProcess, gateway_process, need
+from tests.e2e.ssh_account import Account, account
+from tests.e2e.ssh_servers import SshServers
+from tests.e2e.ssh_view import SshView
 
 ENTER = KEYS["Enter"]
 WIDE, NARROW = 1080, 360
@@ -125,6 +128,58 @@ def banner(camera: Camera) -> None:
     camera.take("banner")
 
 
+#: What the shell of the pictures runs at its start.
+_PROFILE = r"""
+PS1='\[\e[1;32m\]pilot@harbour\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
+alias ls='ls --color=always'
+mkdir -p charts logs && touch charts/north.map charts/south.map crew.tar.gz notes.md && chmod +x notes.md
+clear
+"""
+#: In true colour.
+_COLOURS = "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0"
+
+
+def ssh_session(view: SshView, camera: Camera, servers: SshServers, name: str) -> None:
+    """Take the pictures of SSH, in a gateway with the target ``harbour``."""
+    login = f"{name}@harbour"
+    camera.open(f"#ssh/{login}", "[data-state=host-key]")
+    camera.take("ssh-fingerprint")
+    view.press("Trust this key")
+    view.wait_for_state("sign-in")
+    view.sign_in(servers.account.password)
+    view.wait_for_state("open")
+    view.wait_for_screen("harbour")
+    for line in ("ls -l", "uname -srm", _COLOURS):
+        view.enter(line)
+        time.sleep(0.5)
+    camera.take("ssh-shell")
+    view.enter("vi /etc/ssh/ssh_config")
+    time.sleep(2)
+    camera.take("ssh-vi")
+    view.window.type(":q!\n")
+    other = servers["rsa"].keys[0].with_suffix(".pub").read_text().split()
+    view.window.value(
+        f"localStorage.setItem('portofcall.known-hosts', 'target/harbour {other[0]} {other[1]}\\n')"
+    )
+    camera.open(f"#ssh/{login}", "[data-state=changed-key]")
+    camera.take("ssh-changed-key")
+
+
+def ssh_pictures(folder: Path, destination: Path, window: Browser, scheme: str, who: Account) -> None:
+    """Take the pictures of SSH, with a server and a gateway of their own."""
+    who.put(".bash_profile", _PROFILE, 0o644)
+    folder = folder / scheme
+    folder.mkdir()
+    servers = SshServers(folder, who)
+    try:
+        place = f"harbour=127.0.0.1:{servers['ed25519'].port}"
+        with gateway_process(folder, "--target", place) as gateway:
+            view = SshView(window, f"http://127.0.0.1:{gateway.port}/")
+            ssh_session(view, Camera(window, gateway, destination, scheme), servers, who.name)
+    finally:
+        servers.stop()
+
+
 def ssh_server(server: Backend) -> None:
     """Identify itself like an SSH server."""
     server.connection.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10\r\n")
@@ -149,6 +204,8 @@ def main(destination: Path) -> None:
                 place = f"shell=127.0.0.1:{server.port}"
                 with gateway_process(folder, "--target", place) as gateway:
                     banner(Camera(window, gateway, destination, scheme))
+            with account() as who:
+                ssh_pictures(folder, destination, window, scheme, who)
 
 
 if __name__ == "__main__":

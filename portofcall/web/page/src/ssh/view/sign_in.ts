@@ -34,6 +34,7 @@ export class SignIn {
       h("div", {class: "sign-in-fields"}, field("User name", this.username), this.passwordField, keys.element),
       this.error,
       h("div", {class: "toolbar"}, this.submit, this.note),
+      honestWords(),
     );
   }
 
@@ -141,6 +142,17 @@ export class SignIn {
     this.error.textContent = text;
     this.error.hidden = !text;
   }
+}
+
+/** What end to end means here, and what it does not. */
+function honestWords(): HTMLElement {
+  return h("details", {class: "honest hint"},
+    h("summary", {}, "What can the gateway see?"),
+    h("p", {}, "The session runs in this page. The gateway relays its ciphertext: it sees where you connect to, when, and how ",
+      "much goes each way; no password, no key, no user name, nothing typed and nothing shown. Keys stay in this tab's memory."),
+    h("p", {}, "Two things are yours to judge. The fingerprint of the host key is what reveals a gateway that pretends to be the ",
+      "server. And whoever serves this page could change its JavaScript; the documentation (security.md) says how to ",
+      "compare its files with a release. If you trust neither, use ssh with portofcall connect."));
 }
 
 const MOST_BANNER = 16_384;

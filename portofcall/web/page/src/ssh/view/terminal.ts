@@ -40,6 +40,7 @@ export class TerminalView {
     this.xterm = new Terminal({
       allowProposedApi: true, // for the widths of Unicode 11, and what is found
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
+      lineHeight: 1.1, // at 1 some fonts lose their underscores
       minimumContrastRatio: 4.5,
       theme: THEME,
     });
