@@ -157,6 +157,8 @@ def test_a_slow_reader_costs_little_memory(url: str) -> None:
     size = 1 << 30
 
     def pour(connection: socket.socket) -> None:
+        connection.sendall(b"r")
+        assert connection.recv(1) == b"g"
         piece = bytes(1 << 20)
         for _ in range(size >> 20):
             connection.sendall(piece)
@@ -166,9 +168,13 @@ def test_a_slow_reader_costs_little_memory(url: str) -> None:
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
         ) as process:
+            assert process.stdin is not None
             assert process.stdout is not None
-            received = len(os.read(process.stdout.fileno(), 1))
+            assert os.read(process.stdout.fileno(), 1) == b"r"
             idle = peak = rss_kib(process.pid)
+            process.stdin.write(b"g")
+            process.stdin.flush()
+            received = 0
             while piece := os.read(process.stdout.fileno(), 1 << 20):
                 received += len(piece)
                 if received % (1 << 26) < len(piece):
