@@ -1,5 +1,6 @@
 """A gateway can be embedded in every documented way."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -9,14 +10,23 @@ import pytest_twisted
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from portofcall.egress.connector import Race
 from portofcall.events import Event, LimitReached
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits
+from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.delivery import Delivery
+from portofcall.relay.direct_read import DirectRead
+from portofcall.relay.tunnel import Tunnel
+from portofcall.relay.write_chain import WriteChain
+from portofcall.session import Session
 from portofcall.testing import Response, WebSocketClient, World, upgrade_request
+from portofcall.websocket.end import WebSocketEnd
 from tests.loopback import echo_server, echo_through, exchange, listening, loopback_gateway, reactor, settle
 
 
@@ -177,3 +187,26 @@ def test_drained_gateway_closes_connections_after_the_next_response() -> None:
         world.reactor.advance(0)
         world.gateway.drain()
     assert connection.log[-1] == "close"
+
+
+@pytest_twisted.ensureDeferred
+async def test_tunnel_that_is_over_is_freed_at_once() -> None:
+    """No part of it keeps another one alive, so that no memory waits for the garbage collector."""
+
+    def parts() -> list[object]:
+        kinds = (Tunnel, Session, WebSocketEnd, BackendEnd, DirectRead, Delivery, WriteChain, Race)
+        return [part for part in gc.get_objects() if isinstance(part, kinds)]
+
+    gateway = loopback_gateway()
+    gc.collect()
+    before = set(map(id, parts()))  # of tests before this one
+    gc.disable()
+    try:
+        async with echo_server() as echo, listening("tcp:0:interface=127.0.0.1", gateway.site()) as port:
+            for _ in range(3):
+                await echo_through(f"tcp:127.0.0.1:{port}", "/api/connect", echo)
+            await settle(gateway)
+        await deferLater(reactor, 0)
+        assert [type(kept) for kept in parts() if id(kept) not in before] == []
+    finally:
+        gc.enable()

@@ -166,7 +166,7 @@ class _Attempt(ClientFactory, Generic[P]):
     """One connection attempt. It adds no protocol of its own that every byte would go through."""
 
     noisy = False
-    _connector: IConnector | None = None
+    _connector: Any = None
 
     def __init__(self, race: Race[P], address: Endpoint, lease: Lease) -> None:
         self.lease = lease
@@ -217,3 +217,6 @@ class _Attempt(ClientFactory, Generic[P]):
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """Report a connection that was lost before the protocol had it."""
         self.clientConnectionFailed(connector, reason)
+        if self._connector is not None:
+            # The two keep each other alive, and the connector keeps this.
+            self._connector.transport = self._connector = None

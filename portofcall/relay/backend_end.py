@@ -81,7 +81,10 @@ class BackendEnd(Protocol):
         """Report the end of the connection."""
         self.transport.closed()
         if hasattr(self, "events"):
-            self.events.backend_lost(reason)
+            events = self.events
+            # Or the two would keep each other alive.
+            del self.events
+            events.backend_lost(reason)
 
     def finish(self) -> None:
         """Send FIN after everything that was written; the backend may go on sending."""

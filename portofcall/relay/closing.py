@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.limits.values import Limits
 from portofcall.relay.ends import Ends
-from portofcall.relay.states import End, Event
+from portofcall.relay.states import End, Event, ignore
 from portofcall.relay.waits import Patience, Wait, backend_wait, client_wait, patience
 
 #: How long until the next look: soon after an event, then less and less often.
@@ -112,6 +112,7 @@ class Closing:
         pending, self._next = self._next, None
         if pending is not None:
             pending.cancel()
+        self._happens = ignore
 
     def _look_later(self, seconds: float) -> None:
         self._interval = seconds

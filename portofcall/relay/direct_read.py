@@ -30,6 +30,10 @@ _SMALL_READS = 4
 Received = Callable[[memoryview], None]
 
 
+def _discard(data: memoryview) -> None:
+    """Do nothing: the connection is over."""
+
+
 class DirectRead:
     """Wraps a transport, and reads its socket while that is open and without error.
 
@@ -120,6 +124,8 @@ class DirectRead:
         """Note that the transport has closed its socket."""
         self._left_to_transport = True
         self._unwatch(closed=True)
+        # Or the two would keep each other alive.
+        self._received = _discard
 
     def _readable(self, event: int) -> None:
         if event not in (_READABLE, _LAST_READ):

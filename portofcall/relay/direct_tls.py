@@ -117,8 +117,7 @@ class DirectTLS(DirectRead):
         """Note that the transport has closed its socket."""
         super().closed()
         self._kept = _NOTHING
-        # Or the two would keep each other alive.
-        self._received = self._plain_received
+        self._plain_received = self._received
 
     def _open(self, sealed: memoryview) -> None:
         """Pass on what the bytes of one read, or what was kept of them, hold."""

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.limits.values import Limits
 from portofcall.relay.ends import Ends
-from portofcall.relay.states import Event
+from portofcall.relay.states import Event, ignore
 from portofcall.relay.write_chain import WriteChain
 
 #: A look that is so late shows that the process was held up; what has come meanwhile is read after it.
@@ -65,6 +65,7 @@ class Heartbeat:
         pending, self._next = self._next, None
         if pending is not None:
             pending.cancel()
+        self._happens = ignore
 
     def _look(self) -> None:
         self._next = None

@@ -142,3 +142,7 @@ def phase(client: End, backend: End) -> Phase:
     if client in V1_LIVE or (client is End.OPEN and backend in (End.DIALING, End.OPEN)):
         return Phase.DIALING if backend is End.DIALING else Phase.OPEN
     return Phase.CLOSED if client is backend is End.GONE else Phase.CLOSING
+
+
+def ignore(event: Event) -> None:
+    """Do nothing, in place of a tunnel that is over: what reports to it would keep it alive."""

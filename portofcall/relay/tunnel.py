@@ -227,6 +227,7 @@ class Tunnel:
         if now is Phase.CLOSED is not was:
             self._closing.stop()
             self._on_closed(self)
+            del self._on_closed  # it keeps this tunnel alive
         elif now is Phase.CLOSING and self.phase is Phase.CLOSING:
             self._closing.look_soon()
 

@@ -50,10 +50,11 @@ class WebSocketEnd(WebSocketProtocol):
 
     def gone(self) -> None:
         """Report to the tunnel, if there is one, that the client's connection is gone."""
-        if self.events is None:
+        events, self.events = self.events, None
+        if events is None:
             self._give_up()
         else:
-            self.events.client_lost()
+            events.client_lost()
 
     # The tunnel calls these (IClientEnd)
 

@@ -11,6 +11,15 @@ from portofcall.websocket.turns import Turns
 Parse = Callable[[memoryview], tuple[memoryview, int]]
 
 
+def _ignore_end() -> None:
+    """Do nothing: the end has been reported."""
+
+
+def _parse_nothing(data: memoryview) -> tuple[memoryview, int]:
+    """Discard what comes after the end."""
+    return data[:0], 1
+
+
 class Incoming:
     """The bytes from one client, between its transport and their parser.
 
@@ -97,7 +106,14 @@ class Incoming:
         if self._kept or self._behind:
             self._wait()
         else:
-            on_end()
+            self._ended()
+
+    def _ended(self) -> None:
+        """Report the end, and keep its receiver and the parser alive no longer."""
+        assert self._on_end is not None
+        on_end, self._on_end = self._on_end, _ignore_end
+        self._parse = _parse_nothing
+        on_end()
 
     def _settle(self) -> None:
         self.idle = not (self._paused or self._dropping or self._kept or self._behind)
@@ -131,6 +147,6 @@ class Incoming:
         if self._kept or self._behind:
             self._wait()
         elif self._on_end is not None:
-            self._on_end()
+            self._ended()
         elif not self._paused:
             self._transport.resumeProducing()

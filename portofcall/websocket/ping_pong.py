@@ -14,6 +14,10 @@ _MARK_BYTES = 8
 Send = Callable[[bytes], None]
 
 
+def _discard(payload: bytes) -> None:
+    """Do nothing with it."""
+
+
 @implementer(IPushProducer)
 class PingPong:
     """Answers a client's pings, and sends it pings.
@@ -40,6 +44,10 @@ class PingPong:
         self._send_pong = send_pong
         self._owed: deque[bytes] | None = None
         self._unanswered = 0
+
+    def end(self) -> None:
+        """Send no more: the connection is over."""
+        self._send_ping = self._send_pong = _discard
 
     def ping(self, mark: int) -> None:
         """Send a ping with this mark, unless the client does not read."""

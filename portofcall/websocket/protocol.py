@@ -186,6 +186,7 @@ class WebSocketProtocol(MessageConnection):
         """Report that the connection is gone."""
         if self._hanging_up is not None and self._hanging_up.active():
             self._hanging_up.cancel()
+        self._ping_pong.end()
         self.gone()
 
     def _control_frame_is_due(self) -> bool:
