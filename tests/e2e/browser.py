@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.gateway import need
-from tests.e2e.wsclient import DEADLINE
+from tests.e2e.wsclient import DEADLINE, TEXT
 
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -39,17 +39,22 @@ class Browser:
     Args:
         port: ChromeDriver's.
         profile: a folder for the browser's own files.
+        records_network: whether to keep the events of its network, for `take_frames`.
     """
 
-    def __init__(self, port: int, profile: Path) -> None:
+    def __init__(self, port: int, profile: Path, *, records_network: bool = False) -> None:
         self._port = port
         self._path = ""
+        logs = {"browser": "ALL", **({"performance": "ALL"} if records_network else {})}
         options = {"binary": need("chromium"), "args": [*_FLAGS, f"--user-data-dir={profile}"]}
         wanted = {
             "alwaysMatch": {
                 "browserName": "chrome",
                 "goog:chromeOptions": options,
-                "goog:loggingPrefs": {"browser": "ALL"},
+                "goog:loggingPrefs": {
+                    "browser": "ALL",
+                    **({"performance": "ALL"} if records_network else {}),
+                },
             }
         }
         session = self._ask("POST", "/session", {"capabilities": wanted})
@@ -111,6 +116,18 @@ class Browser:
         entries = self._ask("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries]
 
+    def take_frames(self) -> list[tuple[str, int, bytes]]:
+        """Take the frames of WebSockets (not of WebSocketStreams): event, opcode and payload."""
+        found = []
+        for entry in self._ask("POST", "/se/log", {"type": "performance"}):
+            event = json.loads(entry["message"])["message"]
+            if event["method"] in ("Network.webSocketFrameSent", "Network.webSocketFrameReceived"):
+                frame = event["params"]["response"]
+                text, opcode = frame["payloadData"], int(frame["opcode"])
+                payload = text.encode() if opcode == TEXT else base64.b64decode(text)
+                found.append((event["method"], opcode, payload))
+        return found
+
     def screenshot(self) -> bytes:
         """Take a picture of the whole page, as PNG."""
         shot = self.command("Page.captureScreenshot", captureBeyondViewport=True)
@@ -134,8 +151,8 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
-    """Run a browser."""
+def browser(folder: Path, *, records_network: bool = False) -> Iterator[Browser]:
+    """Run a browser, see `Browser`."""
     driver = subprocess.Popen(
         [need("chromedriver"), "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -143,7 +160,7 @@ def browser(folder: Path) -> Iterator[Browser]:
         assert driver.stdout is not None
         ports = (re.search(r"started successfully on port (\d+)", line) for line in driver.stdout)
         port = next(int(match[1]) for match in ports if match)
-        window = Browser(port, folder / "profile")
+        window = Browser(port, folder / "profile", records_network=records_network)
         try:
             yield window
         finally:

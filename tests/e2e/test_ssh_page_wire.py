@@ -2,13 +2,14 @@
 
 import gzip
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from portofcall.web.static_files import FOLDER
 from tests.e2e.backends import closed_port
-from tests.e2e.browser import Browser
+from tests.e2e.browser import Browser, browser
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 from tests.e2e.page import ENTER, needs_page
 from tests.e2e.recorder import frames, recorder
@@ -24,9 +25,21 @@ TYPED, SHOWN = "echo SECRET''MARK", b"SECRETMARK"
 VERSION = re.compile(rb"SSH-2\.0-[!-~ ]+\r?\n")
 
 
-def test_no_frame_holds_a_secret(window: Browser, gateway: GatewayProcess, ssh_servers: SshServers) -> None:
-    """Neither password, user name, typed text nor output, in any frame of either direction."""
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser that keeps what its WebSockets carry."""
+    with browser(tmp_path_factory.mktemp("browser"), records_network=True) as window:
+        yield window
+
+
+@pytest.mark.parametrize("without", ["", "delete globalThis.WebSocketStream"])
+def test_no_frame_holds_a_secret(
+    window: Browser, gateway: GatewayProcess, ssh_servers: SshServers, without: str
+) -> None:
+    """Neither password, user name, typed text nor output: on the wire, and as the browser itself sees it."""
     account, server = ssh_servers.account, ssh_servers["all"]
+    script = window.command("Page.addScriptToEvaluateOnNewDocument", source=without)["identifier"]
+    window.take_frames()
     with recorder(gateway.port) as recorded:
         ssh = SshView(window, f"http://127.0.0.1:{recorded.port}/")
         ssh.log_in(server, account)
@@ -37,6 +50,7 @@ def test_no_frame_holds_a_secret(window: Browser, gateway: GatewayProcess, ssh_s
         ssh.assert_nothing_foreign()
         (tunnel,) = recorded.websockets()
         requests = b"".join(bytes(one.up) for one in recorded.recordings if not one.is_websocket)
+    window.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
     head, up, down = bytes(tunnel.up), frames(bytes(tunnel.up)), frames(bytes(tunnel.down))
     assert {frame.opcode for frame in (*up, *down)} <= {BINARY, TEXT, CLOSE, PING, PONG}
     # The only text is the end of one direction, with portofcall.v1.
@@ -47,10 +61,13 @@ def test_no_frame_holds_a_secret(window: Browser, gateway: GatewayProcess, ssh_s
     assert len(received) > 2000
     assert VERSION.match(sent)
     assert VERSION.match(received)
+    seen = b"".join(payload for _, _, payload in window.take_frames())
+    if without:
+        assert len(seen) >= len(sent) + len(received)
     secrets = (account.password, account.name, "exit 42", TYPED, SHOWN.decode(), "Exit status")
     for secret in secrets:
-        assert secret.encode() not in sent, secret
-        assert secret.encode() not in received, secret
+        for carried in (sent, received, seen):
+            assert secret.encode() not in carried, secret
     # Nor does any request name the user: neither the one for the tunnel nor one for a file.
     assert account.name.encode() not in head.partition(b"\r\n\r\n")[0]
     assert account.name.encode() not in requests
