@@ -51,10 +51,7 @@ class Browser:
             "alwaysMatch": {
                 "browserName": "chrome",
                 "goog:chromeOptions": options,
-                "goog:loggingPrefs": {
-                    "browser": "ALL",
-                    **({"performance": "ALL"} if records_network else {}),
-                },
+                "goog:loggingPrefs": logs,
             }
         }
         session = self._ask("POST", "/session", {"capabilities": wanted})

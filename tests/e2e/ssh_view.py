@@ -53,6 +53,8 @@ class SshView(Page):
         self.wait_for_form()
         if key is not None:
             self.choose("[name=key]", key)
+            # It is read before it is listed.
+            self.window.wait(f"{self.find('.key-files')}?.textContent.includes({json.dumps(key.name)})")
         if passphrase:
             self.window.wait(f"{self.find('[name=passphrase]')}?.checkVisibility()")
             self.fill("[name=passphrase]", passphrase)
