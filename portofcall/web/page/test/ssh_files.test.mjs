@@ -33,6 +33,13 @@ test("a server is named as in known_hosts", () => {
   assert.equal(hostName({host: "DB.example", port: 22}), "db.example");
   assert.equal(hostName({host: "::1", port: 2222}), "[::1]:2222");
   assert.equal(hostName({target: "shell"}), "target/shell");
+  assert.equal(hostName({host: "fe80::1%eth0", port: 22}), "fe80::1%eth0");
+});
+
+test("a key is never remembered for a pattern, and so for other servers", () => {
+  for (const host of ["*", "?b", "a,b", "!db", "|1|a|b", "@revoked", "#db", "a b", "target/db"]) {
+    assert.throws(() => hostName({host, port: 22}), /not the name of a host/, host);
+  }
 });
 
 test("lines are read and written again; what can't be used is named", () => {

@@ -29,10 +29,15 @@ export interface Rejected {
   readonly reason: string;
 }
 
-/** The name of a server in known_hosts: `host`, `[host]:2222`, and `target/name` for one that the gateway names. */
+/**
+ * The name of a server in known_hosts: `host`, `[host]:2222`, and `target/name` for one that the gateway names.
+ *
+ * @throws Error the host would be a pattern there: a key that is accepted for `*` would be one of every server.
+ */
 export function hostName(place: Place): string {
   if ("target" in place) return `target/${place.target}`;
   const host = place.host.toLowerCase();
+  if (/[\s*?!,|#@[\]/\\]/.test(host)) throw new Error(`${host} is not the name of a host`);
   return place.port === DEFAULT_PORT ? host : `[${host}]:${place.port}`;
 }
 

@@ -41,7 +41,8 @@ export class Transfers {
       if (!given.length) throw new PathError("Choose a file.");
       const to = remotePath(destination.value);
       if (given.length > 1 && !to.endsWith("/")) throw new PathError("Several files go into a folder: end it with /.");
-      for (const file of given) this.upload(file, to.endsWith("/") ? remotePath(to + file.name) : to, false);
+      const paths = given.map(({name}) => (to.endsWith("/") ? remotePath(to + name) : to));
+      given.forEach((file, index) => this.upload(file, paths[index]!, false));
     });
     (files.length ? destination : chosen).focus();
   }
