@@ -62,7 +62,9 @@ export class Workspace {
     const running = find("ssh-running");
     running.hidden = inView || !this.tabs.length;
     running.replaceChildren(button(`SSH sessions: ${this.tabs.length}`, this.show, {class: "chip"}));
-    if (inView) this.selected?.panel.focus();
+    if (!inView) return;
+    this.draw(); // the heading is a new one
+    this.selected?.panel.focus();
   }
 
   private select(tab: Tab): void {
