@@ -21,7 +21,7 @@ def add_arguments(subparsers: Any) -> None:
         "ssh-config",
         help="a Host block for ~/.ssh/config",
         description="Print a Host block for ~/.ssh/config, with which ssh, scp, rsync and git go through a "
-        "gateway. Options for credentials, TLS and proxies belong into config.toml; see docs/client.md.",
+        "gateway. Options for credentials, TLS and proxies belong in config.toml; see docs/client.md.",
     )
     add_gateway(parser, help="a URL without a password, or a name in config.toml")
     parser.add_argument(
