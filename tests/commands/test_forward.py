@@ -103,6 +103,28 @@ def test_the_service_does_not_start_without_its_ports(monkeypatch: pytest.Monkey
         service.privilegedStartService()
 
 
+def test_an_interrupt_at_the_question_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """twistd ends with status 130, without a traceback."""
+
+    def ask(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("portofcall.client.credentials.ask_password", ask)
+    with pytest.raises(SystemExit) as caught:
+        makeService(options("-L", "5432:db", "--user", "alice"), MemoryReactorClock())
+    assert caught.value.code == 130
+
+
+def test_the_command_raises_the_limit_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection takes two."""
+    reactors: list[object] = []
+    monkeypatch.setattr("portofcall.service.descriptors.raise_limit", reactors.append)
+    started: list[object] = []
+    monkeypatch.setattr("portofcall.commands.reactor.run_in_reactor", _run(started))
+    assert main(["forward", URL, "-L", "1:db"]) == 0
+    assert reactors == started
+
+
 def test_an_unknown_option_is_a_usage_error() -> None:
     """Which twistd prints."""
     with pytest.raises(UsageError, match="unrecognized arguments: --nothing"):
