@@ -331,8 +331,8 @@ def test_turn_ends_however_much_there_is_to_read(station: Station) -> None:
     assert len(line.listener.reads) <= 3
 
 
-def test_only_plain_sockets_are_read_at_once() -> None:
-    """TLS has to decrypt first, and a fake has no socket: their transports read."""
+def test_transport_without_a_socket_reads_by_itself() -> None:
+    """Such as a fake."""
     transport: Any = FakeTransport()
     readiness = Readiness(FakeReactor())
     made = direct_transport(transport, readiness, lambda data: None)
