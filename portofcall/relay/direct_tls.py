@@ -88,7 +88,7 @@ class DirectTLS(DirectRead):
     def __init__(
         self, tls: TLSMemoryBIOProtocol, connection: Connection, readiness: Readiness, received: Received
     ) -> None:
-        sending = SealedWrite(tls, connection, readiness.in_turn)
+        sending = SealedWrite(tls, connection, readiness.in_turn_beside)
         self._tls = tls
         self._sending = sending
         self._records = sending.records

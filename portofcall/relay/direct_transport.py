@@ -27,7 +27,7 @@ def direct_transport(transport: IStreamTransport, readiness: Readiness, received
     tls = direct_tls(transport, readiness, received)
     if tls is not None:
         return tls
-    sending = direct_write(transport, readiness.in_turn)
+    sending = direct_write(transport, readiness.in_turn_beside)
     if readiness.available and isinstance(transport, Connection) and not transport.TLS:
         return cast(IEndTransport, DirectRead(sending, transport, readiness, received))
     return sending

@@ -125,6 +125,13 @@ class Readiness:
         self._work.append(work)
         self._schedule()
 
+    def in_turn_beside(self, work: Callable[[], None]) -> None:
+        """Do work for bulk at once, or `in_turn` while there are small messages: a turn is not free."""
+        if self._beside_reads:
+            self.in_turn(work)
+        else:
+            work()
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True

@@ -301,3 +301,20 @@ def test_without_anything_to_watch_work_is_done_at_once() -> None:
     done: list[int] = []
     Readiness(object()).in_turn(lambda: done.append(1))
     assert done == [1]
+
+
+def test_work_beside_nothing_is_done_at_once(sockets: Sockets) -> None:
+    """It waits for its turn only while there are small messages beside bulk."""
+    done: list[int] = []
+    sockets.readiness.in_turn_beside(lambda: done.append(1))
+    assert done == [1]
+    sockets.add("bulk", bulk=True)
+    sockets.add("typed", drains=True)
+    sockets.send("bulk")
+    sockets.send("typed")
+    sockets.turn()
+    sockets.readiness.in_turn_beside(lambda: done.append(2))
+    assert done == [1]
+    ((call, _arguments),) = sockets.reactor.later
+    call()
+    assert done == [1, 2]
