@@ -202,8 +202,6 @@ def test_exit_statuses_of_a_gateway_and_its_targets(url: str, tmp_path: Path) ->
     closed = closed_port()
     assert client("connect", url, "127.0.0.1").returncode == 1
     assert status_of(client("connect", f"ws://127.0.0.1:{closed}", "h", 1)) == (2, "gateway-unreachable")
-    tls = f"wss://127.0.0.1:{url.rpartition(':')[2]}"
-    assert status_of(client("connect", tls, "h", 1)) == (2, "gateway-tls-failed")
     with web(tmp_path) as port:
         assert status_of(client("connect", f"ws://127.0.0.1:{port}", "h", 1)) == (2, "http-404")
     assert status_of(client("connect", url, "10.0.0.1", 22)) == (4, "blocked")
