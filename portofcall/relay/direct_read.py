@@ -5,10 +5,8 @@ Each read by a transport costs a dozen calls and the allocation of a buffer.
 
 import select
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IProducer
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
@@ -17,6 +15,7 @@ from twisted.python.failure import Failure
 from portofcall.limits.values import KiB
 from portofcall.relay.interfaces import IEndTransport
 from portofcall.relay.readiness import Readiness
+from portofcall.relay.wrapped_transport import WrappedTransport
 
 _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: The same where both directions have ended, without an error.
@@ -34,7 +33,7 @@ def _discard(data: memoryview) -> None:
     """Do nothing: the connection is over."""
 
 
-class DirectRead:
+class DirectRead(WrappedTransport):
     """Wraps a transport, and reads its socket while that is open and without error.
 
     Most errors are left to the transport, which handles them as usual.
@@ -51,7 +50,7 @@ class DirectRead:
 
     __slots__ = (
         "_buffer", "_connection", "_descriptor", "_left_to_transport", "_readiness", "_received",
-        "_recv_into", "_small_reads", "_transport", "_watched", "delivery", "most_read_bytes", "reads_bulk",
+        "_recv_into", "_small_reads", "_watched", "delivery", "most_read_bytes", "reads_bulk",
         "write", "writeSequence",
     )  # fmt: skip
 
@@ -60,12 +59,12 @@ class DirectRead:
     def __init__(
         self, transport: IEndTransport, connection: Connection, readiness: Readiness, received: Received
     ) -> None:
+        super().__init__(transport)
         self.reads_bulk = True
         self.most_read_bytes = 0
         self.write = transport.write
         self.writeSequence = transport.writeSequence
         self.delivery = transport.delivery
-        self._transport = transport
         self._connection = connection
         self._readiness = readiness
         self._buffer = readiness.buffer
@@ -78,22 +77,10 @@ class DirectRead:
         self._left_to_transport = False
         connection.stopReading()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    # What each tunnel uses, as `__getattr__` is slow.
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Take a producer (`IConsumer`)."""
-        self._transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """Release the producer (`IConsumer`)."""
-        self._transport.unregisterProducer()
-
-    def loseWriteConnection(self) -> None:
-        """End what is sent, and go on reading (`ITCPTransport`)."""
-        self._transport.loseWriteConnection()
+    @property
+    def queued_bytes(self) -> int:
+        """How many of the bytes written still wait."""
+        return int(self._transport.queued_bytes)
 
     def pauseProducing(self) -> None:
         """Stop reading (`IPushProducer`)."""

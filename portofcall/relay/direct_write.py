@@ -17,6 +17,7 @@ from zope.interface import implementer
 from portofcall.limits.values import KiB
 from portofcall.relay.delivery import Delivery, connection_of
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
+from portofcall.relay.wrapped_transport import WrappedTransport
 from portofcall.twisted_internals import queued_bytes
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
@@ -68,25 +69,22 @@ def _is_twisteds_tls(transport: IStreamTransport) -> bool:
     return is_tls and not hasattr(type(transport), "loseWriteConnection")
 
 
-class _QueuedWrite:
+class _QueuedWrite(WrappedTransport):
     """Wraps a transport that keeps what is written: it gets a copy.
 
     Attributes: see `IEndTransport`.
     """
 
     __slots__ = (
-        "_transport", "delivery", "most_read_bytes", "queued_bytes", "reads_bulk",
+        "delivery", "most_read_bytes", "queued_bytes", "reads_bulk",
     )  # fmt: skip
 
     def __init__(self, transport: IStreamTransport, delivery: Delivery | None = None) -> None:
+        super().__init__(transport)
         self.queued_bytes = 0
         self.reads_bulk = True
         self.most_read_bytes = 0
         self.delivery = delivery or Delivery(transport)
-        self._transport = transport
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
     def write(self, data: Buffer) -> None:
         """Send ``data`` (`ITransport`)."""

@@ -10,10 +10,11 @@ from portofcall.relay.delivery import Delivery
 from portofcall.relay.direct_write import DirectWrite, InTurn, end_stream
 from portofcall.relay.interfaces import Buffer, IStreamTransport
 from portofcall.relay.tls_records import RECORD_BYTES, Records
+from portofcall.relay.wrapped_transport import WrappedTransport
 from portofcall.twisted_internals import flush, takes_records, write_past_buffer
 
 
-class SealedWrite:
+class SealedWrite(WrappedTransport):
     """Seals what is written, and sends it at once; what the socket does not take is queued, sealed.
 
     Args:
@@ -29,6 +30,7 @@ class SealedWrite:
     __slots__ = ("_below", "_connection", "_tls", "delivery", "left_to_twisted", "records")
 
     def __init__(self, tls: TLSMemoryBIOProtocol, connection: Connection, in_turn: InTurn) -> None:
+        super().__init__(tls)
         self.delivery = Delivery(cast(IStreamTransport, tls))
         flush(tls)
         self.records = Records(tls.getHandle())
@@ -38,9 +40,6 @@ class SealedWrite:
         below = cast(IStreamTransport, tls.transport)
         self._below = DirectWrite(below, connection, in_turn, self.delivery)
         self._tls.transport = self._below
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tls, name)
 
     @property
     def queued_bytes(self) -> int:
@@ -84,14 +83,6 @@ class SealedWrite:
             self.left_to_twisted = True
             rest = b"".join((pieces[number][start:], *pieces[number + 1 :]))
             write_past_buffer(self._tls, rest)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Take a producer (`IConsumer`)."""
-        self._tls.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """Release the producer (`IConsumer`)."""
-        self._tls.unregisterProducer()
 
     def resumeProducing(self) -> None:
         """Have Twisted read (`IPushProducer`)."""
