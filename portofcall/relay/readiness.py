@@ -163,37 +163,49 @@ class Readiness:
         turn_ends = self._now() + _TURN_SECONDS
         events = self._poll()
         while events:
-            began = self._spent() if self._bulk else None
-            bulk = False
-            for descriptor, event in events:
-                if descriptor in readable:
-                    readable[descriptor](event)
-                else:
-                    bulk = True
-            # Among so many events the one of bulk may be missing.
-            if began is not None and (bulk or len(events) == _MOST_EVENTS):
-                self._read_bulk(self._spent() - began, beside=len(events) > 1)
+            if len(events) == 1 and self._bulk and events[0][0] not in readable:
+                # Nothing but bulk: there is no time to share, and to ask for it is not free.
+                self._read_bulk_alone()
+            else:
+                self._read_both(events)
             # With no socket left, only the reactor has something to wait for.
             events = self._poll_on() if readable and self._now() < turn_ends else ()
 
-    def _read_bulk(self, seconds: float, *, beside: bool) -> None:
-        """Read sockets of bulk until that has taken so long, and at least one.
+    def _read_both(self, events: Events) -> None:
+        """Read sockets of small messages, then those of bulk for as long, and at least one."""
+        readable, spent = self._readable, self._spent
+        began = spent() if self._bulk else None
+        bulk = False
+        for descriptor, event in events:
+            if descriptor in readable:
+                readable[descriptor](event)
+            else:
+                bulk = True
+        # Among so many events the one of bulk may be missing.
+        if began is None or not (bulk or len(events) == _MOST_EVENTS):
+            return
+        self._beside_reads = _BESIDE_READS
+        self.most_bytes = _BESIDE_BYTES
+        ends = 2 * spent() - began
+        while self._read_bulk() and spent() < ends:
+            pass
 
-        Args:
-            seconds: how long.
-            beside: whether there were small messages.
-        """
+    def _read_bulk_alone(self) -> None:
+        if self._beside_reads:
+            self._beside_reads -= 1
+            if not self._beside_reads:
+                self.most_bytes = 0
+        self._read_bulk()
+
+    def _read_bulk(self) -> bool:
+        """Read one socket of bulk; return whether one was readable."""
         assert self._bulk_epoll is not None
-        self._beside_reads = _BESIDE_READS if beside else max(self._beside_reads - 1, 0)
-        self.most_bytes = _BESIDE_BYTES if self._beside_reads else 0
-        readable, poll, spent = self._readable, self._bulk_epoll.poll, self._spent
-        ends = spent() + seconds
-        while events := poll(0, _MOST_BULK_EVENTS):
-            for descriptor, event in events:
-                if descriptor in readable:
-                    readable[descriptor](event)
-            if spent() >= ends:
-                return
+        readable = self._readable
+        events = self._bulk_epoll.poll(0, _MOST_BULK_EVENTS)
+        for descriptor, event in events:
+            if descriptor in readable:
+                readable[descriptor](event)
+        return bool(events)
 
     def _poll(self) -> Events:
         return self._epoll.poll(0, _MOST_EVENTS) if self._epoll else ()
