@@ -149,6 +149,8 @@ class ProbeRecord:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(value, GeneratorExit):
+            return  # the gateway itself is gone, and its log with it
         cause, status = Cause("ok", self.outcome, Side.GATEWAY), HTTPStatus.OK.value
         if isinstance(value, TargetError):
             cause, status = dial_failed(value), value.http_status

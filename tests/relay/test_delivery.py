@@ -97,8 +97,8 @@ def reset(peer: socket.socket) -> None:
 def test_kernel_that_has_acknowledged_everything_leaves_nothing(tcp: Pair) -> None:
     """Although the peer has not read it: its kernel has it."""
     tcp.write(1000)
-    until(lambda: tcp.delivery.unacknowledged_bytes == 0)
-    assert tcp.delivery.progress.acknowledged == 1000
+    until(lambda: tcp.delivery.progress.acknowledged == 1000)
+    assert tcp.delivery.unacknowledged_bytes == 0
 
 
 def test_what_waits_in_the_transport_and_in_the_kernel_is_unacknowledged(tcp: Pair) -> None:

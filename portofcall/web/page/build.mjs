@@ -82,6 +82,9 @@ async function licence(name, root) {
   throw new Error(`${name} has no licence file`);
 }
 
+/** Smaller files gain nothing; whether they shrink at all depends on the hashes in them. */
+const leastCompressed = 200;
+
 /** Put a gzip and a brotli variant beside each file that gets smaller by it. */
 async function compress() {
   const gzip = promisify(zlib.gzip);
@@ -90,6 +93,7 @@ async function compress() {
     if (name === "index.html") continue; // the gateway adapts it to the depth of the path
     const file = path.join(folder, name);
     const data = await readFile(file);
+    if (data.length < leastCompressed) continue;
     for (const [suffix, small] of [[".gz", await gzip(data, {level: 9})], [".br", await brotli(data)]]) {
       if (small.length < data.length * 0.9) await writeFile(file + suffix, small);
     }
