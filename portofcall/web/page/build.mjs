@@ -9,6 +9,8 @@ import {nodeOnly} from "./node-only.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const destination = path.resolve(process.argv[2] ?? path.join(here, "..", "static"));
+/** Smaller files gain nothing; whether they shrink at all depends on the hashes in them. */
+const leastCompressed = 200;
 const folder = `${destination}.${process.pid}`;
 const source = (name) => path.join(here, "src", name);
 const common = {
@@ -81,9 +83,6 @@ async function licence(name, root) {
   if (name.startsWith("@microsoft/")) return readFile(source("licences/microsoft.txt"), "utf8");
   throw new Error(`${name} has no licence file`);
 }
-
-/** Smaller files gain nothing; whether they shrink at all depends on the hashes in them. */
-const leastCompressed = 200;
 
 /** Put a gzip and a brotli variant beside each file that gets smaller by it. */
 async function compress() {
