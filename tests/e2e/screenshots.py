@@ -136,7 +136,7 @@ mkdir -p charts logs && touch charts/north.map charts/south.map crew.tar.gz note
 clear
 """
 #: In true colour.
-_COLOURS = "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0; echo"
+_COLOURS = "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0"
 
 
 def ssh_session(view: SshView, camera: Camera, servers: SshServers, name: str) -> None:
