@@ -39,7 +39,7 @@ def test_shell(foxes: Firefox, gateway: GatewayProcess, ssh_servers: SshServers)
     ssh.enter(r"printf '\033[48;2;1;2;3mtrue\033[0m grüße 世界\n'")
     ssh.wait_for_screen(r"\ntrue grüße 世界")
     ssh.enter("head -c 20000000 /dev/zero | base64; echo DO''NE")
-    ssh.wait_for_screen("DONE")
+    ssh.wait_for_screen("DONE", 120)
     ssh.enter("exit 42")
     assert "Exit status 42" in ssh.end()
     assert foxes.value("window.violations") == []
