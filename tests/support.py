@@ -37,18 +37,16 @@ from portofcall.testing import FakeTransport, Response, World
 
 
 @implementer(IReactorFDSet)
-class FakeReactor:
-    """A reactor that is turned by hand.
+class FakeWatch:
+    """The part of a reactor that watches descriptors.
 
     Attributes:
         readers, writers: what it watches.
-        later: what it was asked to call later.
     """
 
     def __init__(self) -> None:
         self.readers: list[Any] = []
         self.writers: list[Any] = []
-        self.later: list[Any] = []
 
     def addReader(self, reader: Any) -> None:
         if reader not in self.readers:
@@ -74,6 +72,18 @@ class FakeReactor:
 
     def getWriters(self) -> list[Any]:
         return self.writers
+
+
+class FakeReactor(FakeWatch):
+    """A reactor that is turned by hand.
+
+    Attributes:
+        later: what it was asked to call later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[Any] = []
 
     def callLater(self, _delay: float, call: Any, *arguments: Any) -> None:
         self.later.append((call, arguments))

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from tests.benchmarks.processes import running_process
 from tests.benchmarks.security import PASSPHRASE, Certificate, Security
 from tests.e2e.backends import closed_port
+from tests.e2e.support import accepts
 
 #: Makes the command line of a program that listens on the first port (0: on any), with TLS if there is a
 #: certificate, and connects to the second.
@@ -350,15 +350,10 @@ def _wait_until_listening(
         if contestant.logs_port:
             if match := _LISTENING.search(log.read_bytes()):
                 return int(match[1])
-        elif _accepts(port):
+        elif accepts(port):
             return port
         time.sleep(_POLL_SECONDS)
     raise NotListening(f"{contestant.name} does not listen:\n{log.read_text(errors='replace')}")
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _with_children(pid: int) -> Iterator[int]:

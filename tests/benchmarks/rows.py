@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from operator import itemgetter
 from typing import Any
@@ -23,6 +23,8 @@ _FORKED_TUNNELS = 100
 _BULK_TUNNELS = 8
 #: The share of handshakes that have to be abbreviated in a row about them.
 _MOSTLY = 0.9
+#: The figure that is no line of the table: the share of a core that the client took.
+_LOAD = "load"
 #: How many rules a policy has.
 _RULES = (10, 10_000)
 
@@ -108,7 +110,7 @@ def _speed(
 
     def measure(programs: Programs, running: Running, seconds: float) -> Figures:
         result = _run(load, programs, running, seconds, tunnels=tunnels, size=size)
-        return {"load": result["cpu_share"]} | {name: value(result) for name, value in figures.items()}
+        return {_LOAD: result["cpu_share"]} | {name: value(result) for name, value in figures.items()}
 
     return measure
 
@@ -138,7 +140,7 @@ def _beside(bulk: str, times: Mapping[str, str], rate: str) -> Measure:
             echoes = _run("echo", programs, running, seconds)
             moved = held.end()
         figures = {name: float(echoes[key]) for name, key in times.items()}
-        return figures | {rate: _megabytes(moved), "load": echoes["cpu_share"] + moved["cpu_share"]}
+        return figures | {rate: _megabytes(moved), _LOAD: echoes["cpu_share"] + moved["cpu_share"]}
 
     return measure
 
@@ -212,15 +214,15 @@ def _microseconds(*names: str) -> tuple[Figure, ...]:
     return tuple(Figure(name=name, unit="us", better=Better.LESS, digits=1) for name in names)
 
 
-def _round_trip(prefix: str = "") -> Measure:
-    return _speed("echo", {name: itemgetter(key) for name, key in _times(f"{prefix}rtt 1").items()})
+def _round_trip() -> Measure:
+    return _speed("echo", {name: itemgetter(key) for name, key in _times("rtt 1").items()})
 
 
 def _kib(name: str) -> tuple[Figure]:
     return (Figure(name=name, unit="KiB", better=Better.LESS, digits=1),)
 
 
-ROWS = (
+_PLAIN = (
     Row(
         name="start",
         load="from starting the process until it listens",
@@ -284,46 +286,31 @@ ROWS = (
         measure=_memory("hold-stalled", 20, "stalled memory"),
         of_process=True,
     ),
-    Row(
-        name="tls-down",
+)
+
+
+def _over_tls(name: str) -> Row:
+    """Make the row over TLS of a plain one."""
+    plain = next(row for row in _PLAIN if row.name == name)
+
+    def measure(programs: Programs, running: Running, seconds: float) -> Figures:
+        found = plain.measure(programs, running, seconds)
+        return {figure if figure == _LOAD else f"TLS {figure}": value for figure, value in found.items()}
+
+    return replace(
+        plain,
+        name=f"tls-{name}",
         group=Group.TLS,
         security=Security.TLS,
-        load="down, over TLS",
-        figures=_bytes_per_second("TLS down"),
-        measure=_speed("down", {"TLS down": _megabytes}),
-    ),
-    Row(
-        name="tls-up64",
-        group=Group.TLS,
-        security=Security.TLS,
-        load="up64, over TLS",
-        figures=_bytes_per_second("TLS up 64 KiB"),
-        measure=_speed("up", {"TLS up 64 KiB": _megabytes}, size=64 * KiB),
-    ),
-    Row(
-        name="tls-up4",
-        group=Group.TLS,
-        security=Security.TLS,
-        load="up4, over TLS, each message a record",
-        figures=_bytes_per_second("TLS up 4 KiB"),
-        measure=_speed("up", {"TLS up 4 KiB": _megabytes}, size=4 * KiB),
-    ),
-    Row(
-        name="tls-rtt1",
-        group=Group.TLS,
-        security=Security.TLS,
-        load="rtt1, over TLS",
-        figures=_microseconds(*_times("TLS rtt 1")),
-        measure=_round_trip("TLS "),
-    ),
-    Row(
-        name="tls-open",
-        group=Group.TLS,
-        security=Security.TLS,
-        load="open, over TLS, with a full handshake each",
-        figures=(Figure(name="TLS open", unit="1/s"),),
-        measure=_speed("open", {"TLS open": _rate}),
-    ),
+        load=f"{name}, over TLS",
+        figures=tuple(replace(figure, name=f"TLS {figure.name}") for figure in plain.figures),
+        measure=measure,
+    )
+
+
+ROWS = (
+    *_PLAIN,
+    *map(_over_tls, ("down", "up64", "up4", "rtt1", "open")),
     Row(
         name="tls-resume",
         group=Group.TLS,
@@ -332,15 +319,7 @@ ROWS = (
         figures=(Figure(name="TLS open resumed", unit="1/s"),),
         measure=_speed("open", {"TLS open resumed": _resumed_rate}),
     ),
-    Row(
-        name="tls-idle",
-        group=Group.TLS,
-        security=Security.TLS,
-        load="idle, over TLS",
-        figures=_kib("TLS idle memory"),
-        measure=_memory("hold-idle", 2000, "TLS idle memory"),
-        of_process=True,
-    ),
+    _over_tls("idle"),
     Row(
         name="mixed-down",
         group=Group.MIXED,

@@ -1,17 +1,13 @@
 """nginx in front of a gateway, started for a test."""
 
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.backends import closed_port
 from tests.e2e.gateway import GatewayProcess, need
-from tests.e2e.support import until
-from tests.e2e.wsclient import DEADLINE
+from tests.e2e.support import accepts, running, until
 
-#: TLS, and the gateway below a path.
 _NGINX = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -21,6 +17,12 @@ http {{
     access_log off;
     {temporary}
     server {{
+        {server}
+    }}
+}}
+"""
+#: TLS, and the gateway below a path.
+_IN_FRONT = """
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {certificate};
         ssl_certificate_key {certificate};
@@ -34,33 +36,39 @@ http {{
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_buffering off;
         }}
-    }}
-}}
 """
-
-
-def _listens(port: int) -> bool:
-    """Whether a connection to this port is accepted."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), DEADLINE):
-            return True
-    except ConnectionRefusedError:
-        return False
+#: Responds with where the PROXY protocol says that the client is.
+_AS_TARGET = """
+        listen 127.0.0.1:{port} proxy_protocol;
+        default_type text/plain;
+        return 200 "$proxy_protocol_addr $proxy_protocol_port";
+"""
+_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
 def nginx(folder: Path, gateway: GatewayProcess, certificate: Path, rule: str = "") -> Iterator[str]:
     """Run nginx in front of a gateway, with one more rule about its requests; give the URL."""
-    port = closed_port()
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    values = {"folder": folder, "port": port, "gateway": gateway.port, "certificate": certificate}
-    configuration = folder / "nginx.conf"
-    configuration.write_text(_NGINX.format(**values, temporary=temporary, rule=rule))
-    process = subprocess.Popen([need("nginx"), "-c", str(configuration), "-p", str(folder)])
-    try:
-        until(lambda: _listens(port))
+    with _running(folder, _IN_FRONT, certificate=certificate, rule=rule, gateway=gateway.port) as port:
         yield f"https://127.0.0.1:{port}/gateway/"
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
+
+
+@contextmanager
+def nginx_as_target(folder: Path) -> Iterator[int]:
+    """Run nginx that reads the PROXY protocol; give its port."""
+    with _running(folder, _AS_TARGET) as port:
+        yield port
+
+
+@contextmanager
+def _running(folder: Path, server: str, **values: object) -> Iterator[int]:
+    port = closed_port()
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in _TEMPORARY)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        _NGINX.format(folder=folder, temporary=temporary, server=server.format(port=port, **values))
+    )
+    command = [need("nginx"), "-c", str(configuration), "-p", str(folder)]
+    with running(command, folder / "nginx.log"):
+        until(lambda: accepts(port))
+        yield port

@@ -38,6 +38,12 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(DEADLINE)
 
 
+def accepts(port: int) -> bool:
+    """Whether something listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def web(folder: Path) -> Iterator[int]:
     """Serve a page; yield the port."""

@@ -13,7 +13,8 @@ import pytest
 from tests.certificates import Authority
 from tests.e2e.backends import closed_port
 from tests.e2e.gateway import gateway_process, need
-from tests.e2e.support import running, until
+from tests.e2e.nginx import nginx_as_target
+from tests.e2e.support import accepts, running, until
 from tests.e2e.wsclient import DEADLINE, WebSocketClient
 
 PORTOFCALL = Path(sys.executable).with_name("portofcall")
@@ -32,28 +33,6 @@ frontend tls
  bind 127.0.0.1:{tls_port} accept-proxy ssl crt {certificate}
  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[fc_pp_unique_id]"
 """
-_NGINX = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port} proxy_protocol;
-        default_type text/plain;
-        return 200 "$proxy_protocol_addr $proxy_protocol_port";
-    }}
-}}
-"""
-
-
-def accepts(port: int) -> bool:
-    """Whether something listens on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -68,17 +47,6 @@ def haproxy(folder: Path, authority: Authority) -> Iterator[tuple[int, int]]:
     with running([need("haproxy"), "-db", "-f", str(config)], folder / "haproxy.log"):
         until(lambda: accepts(port) and accepts(tls_port))
         yield port, tls_port
-
-
-@contextmanager
-def nginx(folder: Path) -> Iterator[int]:
-    """Run nginx, which reads the header; give its port."""
-    port = closed_port()
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, port=port))
-    with running([need("nginx"), "-c", str(config), "-p", str(folder)], folder / "nginx.log"):
-        until(lambda: accepts(port))
-        yield port
 
 
 def answer(client: WebSocketClient) -> list[str]:
@@ -98,7 +66,7 @@ def answer(client: WebSocketClient) -> list[str]:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_haproxy_and_nginx_see_the_client(version: str, tmp_path: Path) -> None:
     """The real one, behind a trusted proxy, in IPv4 and in IPv6; the id is the one of the log."""
-    with haproxy(tmp_path, Authority()) as (port, _), nginx(tmp_path) as other:
+    with haproxy(tmp_path, Authority()) as (port, _), nginx_as_target(tmp_path) as other:
         options = ["--allow", f"127.0.0.1:{port},{other}", "--send-proxy", version]
         with gateway_process(tmp_path, *options, "--trust-forwarded", "127.0.0.1", "--no-auth") as gateway:
             for target in (port, other):

@@ -32,44 +32,19 @@ from portofcall.relay.readiness import Readiness
 from portofcall.relay.tls_records import MOST_UNITS, Records
 from portofcall.testing import FakeTransport
 from tests.relay.tls_peers import PROTOCOL, KeyUpdatingPeer, client_connection, output, server_context
+from tests.support import FakeWatch
 
 DEADLINE = 10.0
 BOTH = pytest.mark.parametrize("version", ["1.2", "1.3"])
 
 
 @implementer(IReactorFDSet)
-class TurnedReactor(Clock):
+class TurnedReactor(Clock, FakeWatch):
     """A reactor that is turned by hand, with a clock."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.readers: list[Any] = []
-        self.writers: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        if reader not in self.readers:
-            self.readers.append(reader)
-
-    def removeReader(self, reader: Any) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
-
-    def addWriter(self, writer: Any) -> None:
-        if writer not in self.writers:
-            self.writers.append(writer)
-
-    def removeWriter(self, writer: Any) -> None:
-        if writer in self.writers:
-            self.writers.remove(writer)
-
-    def removeAll(self) -> list[Any]:
-        raise NotImplementedError
-
-    def getReaders(self) -> list[Any]:
-        return self.readers
-
-    def getWriters(self) -> list[Any]:
-        return self.writers
+        Clock.__init__(self)
+        FakeWatch.__init__(self)
 
     def turn(self) -> None:
         """Let everybody read and write once."""
