@@ -11,7 +11,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 from twisted.web.static import File, loadMimeTypes
 
-from portofcall.web.responses import bytes_response, no_file, only_get, text_response
+from portofcall.web.responses import Nothing, bytes_response, no_file, only_get, text_response
 
 _INDEX: Final = ("index.html", "index.htm")
 #: Not known to every system, or known as something that browsers refuse to run.
@@ -70,7 +70,7 @@ class WebFolder(Resource):
             return self._index()
         found = self._find(os.fsdecode(path))
         if found is None:
-            return _Nothing()
+            return Nothing()
         if found.is_dir():
             return WebFolder(found, self._top, listing=self._listing)
         return _Regular(found)
@@ -86,7 +86,7 @@ class WebFolder(Resource):
             found = self._find(name)
             if found is not None and found.is_file():
                 return _Regular(found)
-        return _Listing(self._folder.name, self._names()) if self._listing else _Nothing()
+        return _Listing(self._folder.name, self._names()) if self._listing else Nothing()
 
     def _find(self, name: str) -> Path | None:
         """Return a regular file or a folder that may be served; without symbolic links."""
@@ -155,12 +155,3 @@ class _Listing(Resource):
         headers = {"Content-Security-Policy": "default-src 'none'"}
         body = page.encode("utf-8", "surrogateescape")
         return bytes_response(request, body, kind="text/html; charset=utf-8", headers=headers)
-
-
-class _Nothing(Resource):
-    """A short 404, at any depth."""
-
-    isLeaf = True
-
-    def render(self, request: Request) -> bytes:
-        return no_file(request)

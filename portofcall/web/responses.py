@@ -148,6 +148,16 @@ def _respond(request: Request, kind: str | None, body: bytes, status: int, heade
     return b"" if request.method == b"HEAD" else body
 
 
+class Nothing(Resource):
+    """A 404 for people, at any depth."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Respond."""
+        return no_file(request)
+
+
 class APIResource(Resource):
     """A leaf of the API. It has a coroutine for each method, such as ``respond_GET``.
 

@@ -17,7 +17,7 @@ from portofcall.web.health import put_health
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.probe_by_path import ProbeByPath
 from portofcall.web.records import Records
-from portofcall.web.responses import error_response, no_file, only_get, text_response
+from portofcall.web.responses import Nothing, error_response, only_get, text_response
 from portofcall.web.shown_targets import ShownTargets, Suggestion
 from portofcall.web.static_files import StaticFile, StaticFiles
 
@@ -51,7 +51,7 @@ class FrontPage(Resource):
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return ``/`` itself, and a 404 for everything else."""
-        return cast(IResource, self if path == b"" and not request.postpath else _Nothing())
+        return cast(IResource, self if path == b"" and not request.postpath else Nothing())
 
     def render(self, request: Request) -> bytes | int:
         """Respond to GET and HEAD; other methods are 405."""
@@ -72,15 +72,6 @@ def _is_for_a_browser(request: Request) -> bool:
         return wanted_form(request) is Form.PAGE
     except InvalidField:
         return False
-
-
-class _Nothing(Resource):
-    """A short 404, at any depth."""
-
-    isLeaf = True
-
-    def render(self, request: Request) -> bytes:
-        return no_file(request)
 
 
 class _APIBranch(Resource):

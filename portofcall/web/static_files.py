@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, cast
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from portofcall.web.responses import Headers, bytes_response, no_file, only_get
+from portofcall.web.responses import Headers, Nothing, bytes_response, no_file, only_get
 
 #: Where setup.py builds it to.
 FOLDER: Final = Path(__file__).with_name("static")
@@ -78,25 +78,23 @@ class StaticFiles(Resource):
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return the file with this name, or what responds with 404."""
         file = None if request.postpath else self._files.get(path.decode("latin-1"))
-        return cast(IResource, _Served(file))
+        return cast(IResource, Nothing() if file is None else _Served(file))
 
     def render(self, request: Request) -> bytes | int:
         """Respond with 404: there is no listing."""
-        return _Served(None).render(request)
+        return no_file(request)
 
 
 class _Served(Resource):
-    """One file, or none."""
+    """One file."""
 
     isLeaf = True
 
-    def __init__(self, file: StaticFile | None) -> None:
+    def __init__(self, file: StaticFile) -> None:
         super().__init__()
         self._file = file
 
     def render(self, request: Request) -> bytes | int:
-        if self._file is None:
-            return no_file(request)
         if request.method not in (b"GET", b"HEAD"):
             return only_get(request)
         return file_response(request, self._file, self._file.headers())
