@@ -40,11 +40,9 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-static int whose_cpu = RUSAGE_SELF;
-
 static double cpu_seconds(void) {
     struct rusage usage;
-    getrusage(whose_cpu, &usage);
+    getrusage(RUSAGE_SELF, &usage);
     return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
@@ -220,9 +218,9 @@ static void report_start(double *started, double *cpu) {
     *cpu = cpu_seconds();
 }
 
+/* Report an amount, the seconds that it took, and the processor time of this program in them. */
 static void report(const char *what, double amount, double elapsed, double cpu) {
-    printf("{\"%s\": %.9g, \"seconds\": %.6f, \"cpu_share\": %.4f", what, amount, elapsed,
-           (cpu_seconds() - cpu) / elapsed);
+    printf("{\"%s\": %.9g, \"seconds\": %.6f, \"cpu_share\": %.4f", what, amount, elapsed, cpu / elapsed);
 }
 
 /* ---- Loads ---- */
@@ -248,7 +246,7 @@ static void down(void) {
             break;
         }
     }
-    report("bytes", tunnel->position - position, now() - started, cpu);
+    report("bytes", tunnel->position - position, now() - started, cpu_seconds() - cpu);
     printf("}\n");
 }
 
@@ -355,7 +353,7 @@ static void up(void) {
         else if (started && ended - started > seconds)
             break;
     }
-    report("bytes", arrived, ended - started, cpu);
+    report("bytes", arrived, ended - started, cpu_seconds() - cpu);
     printf("}\n");
 }
 
@@ -421,7 +419,7 @@ static void echo(void) {
         else if (started && now() - started > seconds)
             break;
     }
-    report("count", count, now() - started, cpu);
+    report("count", count, now() - started, cpu_seconds() - cpu);
     qsort(times, count, sizeof *times, by_value);
     demand(count > 0, "no echo");
     printf(", \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f}\n", times[count / 2] * 1e6,
@@ -452,14 +450,14 @@ static void close_tunnel(struct tunnel *tunnel) {
     free(tunnel);
 }
 
-/* How many tunnels a process opened, and how many of them with an abbreviated handshake. */
+/* How many tunnels a process opened, how many of them with an abbreviated handshake, and its processor time. */
 struct opened {
     uint64_t count, resumed;
-    double seconds;
+    double seconds, cpu;
 };
 
 static void open_one_after_the_other(struct opened *opened) {
-    double started = 0, first = now();
+    double started = 0, cpu = 0, first = now();
     uint64_t position = 0;
     for (;;) {
         struct tunnel *tunnel = open_tunnel();
@@ -477,11 +475,12 @@ static void open_one_after_the_other(struct opened *opened) {
             opened->resumed += resumed;
         }
         if (!started && now() - first > WARM_UP_SECONDS)
-            started = now();
+            report_start(&started, &cpu);
         else if (started && now() - started > seconds)
             break;
     }
     opened->seconds = now() - started;
+    opened->cpu = cpu_seconds() - cpu;
 }
 
 /* Each of several at a time is a process, so that they do not wait for each other. */
@@ -507,9 +506,9 @@ static void open_and_close(void) {
         rate += opened[n].count / opened[n].seconds;
         all.count += opened[n].count;
         all.resumed += opened[n].resumed;
+        all.cpu += opened[n].cpu;
     }
-    whose_cpu = RUSAGE_CHILDREN;
-    report("count", all.count, all.count / rate, 0);
+    report("count", all.count, all.count / rate, all.cpu);
     printf(", \"resumed\": %.4f}\n", (double)all.resumed / all.count);
 }
 
@@ -554,7 +553,7 @@ static void hold_busy(enum purpose purpose) {
         for (int i = 0; i < ready; i++) {
             struct tunnel *tunnel = events[i].data.ptr;
             if (tunnel == &parent) {
-                report("bytes", moved, now() - started, cpu);
+                report("bytes", moved, now() - started, cpu_seconds() - cpu);
                 printf("}\n");
                 return;
             }
