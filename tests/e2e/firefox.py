@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -102,9 +103,9 @@ class Firefox(Browser):
         """Take what it has printed since the last time: errors of pages, and violations of their policy."""
         text = self._log.read_text(errors="replace")
         new, self._read = text[self._read :], len(text)
-        # Not what the browser says of its own parts.
-        words = ("JavaScript error: http", "console.error", "Content-Security-Policy")
-        return [line for line in new.splitlines() if any(word in line for word in words)]
+        # Not what the browser says of its own parts, by name. What pages say is quoted, or in parentheses.
+        said = re.compile(r"JavaScript error: http|console\.error: (?![\w.]+: )|Content-Security-Policy")
+        return [line for line in new.splitlines() if said.search(line)]
 
     def screenshot(self) -> bytes:
         """Take a picture of the window, as PNG."""
