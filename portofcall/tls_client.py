@@ -154,7 +154,13 @@ class _Handshake(Protocol, Generic[P]):
             return
         protocol = self._protocol = self._build()
         self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
-        protocol.makeConnection(self._transport)
+        try:
+            protocol.makeConnection(self._transport)
+        except OSError:
+            # No descriptor or no memory of the kernel is left for it.
+            self._transport.abortConnection()
+            self.done.errback()
+            return
         self.done.callback(protocol)
 
     def end_of_stream(self) -> None:

@@ -1,5 +1,6 @@
 """The gateway speaks TLS to a named target: it verifies certificates, and half-closes with close_notify."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.named_target import Targets, TLSTrust
 from portofcall.egress.tls_trust import make_context
-from portofcall.errors import ConnectTimedOut, TargetError, TLSFailed
+from portofcall.errors import ConnectTimedOut, TargetError, TLSFailed, Unreachable
 from portofcall.limits.values import Limits
 from portofcall.target import TargetName
 from portofcall.testing import FakeTransport, WebSocketClient, World, pack_frame, upgrade_request
@@ -122,10 +123,12 @@ def world_of(cafile: Path, host: str = "localhost", **options: Any) -> World:
 class Dial(Outcome):
     """A dial to ``mail`` under way, and its result."""
 
-    def __init__(self, world: World, *, dialer: Dialer | None = None) -> None:
+    def __init__(
+        self, world: World, *, dialer: Dialer | None = None, build: Callable[[], Application] = Application
+    ) -> None:
         dialer = dialer or make_dialer(world)
         self.trace = DialTrace()
-        super().__init__(dialer.dial(TargetName("mail"), Application, client="192.0.2.1", trace=self.trace))
+        super().__init__(dialer.dial(TargetName("mail"), build, client="192.0.2.1", trace=self.trace))
 
     @property
     def error(self) -> TargetError:
@@ -269,6 +272,26 @@ def test_handshake_counts_within_the_connect_timeout(cafile: Path) -> None:
     Dial(world, dialer=dialer)
     assert len(world.dialed) == 2
     assert len(world.reactor.getDelayedCalls()) == 1, "the time limit of the second dial"
+
+
+class Unwatched(Application):
+    """There is no descriptor left to watch its connection."""
+
+    def connectionMade(self) -> None:
+        raise OSError(errno.EMFILE, "no descriptors left")
+
+
+def test_connection_that_its_protocol_can_not_use_has_failed(cafile: Path) -> None:
+    """The dial fails at once, and its place is free."""
+    world = world_of(cafile, limits=Limits(max_per_target=1))
+    dialer = make_dialer(world)
+    dial = Dial(world, dialer=dialer, build=Unwatched)
+    wire = world.accept()
+    TLSServer(world, wire)
+    assert isinstance(dial.error, Unreachable)
+    assert wire.log[0] == "reset"
+    Dial(world, dialer=dialer)
+    assert len(world.dialed) == 2
 
 
 def test_authorities_are_loaded_once_and_again_for_new_targets(
