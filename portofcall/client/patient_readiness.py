@@ -10,6 +10,8 @@ from portofcall.relay.busy_poll import Events
 from portofcall.relay.readiness import Readiness
 
 _PATIENCE_SECONDS: Final = 1e-3
+#: The reactor gets its turn after this time in any case: a signal may have asked for something.
+_TURN_SECONDS: Final = 10e-3
 #: After so many polls the reactor is asked whether it has something to do. That takes as long as a read.
 _MOST_POLLS: Final = 8
 _MOST_EVENTS: Final = 16
@@ -18,8 +20,8 @@ _MOST_EVENTS: Final = 16
 class PatientReadiness(Readiness):
     """For a process with a single tunnel.
 
-    The reactor gets its turn when nothing comes for a moment, or when it has something to do: a timer that is
-    due, or bytes that wait for a descriptor to take them.
+    The reactor gets its turn when nothing comes for a moment, when it has something to do (a timer that is
+    due, or bytes that wait for a descriptor to take them), and after 10 ms.
     """
 
     def move(self, descriptor: int, *, bulk: bool) -> None:
@@ -29,6 +31,7 @@ class PatientReadiness(Readiness):
         """Read every readable descriptor, and those that become so within a moment."""
         readable, reactor, poll_on = self._readable, self._reactor, self._poll_on
         poll: Any = self._epoll.poll  # type: ignore[union-attr]
+        turn_ends = self._now() + _TURN_SECONDS
         events = poll(0, _MOST_EVENTS)
         while True:
             for _ in range(_MOST_POLLS):
@@ -39,7 +42,7 @@ class PatientReadiness(Readiness):
                         readable[descriptor](event)
                 events = poll_on() or poll(_PATIENCE_SECONDS, _MOST_EVENTS)
             due = reactor.timeout()
-            if reactor.getWriters() or (due is not None and due <= 0):
+            if self._now() >= turn_ends or reactor.getWriters() or (due is not None and due <= 0):
                 return
 
 

@@ -397,3 +397,24 @@ def test_many_messages_in_a_row_leave_the_reactor_its_turn() -> None:
     rig.close()
     for descriptor in (source, feed, read, output):
         os.close(descriptor)
+
+
+def test_an_endless_stream_leaves_the_reactor_its_turn() -> None:
+    """A signal asks it for something that is neither a timer nor a write: to end, for example."""
+    source, feed = os.pipe()
+    read, output = os.pipe()
+    rig = Rig(source, output, kind=PatientReadiness)
+    rig.readiness._now = iter(number * 1e-3 for number in range(10_000)).__next__
+
+    def more(data: bytes | memoryview) -> None:
+        rig.events.received += data
+        if len(rig.events.received) < 10_000:
+            os.write(feed, b"x")
+
+    cast(Any, rig.end.transport).pass_on_to(more)
+    os.write(feed, b"x")
+    rig.reactor.doIteration(0)
+    assert len(rig.events.received) < 1000
+    rig.close()
+    for descriptor in (source, feed, read, output):
+        os.close(descriptor)
