@@ -1,5 +1,6 @@
 """What became of each request, reported once."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
@@ -19,6 +20,11 @@ from portofcall.relay.causes import Cause, dial_failed
 #: The attribute of a request that says that there is a record of it.
 _RECORDED: Final = "portofcall_recorded"
 _MOST_PATH, _MOST_QUERY, _MOST_METHOD = 300, 200, 20
+#: The parameters of queries that are no secrets.
+_SHOWN_PARAMETERS: Final = frozenset({"host", "port", "target", "timeout", "format", "client", "subject"})
+_SEPARATORS: Final = re.compile("[&;]")
+#: A user and a password in a target in absolute form (RFC 3986 section 3.2.1).
+_LOGIN: Final = re.compile(r"^([^/]*//)[^/]*@")
 _CLIENT_LOST: Final = Cause("client-lost", "client disconnected before the response", Side.CLIENT)
 _FAILED: Final = Cause("internal-error", "internal-error: see the gateway's log", Side.GATEWAY)
 
@@ -166,7 +172,8 @@ class ProbeRecord:
 def shown_request(method: bytes, uri: bytes) -> tuple[str, str]:
     """Return the method and the target of a request, for the log.
 
-    A query with a ticket is left out, because that is a secret.
+    Secrets are left out: a ticket, a user and a password in front of the host, and any query with a parameter
+    that the gateway does not know.
 
     Args:
         method: as the client sent it.
@@ -176,7 +183,9 @@ def shown_request(method: bytes, uri: bytes) -> tuple[str, str]:
     if "ticket" in unquote(unquote(path)).lower():
         # Escaped once too often, or behind a fragment: still a secret.
         path = "/..."
-    path = printable(path, _MOST_PATH)
+    path = printable(_LOGIN.sub(r"\1...@", path), _MOST_PATH)
     if query:
-        path += "?..." if "ticket" in unquote(query).lower() else f"?{printable(query, _MOST_QUERY)}"
+        names = {unquote(item).partition("=")[0] for item in _SEPARATORS.split(query)}
+        is_plain = names <= _SHOWN_PARAMETERS and "ticket" not in unquote(query).lower()
+        path += f"?{printable(query, _MOST_QUERY)}" if is_plain else "?..."
     return printable(method.decode("latin-1"), _MOST_METHOD), path

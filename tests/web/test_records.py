@@ -190,10 +190,10 @@ def test_other_requests_have_a_record_too() -> None:
     """With the status and the size."""
     world = World()
     seen = events(world)
-    response = get(world, "/nothing?x=1")
+    response = get(world, "/nothing?host=1")
     (event,) = seen
     assert isinstance(event, RequestServed)
-    assert (event.method, event.path, event.status, event.size) == ("GET", "/nothing?x=1", 404, 23)
+    assert (event.method, event.path, event.status, event.size) == ("GET", "/nothing?host=1", 404, 23)
     assert event.caller.request_id == response.headers["x-request-id"]
 
 
@@ -259,9 +259,13 @@ def test_tunnel_has_the_id_of_its_response() -> None:
         (b"/api/connect%3fticket=secret", "/..."),
         (b"/api/connect%253f%2574icket=secret", "/..."),
         (b"/x#ticket=secret", "/..."),
+        (b"/api/connect?host=a&password=secret", "/api/connect?..."),
+        (b"/?token=secret", "/?..."),
+        (b"http://ada:secret@gw/api/ping?host=a", "http://...@gw/api/ping?host=a"),
+        (b"//ada:secret@gw/", "//...@gw/"),
         (b"/\x1b[31m\xff", "/\\x1b[31m\\xff"),
     ],
 )
-def test_shown_request_is_plain_and_keeps_tickets_secret(uri: bytes, shown: str) -> None:
-    """A log is read in a terminal, and by more people than a ticket is for."""
+def test_shown_request_is_plain_and_keeps_secrets(uri: bytes, shown: str) -> None:
+    """A log is read in a terminal, and by more people than a secret is for."""
     assert shown_request(b"POST", uri) == ("POST", shown)
