@@ -3,10 +3,10 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from portofcall.errors import GatewayError, TargetError
-from portofcall.events import Event, LimitReached, ProbeEnded, Refused, TunnelEnded
+from portofcall.events import Event, LimitReached, ProbeEnded, Refused, Stage, TunnelEnded, TunnelOpened
 from portofcall.relay.causes import SLUGS
 
 #: Upper bounds of durations, in seconds: of something that a person waits for, and of a tunnel.
@@ -117,6 +117,11 @@ class EventCounts:
         elif isinstance(event, LimitReached):
             # The option has the name of the field, with dashes.
             self.limits.add(event.limit.replace("_", "-"))
-        if isinstance(event, TunnelEnded | ProbeEnded):
+        if isinstance(event, TunnelOpened | ProbeEnded) or _never_opened(event):
             self.look_up_seconds.observe(event.route.look_up_seconds)
             self.dial_seconds.observe(event.route.dial_seconds)
+
+
+def _never_opened(event: Event) -> TypeGuard[TunnelEnded]:
+    """Whether it is the end of a tunnel whose dial has not been counted when it opened."""
+    return isinstance(event, TunnelEnded) and event.stage in (Stage.DNS, Stage.DIAL)
