@@ -91,8 +91,8 @@ class Sessions:
         return len(self._open)
 
     @property
-    def tells_of_clients(self) -> bool:
-        """Whether some targets are told where their clients are."""
+    def sends_proxy_headers(self) -> bool:
+        """Whether some targets get the header of the PROXY protocol."""
         return bool(self._dialer.proxy_rules)
 
     def live(self) -> list[Session]:
@@ -111,7 +111,7 @@ class Sessions:
         admitted: Admitted,
         *,
         page: bool,
-        told: ClientConnection | None = None,
+        client_connection: ClientConnection | None = None,
         connected: Callable[[], None] | None = None,
     ) -> Tunnel:
         """Open a tunnel.
@@ -121,7 +121,7 @@ class Sessions:
             target: where to; an invalid one closes the tunnel with its Close code.
             admitted: the admitted request; its lease is released when the tunnel is closed.
             page: whether the client is a page; see `Tunnel`.
-            told: what targets are told of the client; needed if `tells_of_clients`.
+            client_connection: for the header of the PROXY protocol; needed if `sends_proxy_headers`.
             connected: called once the backend is connected, if it ever is.
         """
         described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
@@ -131,7 +131,11 @@ class Sessions:
             if isinstance(target, InvalidTarget):
                 raise target
             dialed = await self._dialer.dial(
-                target, self._backend_end, client=admitted.caller.key, trace=session.trace, told=told
+                target,
+                self._backend_end,
+                client=admitted.caller.key,
+                trace=session.trace,
+                client_connection=client_connection,
             )
             session.place = dialed.lease
             self._report(TunnelOpened(admitted.caller, session.route))

@@ -108,6 +108,8 @@ PURE = {
         "egress.place",
         "egress.policy",
         "egress.policy_file",
+        "egress.proxy_header",
+        "egress.proxy_rules",
         "egress.rule_table",
         "egress.rules",
     ),

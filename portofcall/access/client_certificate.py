@@ -49,6 +49,29 @@ def certificate_subject(transport: Any) -> str | None:
     return printable(_name(certificate.to_cryptography()) or "certificate", _MAX_SUBJECT)
 
 
+def common_name(transport: Any) -> str | None:
+    """Return the common name in the client's certificate, which was verified in the TLS handshake.
+
+    Args:
+        transport: the client's connection; of any kind.
+
+    Returns:
+        The name as it stands there, at most 64 characters (RFC 5280, upper bound of a common name); empty if
+        there is none, or a longer one. None if the client gave no certificate, or was not asked for one.
+    """
+    if not ISSLTransport.providedBy(transport):
+        return None
+    certificate: Any = transport.getPeerCertificate()
+    if certificate is None:
+        return None
+    try:
+        names = certificate.to_cryptography().subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    except ValueError:  # signed by the authority, but not well-formed
+        return ""
+    name = str(names[0].value) if names else ""
+    return name if len(name) <= _MAX_SUBJECT else ""
+
+
 def _name(certificate: x509.Certificate) -> str:
     try:
         subject = certificate.subject.rfc4514_string()

@@ -113,7 +113,8 @@ class AdminAPI:
             elif args.password_file is not None:
                 raise AdminError("--password-file: needs --user")
         except OSError as problem:
-            raise AdminError(f"--password-file {args.password_file}: {problem.strerror}") from None
+            file = printable(str(args.password_file), 200)
+            raise AdminError(f"--password-file {file}: {problem.strerror}") from None
         self._connection()
 
     def request(self, method: str, path: str) -> Any:

@@ -103,7 +103,7 @@ class Dialer:
         client: str,
         timeout_seconds: float | None = None,
         trace: DialTrace | None = None,
-        told: ClientConnection | None = None,
+        client_connection: ClientConnection | None = None,
     ) -> Dialed[P]:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
@@ -113,7 +113,7 @@ class Dialer:
             client: the client's key, as counted.
             timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
             trace: notes how far the dial came, also if it fails.
-            told: what targets are told of the client; None means that the gateway connects for itself.
+            client_connection: for the PROXY header; None means that the gateway connects for itself.
 
         Returns:
             The open connection.
@@ -155,9 +155,8 @@ class Dialer:
             trace.dials(dialed.address, port)
             if self.proxy_rules:
                 led = Destination(target=target, place=place, endpoint=dialed.address)
-                dialed.protocol.transport.write(
-                    header_for(self.proxy_rules, led, told, self._local_networks())
-                )
+                header = header_for(self.proxy_rules, led, client_connection, self._local_networks())
+                dialed.protocol.transport.write(header)
             if named and trust:
                 starting = Deferred.fromCoroutine(self._start_tls(named, trust, dialed, build, trace))
                 dialed = await starting.addTimeout(max(0.0, ends_at - self._reactor.seconds()), self._reactor)

@@ -1,4 +1,4 @@
-"""The PROXY protocol's header: tells a target where a connection really comes from. Pure.
+"""The PROXY protocol's header: reports the original source address to a target. Pure.
 
 It is HAProxy's protocol (doc/proxy-protocol.txt, "The PROXY protocol, versions 1 & 2"), which HAProxy, nginx,
 Apache, Postfix, PostgreSQL poolers and others read. The header is the first of a connection, before TLS.
@@ -61,14 +61,14 @@ class ClientTLS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConnection:
-    """A client's connection to the gateway, as far as targets are told of it.
+    """What a target learns about a client's connection to the gateway.
 
     Attributes:
         source: the client; None if it has no address, as over a UNIX socket.
-        destination: where it connected to.
+        destination: the address that it connected to.
         unique_id: the id of its request, at most 128 bytes.
-        subject: the authenticated subject; empty without authentication. It is sent whole, or it could be
-            taken for another one.
+        subject: the authenticated subject, as in the log: at most 64 characters, longer ones cut; empty
+            without authentication.
         tls: its TLS; None if it has none.
     """
 

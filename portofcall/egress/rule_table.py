@@ -138,7 +138,7 @@ _NO_LADDERS: dict[int, _Ladder] = _ladders({})
 
 def _edges(rules: Sequence[Ranked]) -> tuple[int, ...]:
     """Return the ports at which a rule begins or has ended."""
-    return tuple(sorted({edge for _, rule in rules for low, high in rule.ports for edge in (low, high + 1)}))
+    return tuple(sorted({edge for _, rule in rules for edge in _edges_of(rule.ports)}))
 
 
 @lru_cache(256)

@@ -30,7 +30,7 @@ from portofcall.twisted_internals import (
     resume_writes,
 )
 
-#: How often a peer may have us say something that is no data: requests for a renegotiation, each of which is
+#: How often a peer may make us send records that are no data: requests for a renegotiation, each of which is
 #: refused (RFC 5246 §7.2.2), and for key updates (RFC 8446 §4.6.3). Per second, and at once.
 _ANSWERS: Final = Rate(10, 100)
 _TOO_MANY_ANSWERS: Final = ("SSL routines", "", "too many renegotiations or key updates")

@@ -23,7 +23,7 @@ _READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: The most that is read at a time, and beside small messages: these wait for a read and what follows from it.
 _BUFFER_BYTES = 256 * KiB
 _BESIDE_BYTES = 128 * KiB
-#: For how many reads of bulk that lasts after a small message: about half a second.
+#: For how many reads of bulk that lasts after a small message: about half a second of them.
 _BESIDE_READS = 4096
 #: After this the reactor gets its turn, however much there is to read.
 _TURN_SECONDS = 1e-3
@@ -80,7 +80,11 @@ class Readiness:
             self._epoll = select.epoll()
         self._epoll.register(descriptor, _READABLE)
         if not self._readable:
-            self._reactor.addReader(self)
+            try:
+                self._reactor.addReader(self)
+            except OSError:
+                self._epoll.unregister(descriptor)
+                raise
         self._readable[descriptor] = readable
         if bulk:
             self.move(descriptor, bulk=True)

@@ -117,7 +117,7 @@ class Records:
         _lib.ERR_clear_error()
         if _lib.SSL_write(self._ssl, data, len(data)) != len(data):
             return _SEALED[:0]
-        return _SEALED[: _lib.BIO_read(self._out, _SEALED_AT, 2 * RECORD_BYTES)]
+        return _SEALED[: max(0, _lib.BIO_read(self._out, _SEALED_AT, 2 * RECORD_BYTES))]
 
     def seal(self, data: Buffer, start: int, end: int) -> tuple[int, int]:
         """Encrypt ``data`` from ``start``, as much as goes at a time.

@@ -63,7 +63,7 @@ EGRESS_OPTIONS: Final = (
         group=Group.EGRESS,
         metavar="VERSION",
         parser=ProxyRule.parse,
-        help="tell targets where their clients are, by the PROXY protocol: v1, v2, or v2-ssl (with the "
+        help="send targets the client's address, by the PROXY protocol: v1, v2, or v2-ssl (with the "
         "client's TLS); with :RULE, as in v2:10.0.0.0/8:25, those that it matches; the first match decides",
         default="none",
         repeatable=True,

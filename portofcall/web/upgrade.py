@@ -9,7 +9,7 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
 from portofcall.target import Requested, Target, TargetName
-from portofcall.web.client_connection import client_connection
+from portofcall.web.client_connection import describe_client
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
 from portofcall.web.responses import APIResource
@@ -58,19 +58,20 @@ class TunnelResource(APIResource):
                 None if isinstance(target, InvalidTarget) else target,
                 tickets=query.get(b"ticket", ()),
             )
-            told = client_connection(request, admitted.caller) if self._sessions.tells_of_clients else None
-            end = self._factory.build(
-                lambda client: self._sessions.open(
-                    client,
-                    target,
-                    admitted,
-                    page=page,
-                    told=told,
-                    connected=end.report_connected if reports else None,
-                ),
-                admitted.lease.release,
-            )
             try:
+                described = self._sessions.sends_proxy_headers
+                connection = describe_client(request, admitted.caller) if described else None
+                end = self._factory.build(
+                    lambda client: self._sessions.open(
+                        client,
+                        target,
+                        admitted,
+                        page=page,
+                        client_connection=connection,
+                        connected=end.report_connected if reports else None,
+                    ),
+                    admitted.lease.release,
+                )
                 takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
             except BaseException:
                 admitted.lease.release()

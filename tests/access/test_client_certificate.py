@@ -15,7 +15,7 @@ from twisted.protocols.policies import WrappingFactory
 from zope.interface import directlyProvides
 
 from portofcall.access.authenticator import Credentials
-from portofcall.access.client_certificate import certificate_subject
+from portofcall.access.client_certificate import certificate_subject, common_name
 from portofcall.testing import FakeTransport, Response, upgrade_request
 from tests.certificates import Authority
 from tests.support import sentences
@@ -129,3 +129,15 @@ def test_wrapper_around_tls_is_looked_through() -> None:
     wrapper = WrappingFactory(Factory.forProtocol(Protocol)).buildProtocol(transport.getPeer())
     wrapper.makeConnection(cast(Any, transport))
     assert certificate_subject(wrapper) == "CN=ada"
+
+
+@pytest.mark.parametrize(
+    ("distinguished", "name"),
+    [("CN=ada,O=Example", "ada"), ("O=Example", ""), ("CN=" + "a" * 64, "a" * 64)],
+)
+def test_common_name_is_the_one_in_the_certificate(distinguished: str, name: str) -> None:
+    """As it stands there; a client without a certificate has none."""
+    issued = Authority().issue(distinguished=distinguished, client=True)
+    assert common_name(TLSTransport(issued.chain[0])) == name
+    assert common_name(TLSTransport(None)) is None
+    assert common_name(FakeTransport()) is None

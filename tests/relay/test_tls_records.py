@@ -55,6 +55,15 @@ def test_peer_reads_what_was_sealed(version: str, kind: str) -> None:
     assert len(data) < len(sent) < len(data) + 64 * 30
 
 
+@BOTH
+def test_nothing_is_sent_for_nothing(version: str) -> None:
+    """Least of all what the shared buffer held for others."""
+    server, _ = connected(version, "ECDSA")
+    records = Records(server)
+    assert sealed_by(records, b"for others")
+    assert bytes(records.seal_record(b"")) == b""
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     version=EITHER,

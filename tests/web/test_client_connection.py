@@ -1,10 +1,13 @@
 """Targets are told where their clients are: first of all, and only those that are to be."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.testing import PUBLIC, WebSocketClient, World, pack_frame, upgrade_request
+from portofcall.web import upgrade
 from tests.support import Post
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
@@ -44,6 +47,16 @@ def test_version_2_has_the_id_that_the_log_has() -> None:
     header = client.backend.take()
     assert header.startswith(SIGNATURE + b"\x21\x11")
     assert header.endswith(b"\x05\x00\x0efrom-the-proxy")
+
+
+def test_client_that_can_not_be_described_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its request fails, and the next one finds the place free."""
+    made = world("v1")
+    monkeypatch.setattr(upgrade, "describe_client", Mock(side_effect=ValueError("malformed")))
+    connection = made.connect()
+    connection.send(upgrade_request())
+    assert connection.take().startswith(b"HTTP/1.1 500 ")
+    assert made.gateway.admission.used == 0
 
 
 @pytest.mark.parametrize("rule", ["v2:203.0.113.0/24", f"v1:{PUBLIC}:2222"])
