@@ -17,7 +17,9 @@
      │   ├─ HeadTooLarge             head-too-large     431
      │   ├─ UpgradeRequired          upgrade-required   426
      │   ├─ TooManyRequests          too-many-requests  429
-     │   └─ Draining                 draining           503
+     │   ├─ Busy                     busy               503
+     │   ├─ Draining                 draining           503
+     │   └─ InternalError            internal-error     500
      └─ TargetError                about the target; an HTTP status, or a Close code after the upgrade
          ├─ InvalidTarget            invalid-target     400  4400
          ├─ Blocked                  blocked            403  4403
@@ -165,6 +167,14 @@ class TooManyRequests(RequestError, slug="too-many-requests", http_status=429):
 
 class Draining(RequestError, slug="draining", http_status=503):
     """The gateway is shutting down and accepts no new clients."""
+
+
+class Busy(RequestError, slug="busy", http_status=503):
+    """The gateway does this for too many clients at the moment."""
+
+
+class InternalError(RequestError, slug="internal-error", http_status=500):
+    """Something failed that should not; only the log has the details."""
 
 
 class NotFound(RequestError, slug="not-found", http_status=404):

@@ -43,8 +43,9 @@ class AdminGate:
             InvalidHeader: Host is missing.
             NotFound: it is for the whole server, which Twisted would respond to by itself.
         """
-        self._gatekeeper.count(request)
+        # First, or else a page in the operator's browser could use up the operator's rate.
         self.judge(request)
+        self._gatekeeper.count(request)
         if request.uri == b"*":
             raise NotFound("there is nothing here")
 

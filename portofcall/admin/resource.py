@@ -1,12 +1,14 @@
 """Resources behind the gate of the admin listener."""
 
-from twisted.web.resource import Resource
+from collections.abc import Callable
+
 from twisted.web.server import Request
 
 from portofcall.admin.gate import AdminGate
 from portofcall.errors import GatewayError, RequestError
+from portofcall.web.api_resource import APIResource
 from portofcall.web.health import Health
-from portofcall.web.responses import APIResource, error_response
+from portofcall.web.responses import error_response
 
 
 class AdminResource(APIResource):
@@ -32,20 +34,17 @@ class AdminResource(APIResource):
         return self.respond(request, refuse())
 
 
-class JudgedHealth(Resource):
+class JudgedHealth(Health):
     """A health check that needs no credentials, but that no page may cause.
 
     Args:
         gate: judges requests.
-        health: responds to the others.
+        problem: as for `Health`.
     """
 
-    isLeaf = True
-
-    def __init__(self, gate: AdminGate, health: Health) -> None:
-        super().__init__()
+    def __init__(self, gate: AdminGate, problem: Callable[[], str]) -> None:
+        super().__init__(problem)
         self._gate = gate
-        self._health = health
 
     def render(self, request: Request) -> bytes:
         """Respond."""
@@ -54,4 +53,4 @@ class JudgedHealth(Resource):
         except GatewayError as error:
             self._gate.records.refused(request, error)
             return error_response(request, error)
-        return self._health.render(request)
+        return super().render(request)

@@ -52,7 +52,7 @@ def make_admin_root(
         not_ready: see `portofcall.web.health.put_health`.
     """
     root = _Root(gate)
-    put_health(root, not_ready=not_ready, wrap=partial(JudgedHealth, gate))
+    put_health(root, not_ready=not_ready, make=partial(JudgedHealth, gate))
     root.putChild(b"metrics", _Metrics(gate, sessions, clock, metrics))
     root.putChild(b"tunnels", Tunnels(gate, sessions, clock=clock, monotonic=monotonic))
     root.putChild(b"loglevel", LogLevel(gate, levels, limits=limits, monotonic=monotonic))

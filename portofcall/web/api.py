@@ -15,9 +15,10 @@ from portofcall.errors import BodyTooLarge, InvalidField, InvalidTarget
 from portofcall.events import Probe
 from portofcall.limits.values import Limits
 from portofcall.target import Requested, Target, TargetName
+from portofcall.web.api_resource import APIResource
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
-from portofcall.web.responses import APIResource, json_response
+from portofcall.web.responses import json_response
 
 #: The range and the default of ``timeout``, in milliseconds.
 MIN_TIMEOUT_MS: Final = 1000

@@ -14,7 +14,6 @@ from portofcall.events import Caller
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits, MiB
 from portofcall.web.connection_state import ConnectionState, State
-from portofcall.web.health import is_health_check
 from portofcall.web.paced_channel import PacedChannel
 from portofcall.web.request import GatewayRequest
 from portofcall.web.request_bounds import RequestBounds
@@ -42,8 +41,7 @@ class GatewayChannel(PacedChannel):
         clock: for deadlines and turns.
         turns: the budget of each turn, for all sites of the gateway.
         waiting: the connections that are counted, of all sites of the gateway.
-        admit: is called with each request when its head is complete, unless it is a health check; may raise a
-            `RequestError`.
+        admit: is called with each request when its head is complete; may raise a `RequestError`.
         refused: is called with each refusal: where it comes from, the request if its head is complete, and
             the error; returns the request's id and its client.
         draining: whether the connection is to close after the next response.
@@ -206,8 +204,7 @@ class GatewayChannel(PacedChannel):
         # For the log, if it is refused at once.
         request.method, request.uri = method, target
         try:
-            if not is_health_check(method, target):
-                self._admit(request)
+            self._admit(request)
             check_framing(version, get(b"host", []), get(b"transfer-encoding", []))
             request.target = parse_request_target(method, target)
             self._bounds.check_length(self.length or 0)

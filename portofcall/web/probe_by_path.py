@@ -10,10 +10,11 @@ from portofcall.access.fetch_metadata import judge_fetch
 from portofcall.errors import GatewayError, InvalidField, InvalidTarget, NotFound
 from portofcall.target import Requested, Target, TargetName
 from portofcall.web.api import DEFAULT_TIMEOUT_MS, clamp_timeout
+from portofcall.web.api_resource import APIResource
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
-from portofcall.web.responses import APIResource, error_payload, json_response, status_headers, text_response
+from portofcall.web.responses import error_payload, json_response, status_headers, text_response
 
 Measure = Callable[[Request, Requested, float], Coroutine[Deferred[Any], Any, Mapping[str, Any]]]
 #: The fields of a response that its text does not show.

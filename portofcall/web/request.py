@@ -3,10 +3,12 @@
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from portofcall.errors import InternalError, printable
 from portofcall.web.request_head import RequestTarget
-from portofcall.web.responses import SECURITY_HEADERS
+from portofcall.web.responses import add_common_headers, error_response
 
 if TYPE_CHECKING:
     from portofcall.web.channel import GatewayChannel
@@ -42,11 +44,19 @@ class GatewayRequest(Request):
         self.args = {}
         self.process()
 
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Respond to what a resource has raised, with the same kind of response as to everything else."""
+        self._log.failure("{path}", reason, path=printable(self.path.decode("latin-1")))
+        if self.startedWriting:
+            self.channel.transport.abortConnection()
+        else:
+            self.write(error_response(self, InternalError("see the gateway's log")))
+            self.finish()
+        return reason
+
     def write(self, data: bytes) -> None:
         """Send a part of the response, in front of which its head goes: without the server's version."""
         if not self.startedWriting:
             self.responseHeaders.removeHeader(b"server")
-            for name, value in SECURITY_HEADERS.items():
-                if not self.responseHeaders.hasHeader(name):
-                    self.setHeader(name, value)
+            add_common_headers(self)
         super().write(data)

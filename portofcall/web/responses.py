@@ -1,20 +1,16 @@
 """HTTP responses: JSON, short texts and errors, each with the headers that all responses have."""
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import ITCPTransport
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 
 from portofcall.access.callers import known_caller
-from portofcall.errors import GatewayError, MethodNotAllowed, NotFound, RequestError, printable
-from portofcall.web.records import Records
+from portofcall.errors import GatewayError
 
 #: On every response: no sniffing, no framing, no referrer.
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -24,7 +20,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 #: On responses of the API in addition: they are not to be stored.
-API_HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
+API_HEADERS: Mapping[str, str] = {"Cache-Control": "no-store"}
 
 #: The header that shows a request's id.
 REQUEST_ID: Final = "X-Request-Id"
@@ -38,8 +34,22 @@ _STATUS_HEADERS: Mapping[int, Headers] = {
 }
 #: On responses over TLS: use TLS only, for a year (RFC 6797).
 _STRICT_TRANSPORT = "max-age=31536000"
-Work = Coroutine[Deferred[Any], Any, bytes | None]
-Handler = Callable[[Request], Work]
+#: The characters of a path's segment, and of a query, that are sent as they are (RFC 3986 §3.3, §3.4).
+_SEGMENT: Final = "!$&'()*+,;=:@"
+_QUERY: Final = _SEGMENT + "/?%"
+
+
+def add_common_headers(request: Request) -> None:
+    """Set what every response has: `SECURITY_HEADERS` that are not set yet, the request's id, and HSTS."""
+    headers = request.responseHeaders
+    for name, value in SECURITY_HEADERS.items():
+        if not headers.hasHeader(name):
+            headers.setRawHeaders(name, [value])
+    caller = known_caller(request)
+    if caller is not None:
+        headers.setRawHeaders(REQUEST_ID, [caller.request_id])
+    if request.isSecure():
+        headers.setRawHeaders("Strict-Transport-Security", [_STRICT_TRANSPORT])
 
 
 def json_response(
@@ -72,15 +82,24 @@ def error_response(request: Request, error: GatewayError, *, headers: Headers = 
 
 
 def text_response(request: Request, text: str, *, status: int = 200, headers: Headers = NO_HEADERS) -> bytes:
-    """Respond with plain text and `SECURITY_HEADERS`."""
-    return _respond(
-        request, "text/plain; charset=utf-8", text.encode(), status, {**SECURITY_HEADERS, **headers}
-    )
+    """Respond with plain text."""
+    return _respond(request, "text/plain; charset=utf-8", text.encode(), status, headers)
 
 
 def no_file(request: Request) -> bytes:
     """Respond with a 404 for people."""
     return text_response(request, "There is nothing here.\n", status=404)
+
+
+def to_folder(request: Request) -> bytes:
+    """Send a client that left out the last slash to the same path with it: links in a page are relative.
+
+    The location is relative, too, so that it leads to no other host, whatever the path begins with.
+    """
+    path, question_mark, query = request.uri.partition(b"?")
+    name = quote_from_bytes(unquote_to_bytes(path.rpartition(b"/")[2]), _SEGMENT)
+    where = f"./{name}/{question_mark.decode()}{quote_from_bytes(query, _QUERY)}"
+    return text_response(request, "", status=308, headers={"Location": where})
 
 
 def only_get(request: Request) -> bytes:
@@ -91,7 +110,7 @@ def only_get(request: Request) -> bytes:
 def bytes_response(
     request: Request, body: bytes, *, kind: str | None, status: int = 200, headers: Headers = NO_HEADERS
 ) -> bytes:
-    """Respond with ``body`` and `SECURITY_HEADERS`.
+    """Respond with ``body``.
 
     Args:
         request: gets the status and the headers.
@@ -100,7 +119,7 @@ def bytes_response(
         status: the HTTP status.
         headers: further headers.
     """
-    return _respond(request, kind, body, status, {**SECURITY_HEADERS, **headers})
+    return _respond(request, kind, body, status, headers)
 
 
 def raw_response(error: GatewayError, *, secure: bool, request_id: str = "", with_body: bool = True) -> bytes:
@@ -116,7 +135,7 @@ def raw_response(error: GatewayError, *, secure: bool, request_id: str = "", wit
     body = json.dumps(error_payload(error)).encode("ascii") + b"\n"
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
-    headers = {**API_HEADERS, **status_headers(error), REQUEST_ID: request_id}
+    headers = {**SECURITY_HEADERS, **API_HEADERS, **status_headers(error), REQUEST_ID: request_id}
     if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -139,11 +158,7 @@ def _respond(request: Request, kind: str | None, body: bytes, status: int, heade
         request.setHeader("Content-Length", str(len(body)))
     for name, value in headers.items():
         request.setHeader(name, value)
-    caller = known_caller(request)
-    if caller is not None:
-        request.setHeader(REQUEST_ID, caller.request_id)
-    if request.isSecure():
-        request.setHeader("Strict-Transport-Security", _STRICT_TRANSPORT)
+    add_common_headers(request)
     # Twisted logs a warning when the response to HEAD has a body.
     return b"" if request.method == b"HEAD" else body
 
@@ -156,95 +171,3 @@ class Nothing(Resource):
     def render(self, request: Request) -> bytes:
         """Respond."""
         return no_file(request)
-
-
-class APIResource(Resource):
-    """A leaf of the API. It has a coroutine for each method, such as ``respond_GET``.
-
-    It returns the body, or None if it has taken the connection over; it may raise a `GatewayError`.
-
-    Args:
-        records: reports refusals; None means that nothing does.
-
-    Attributes:
-        allowed: the allowed methods, for the Allow header (RFC 9110 §10.2.1).
-        nothing_here: the sentence of a 404.
-    """
-
-    allowed: ClassVar[tuple[str, ...]] = ()
-    nothing_here: ClassVar[str] = "there is nothing here"
-    isLeaf = True
-    _log = Logger()
-
-    def __init__(self, records: Records | None = None) -> None:
-        super().__init__()
-        self._records = records
-
-    def render(self, request: Request) -> bytes | int:
-        """Respond to ``request``, now or later."""
-        if self._records is not None:
-            self._records.caller(request)
-        method = request.method.decode("ascii", "backslashreplace")
-        if not self.takes(request.postpath or ()):
-            return self.refuse(request, NotFound(self.nothing_here))
-        if method not in self.allowed:
-            error = MethodNotAllowed(f"{printable(method, 20)} is not allowed here")
-            error.headers["Allow"] = ", ".join(self.allowed)
-            return self.refuse(request, error)
-        handler: Handler = getattr(self, f"respond_{method}")
-        return self.respond(request, handler(request))
-
-    def respond(self, request: Request, work: Work) -> int:
-        """Respond with what a coroutine returns or raises; cancel it if the client disconnects first."""
-        response = Deferred.fromCoroutine(work)
-        if not response.called:
-            request.notifyFinish().addErrback(lambda _: response.cancel())
-        elif response.result is None:
-            # The connection has been taken over.
-            return NOT_DONE_YET
-        response.addErrback(self._explain, request)
-        response.addCallback(_send, request)
-        response.addErrback(self._give_up, request)
-        return NOT_DONE_YET
-
-    def takes(self, path: Sequence[bytes]) -> bool:
-        """Whether there is something at a path below this one, given in segments."""
-        return not path
-
-    def respond_error(self, request: Request, error: GatewayError) -> bytes:
-        """Respond with an error."""
-        return error_response(request, error)
-
-    def refuse(self, request: Request, error: RequestError) -> bytes | int:
-        """Respond to a request for a path or with a method that is not here."""
-        self._report(request, error)
-        return self.respond_error(request, error)
-
-    def _report(self, request: Request, error: GatewayError) -> None:
-        if self._records is not None:
-            self._records.refused(request, error)
-
-    def _give_up(self, failure: Failure, request: Request) -> None:
-        """Abort the connection of a request if even the error response failed."""
-        if not failure.check(CancelledError):
-            self._log.failure("could not respond", failure)
-            transport = cast(ITCPTransport | None, request.channel.transport)
-            if transport is not None:
-                transport.abortConnection()
-
-    def _explain(self, failure: Failure, request: Request) -> bytes | Failure:
-        if failure.check(CancelledError):
-            return failure
-        if failure.check(GatewayError):
-            error = cast(GatewayError, failure.value)
-            self._report(request, error)
-            return self.respond_error(request, error)
-        self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
-        payload = {"success": False, "error": "see the gateway's log", "code": "internal-error"}
-        return json_response(request, payload, status=500)
-
-
-def _send(body: bytes | None, request: Request) -> None:
-    if body is not None:
-        request.write(body)
-        request.finish()

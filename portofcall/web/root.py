@@ -17,7 +17,7 @@ from portofcall.web.health import put_health
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.probe_by_path import ProbeByPath
 from portofcall.web.records import Records
-from portofcall.web.responses import Nothing, error_response, only_get, text_response
+from portofcall.web.responses import Nothing, error_response, only_get, text_response, to_folder
 from portofcall.web.shown_targets import ShownTargets, Suggestion
 from portofcall.web.static_files import StaticFile, StaticFiles
 
@@ -59,11 +59,9 @@ class FrontPage(Resource):
             return only_get(request)
         if self._page is None or not _is_for_a_browser(request):
             return text_response(request, _FRONT, headers={"Vary": "Accept"})
-        path, question_mark, query = request.uri.partition(b"?")
-        if not path.endswith(b"/"):
+        if not request.uri.partition(b"?")[0].endswith(b"/"):
             # Mounted at /gateway: the page's links are relative to /gateway/.
-            where = b"./" + path.rpartition(b"/")[2] + b"/" + question_mark + query
-            return text_response(request, "", status=308, headers={"Location": where.decode("latin-1")})
+            return to_folder(request)
         return self._page.respond(request, depth=0, instead=_FRONT)
 
 

@@ -12,7 +12,7 @@ from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits
 from portofcall.web.channel import GatewayChannel
 from portofcall.web.connection_state import ConnectionState
-from portofcall.web.health import is_health_check
+from portofcall.web.health import health_paths, is_health_check
 from portofcall.web.records import Records
 from portofcall.web.request import GatewayRequest
 from portofcall.websocket.turns import Turns
@@ -31,7 +31,8 @@ class GatewaySite(Site):
         reactor: for time limits.
         turns: the budget of each turn of the reactor; shared by the sites of a gateway, like the next.
         waiting: the connections that wait for their clients.
-        count: is called for each request when its head is complete; may raise a `RequestError` to refuse it.
+        count: is called for each request but health checks when its head is complete; may raise a
+            `RequestError` to refuse it.
         records: reports the outcome of requests.
 
     Attributes:
@@ -58,6 +59,7 @@ class GatewaySite(Site):
         # Channels have deadlines of their own.
         super().__init__(root, requestFactory=GatewayRequest, timeout=None, reactor=reactor)
         self._limits = limits
+        self._health_paths = health_paths(root)
         self._turns = turns
         self.waiting = waiting
         self.draining: Callable[[], bool] = lambda: False
@@ -78,13 +80,15 @@ class GatewaySite(Site):
         )
 
     def _admit(self, request: Request) -> None:
+        if is_health_check(request.method, request.uri, self._health_paths):
+            return
         self._count(request)
         if self.needs_certificate():
             self._records.authenticated(request, demand_certificate(request))
 
     def log(self, request: HTTPRequest) -> None:
         """Report a response, unless it was to a health check."""
-        if not is_health_check(request.method, request.uri):
+        if not is_health_check(request.method, request.uri, self._health_paths):
             self._records.served(cast(Request, request))
 
     def acceptableProtocols(self) -> list[bytes]:

@@ -8,9 +8,10 @@ from twisted.web.server import Request
 from portofcall.access.fetch_metadata import judge_fetch
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.egress.dialer import Dialer
+from portofcall.web.api_resource import APIResource
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
-from portofcall.web.responses import APIResource, json_response
+from portofcall.web.responses import json_response
 
 
 class Suggestion(NamedTuple):

@@ -9,10 +9,10 @@ from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
 from portofcall.target import Requested, Target, TargetName
+from portofcall.web.api_resource import APIResource
 from portofcall.web.client_connection import describe_client
 from portofcall.web.records import Records
 from portofcall.web.request_head import parse_query
-from portofcall.web.responses import APIResource
 from portofcall.web.takeover import Takeover
 from portofcall.websocket.end import WebSocketFactory
 from portofcall.websocket.half_close import REPORT_CONNECTED, REPORT_HEADER, SUBPROTOCOL, choose_subprotocol

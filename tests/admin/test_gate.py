@@ -164,10 +164,19 @@ def test_observers_of_the_gateway_see_nothing_of_it(logged: list[str]) -> None:
     world.gateway.observe(seen.append)
     world.ask("GET", "/metrics", Origin="https://x.example")
     world.ask("GET", "/metrics")
+    world.ask("GET", "/metrics")
     assert seen == []
     slugs = [event.slug for event in world.admin_events if isinstance(event, Refused)]
     assert slugs == ["origin-refused", "too-many-requests"]
     assert "limit reached on the admin listener for 192.0.2.1: request-rate 1:1" in logged
+
+
+def test_pages_use_up_nothing_of_the_operators_rate() -> None:
+    """A page in the operator's browser has the operator's address."""
+    world = AdminWorld(limits=Limits(request_rate=Rate(1, 1)))
+    pages = [world.ask("GET", "/metrics", Origin="https://x.example").status for _ in range(5)]
+    assert pages == [403] * 5
+    assert world.ask("GET", "/metrics").status == 200
 
 
 def test_operator_is_named_in_the_log(logged: list[str]) -> None:

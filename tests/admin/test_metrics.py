@@ -158,7 +158,7 @@ def test_limits_are_counted_by_their_names() -> None:
 def test_what_the_admin_listener_refuses_is_counted() -> None:
     """Someone who guesses the operator's password is seen like any other; the rates are its own."""
     checker = InMemoryUsernamePasswordDatabaseDontUse(ops=b"secret")
-    world = Scraped(operators=Credentials(checkers=[checker]), limits=Limits(request_rate=Rate(1, 2)))
+    world = Scraped(operators=Credentials(checkers=[checker]), limits=Limits(request_rate=Rate(1, 1)))
     world.ask("GET", "/metrics", Authorization=basic("ops", "wrong")[0].decode())
     world.ask("GET", "/metrics", Origin="https://elsewhere.example")
     world.ask("GET", "/metrics")

@@ -178,6 +178,27 @@ def test_unexpected_error_is_500_and_logged(logged: list[str]) -> None:
     assert any("/api/ping" in line for line in logged)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind", "body"),
+    [
+        ("*/*", "text/plain; charset=utf-8", b"error  see the gateway's log\ncode   internal-error\n"),
+        ("application/json", "application/json", None),
+    ],
+)
+def test_unexpected_error_of_a_probe_by_path_has_the_form_that_was_asked_for(
+    accept: str, kind: str, body: bytes | None
+) -> None:
+    """Like every other error."""
+    world = World()
+    world.resolver.names["a.example.com"] = ["not an address"]
+    answer = request(world, "GET", "/ping/a.example.com:22", Accept=accept)
+    assert (answer.status, answer.headers["content-type"]) == (500, kind)
+    if body is None:
+        assert answer.json["code"] == "internal-error"
+    else:
+        assert answer.body == body
+
+
 def test_response_that_fails_is_logged_and_aborts_the_connection(
     logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +207,7 @@ def test_response_that_fails_is_logged_and_aborts_the_connection(
     def broken(*_: object, **__: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("portofcall.web.responses.error_response", broken)
+    monkeypatch.setattr("portofcall.web.api_resource.error_response", broken)
     transport = World().connect()
     transport.send(b"POST /api/ping HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
     assert transport.log == ["reset"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from portofcall.limits.values import Limits, Rate
 from portofcall.testing import World, request
 from portofcall.web.folder import with_folder
 
@@ -34,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return top
 
 
-def world(folder: Path, *, listing: bool = False) -> World:
+def world(folder: Path, *, listing: bool = False, limits: Limits | None = None) -> World:
     """A gateway that serves the folder."""
-    made = World()
+    made = World(limits=limits)
     made.site = made.gateway.site(root=with_folder(made.gateway.resource(), folder, listing=listing))
     return made
 
@@ -98,3 +99,13 @@ def test_gateways_own_paths_are_never_shadowed(folder: Path, path: str, beginnin
     response = request(world(folder), "GET", path)
     assert response.status == 200
     assert response.body.startswith(beginning)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/portofcall/healthz", "/portofcall/readyz?x"])
+def test_health_checks_are_neither_counted_nor_logged(folder: Path, path: str, logged: list[str]) -> None:
+    """At either place; anything else is."""
+    made = world(folder, limits=Limits(request_rate=Rate(1, 1)))
+    assert [request(made, "GET", path).status for _ in range(5)] == [200] * 5
+    assert logged == []
+    assert request(made, "GET", "/app/healthz").status == 404
+    assert request(made, "GET", "/app/healthz").status == 429

@@ -77,7 +77,7 @@ def test_health_counts_in_no_rate() -> None:
 )
 def test_everything_else_is_no_health_check(method: bytes, path: bytes) -> None:
     """It is counted and logged like any request."""
-    assert not is_health_check(method, path)
+    assert not is_health_check(method, path, {b"/healthz", b"/readyz"})
 
 
 def test_other_methods_and_paths_below_are_refused() -> None:

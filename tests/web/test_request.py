@@ -1,6 +1,8 @@
 """Requests are served by their path and query alone, and responses do not name the server."""
 
 import pytest
+from twisted.web.resource import Resource
+from twisted.web.server import Request
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
@@ -45,6 +47,67 @@ def test_head_is_answered_without_a_body(path: str, status: int, logged: list[st
     if status != 405:
         assert response.headers["content-length"] == full.headers["content-length"] != "0"
     assert not any("HEAD request" in line for line in logged)
+
+
+class Raising(Resource):
+    """A resource that fails, at once or behind the beginning of its response."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Fail."""
+        if request.postpath == [b"late"]:
+            request.setHeader("Content-Length", "5")
+            request.write(b"be")
+        raise ZeroDivisionError("secret")
+
+
+def failing_world() -> World:
+    """A gateway with a resource that fails."""
+    world = World()
+    root = world.gateway.resource()
+    root.putChild(b"raising", Raising())
+    world.site = world.gateway.site(root=root)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/x", 404),
+        ("OPTIONS", "*", 200),
+        ("GET", "*", 400),
+        ("PUT", "/", 405),
+        ("GET", "/ping/x", 404),
+        ("GET", "/api/connect", 426),
+        ("GET", "/raising", 500),
+    ],
+)
+def test_every_response_has_the_same_headers(method: str, path: str, status: int) -> None:
+    """Also what Twisted makes by itself."""
+    response = request(failing_world(), method, path)
+    assert response.status == status
+    assert response.headers["x-request-id"]
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+
+
+def test_resource_that_raises_is_500_in_the_form_of_all_errors(logged: list[str]) -> None:
+    """The details are in the log only, and the log has the request, too."""
+    response = request(failing_world(), "GET", "/raising?x")
+    assert response.status == 500
+    assert response.json == {"success": False, "error": "see the gateway's log", "code": "internal-error"}
+    assert logged[0] == "/raising"
+    assert '"GET /raising?..." 500' in logged[1]
+
+
+def test_resource_that_raises_within_its_response_ends_the_connection() -> None:
+    """The client must not take a part for the whole."""
+    connection = failing_world().connect()
+    connection.send(b"GET /raising/late HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert connection.log == ["reset"]
 
 
 def test_absolute_target_is_served_as_its_path() -> None:
