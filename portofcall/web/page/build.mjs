@@ -66,22 +66,31 @@ async function licences(...metafiles) {
   const texts = [];
   for (const name of [...packages].sort()) {
     const root = path.join(here, "node_modules", name);
-    const {version, license} = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
-    texts.push(`${name} ${version} (${license})\n\n${await licence(name, root)}`);
+    const about = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+    texts.push(`${name} ${about.version} (${about.license})\n\n${await licence(root, about)}`);
   }
   return `The page of Port of Call contains the following software.\n\n${texts.join("\n\n")}`;
 }
 
-/** The licence of a package: its file, the end of its README, or what its repository has. */
-async function licence(name, root) {
+/** The licence of a package: its file, the end of its README, or what its package.json declares. */
+async function licence(root, about) {
   const files = await readdir(root);
   const file = files.find((entry) => /^licen[cs]e/i.test(entry));
   if (file) return readFile(path.join(root, file), "utf8");
   const readme = files.includes("README.md") ? await readFile(path.join(root, "README.md"), "utf8") : "";
   const section = /^#+ LICENSE\s+([^]*Permission is hereby granted[^]*)$/m.exec(readme);
   if (section) return section[1];
-  if (name.startsWith("@microsoft/")) return readFile(source("licences/microsoft.txt"), "utf8");
-  throw new Error(`${name} has no licence file`);
+  return declared(root, about);
+}
+
+/** For a package without a licence text: what it declares, whose copyright its files state, and the text of that licence. */
+async function declared(root, {name, license, author, main, repository}) {
+  const [copyright] = /Copyright \(c\) .*/.exec(await readFile(path.join(root, main ?? "index.js"), "utf8")) ?? [];
+  if (license !== "MIT" || !copyright) throw new Error(`${name} has no licence text, and declares ${license}, ${copyright}`);
+  const text = await readFile(source("licences/mit.txt"), "utf8");
+  return `This package contains no licence text. Its package.json declares the MIT licence, the author ${author} and the source\n`
+    + `${repository}; its files begin with the copyright notice below, which is\n`
+    + `followed here by the text of the MIT licence.\n\n${copyright}\n\n${text}`;
 }
 
 /** Put a gzip and a brotli variant beside each file that gets smaller by it. */
