@@ -40,6 +40,9 @@ test("a key is never remembered for a pattern, and so for other servers", () => 
   for (const host of ["*", "?b", "a,b", "!db", "|1|a|b", "@revoked", "#db", "a b", "target/db"]) {
     assert.throws(() => hostName({host, port: 22}), /not the name of a host/, host);
   }
+  for (const target of ["*", "a,b", "a ssh-ed25519 AAAA\nbank"]) {
+    assert.throws(() => hostName({target}), /not the name of a host/, "named by the gateway, which may be the attacker");
+  }
 });
 
 test("lines are read and written again; what can't be used is named", () => {

@@ -35,6 +35,7 @@ interface Pending {
 export class Authentication {
   private pending: Pending | null = null;
   private answer: Answer | null = null;
+  private answering = false;
 
   private constructor(
     private readonly session: ssh.SshClientSession,
@@ -101,6 +102,7 @@ export class Authentication {
     if (!protocol) throw new Error("the session has ended");
     const outcome = new Promise<Outcome>((resolve, reject) => (this.pending = {resolve, reject}));
     this.answer = answer;
+    this.answering = false;
     protocol.messageContext = request.methodName ?? null;
     try {
       await internals(this.session).sendMessage(request);
@@ -116,6 +118,8 @@ export class Authentication {
     else if (message instanceof ssh.AuthenticationFailureMessage) {
       this.settle({done: false, methods: message.methodNames ?? [], partial: message.partialSuccess});
     } else if (message instanceof InfoRequest && this.answer) {
+      if (this.answering) return this.fail(new Error("the server asked again before it had an answer"));
+      this.answering = true;
       // Not awaited: the user may take long, and the session has to notice its end meanwhile.
       this.respond(message, this.answer).catch((error: unknown) => this.fail(error));
     }
@@ -124,6 +128,7 @@ export class Authentication {
   private async respond(request: InfoRequest, answer: Answer): Promise<void> {
     // Some servers ask no question at the end, only to show a text.
     const answers = await answer(request);
+    this.answering = false;
     if (answers) await internals(this.session).sendMessage(new InfoResponse(answers));
     else this.fail(new Error("signing in was cancelled"));
   }

@@ -1,7 +1,6 @@
 /** A channel of a connection: a shell in a terminal, or a command. */
 
-import type * as ssh from "@microsoft/dev-tunnels-ssh";
-import {ChannelRequestMessage, ChannelRequestType} from "@microsoft/dev-tunnels-ssh";
+import * as ssh from "@microsoft/dev-tunnels-ssh";
 import {Buffer} from "buffer";
 import {commandRequest, EnvRequest, PtyRequest, WindowChange, type Size} from "./messages.ts";
 
@@ -40,7 +39,7 @@ export class Channel {
     if (!(await this.channel.request(new PtyRequest(size)))) throw new Error("the server gives no terminal");
     // Else readline counts bytes, and a line with other characters is garbled.
     await this.channel.request(new EnvRequest("LANG", "C.UTF-8"));
-    if (!(await this.channel.request(new ChannelRequestMessage(ChannelRequestType.shell, true)))) {
+    if (!(await this.channel.request(new ssh.ChannelRequestMessage(ssh.ChannelRequestType.shell, true)))) {
       throw new Error("the server gives no shell");
     }
   }
@@ -75,12 +74,24 @@ export class Channel {
   }
 
   private receive(output: Sink, errors: Sink): void {
+    let waiting = 0;
     const into = (sink: Sink) => (data: Buffer): void => {
+      waiting += data.length;
+      if (waiting > this.channel.maxWindowSize) return this.refuse();
       // The next packet is read into the same memory.
-      sink(new Uint8Array(data), () => this.channel.adjustWindow(data.length));
+      sink(new Uint8Array(data), () => {
+        waiting -= data.length;
+        this.channel.adjustWindow(data.length);
+      });
     };
     this.channel.onDataReceived(into(output));
     const errorsInto = into(errors);
     this.channel.onExtendedDataReceived(({data}) => errorsInto(data));
+  }
+
+  /** The server ignores the window, which the library does not look at: it would fill the memory. */
+  private refuse(): void {
+    const {session} = this.channel;
+    void session.close(ssh.SshDisconnectReason.protocolError, "the server sent more than it was allowed to");
   }
 }

@@ -57,6 +57,10 @@ export class Connection {
     const connection = new Connection(session, config, stream);
     mendExchangeHash(session);
     mendServerRekey(session);
+    session.onChannelOpening((event) => {
+      // Nothing is forwarded, so a server has none to open; the library would take any number.
+      if (event.isRemoteRequest) event.failureReason = ssh.SshChannelOpenFailureReason.administrativelyProhibited;
+    });
     try {
       await session.connect(stream);
       mendClientRekey(session, options.rekeyBytes);

@@ -32,12 +32,13 @@ export interface Rejected {
 /**
  * The name of a server in known_hosts: `host`, `[host]:2222`, and `target/name` for one that the gateway names.
  *
- * @throws Error the host would be a pattern there: a key that is accepted for `*` would be one of every server.
+ * @throws Error the name would be a pattern there, or another line: a key that is accepted for `*` would be one of
+ *   every server.
  */
 export function hostName(place: Place): string {
-  if ("target" in place) return `target/${place.target}`;
-  const host = place.host.toLowerCase();
+  const host = "target" in place ? place.target : place.host.toLowerCase();
   if (/[\s*?!,|#@[\]/\\]/.test(host)) throw new Error(`${host} is not the name of a host`);
+  if ("target" in place) return `target/${host}`;
   return place.port === DEFAULT_PORT ? host : `[${host}]:${place.port}`;
 }
 

@@ -7,6 +7,7 @@
 import {sha256} from "@noble/hashes/sha2.js";
 import {bytesToHex} from "@noble/hashes/utils.js";
 import type {Channel, Ended} from "../channel.ts";
+import {serverText} from "../server_text.ts";
 import {script} from "./command.ts";
 
 /** Fails if another has made the file meanwhile. */
@@ -27,6 +28,9 @@ const PIECE_BYTES = 256 << 10;
 /** Of what is received, this much becomes a Blob at a time, which the browser may put on a disk. */
 const BLOB_BYTES = 4 << 20;
 const MOST_TEXT_BYTES = 4096;
+const MOST_SHOWN = 500;
+/** So much may a file grow while it is read; a server that sends more never ends. */
+const MOST_GROWTH_BYTES = 64 << 20;
 
 export interface Copying {
   open(): Promise<Channel>;
@@ -72,7 +76,9 @@ export async function upload(file: Blob, path: string, overwrite: boolean, copyi
 
 /** Read a file from the server. Throws the signal's reason, or an Error in words. */
 export async function download(path: string, copying: Copying): Promise<Copied & {readonly content: Blob}> {
-  const total = Number.parseInt(await text(copying, script(SIZE, path)), 10);
+  const size = await text(copying, script(SIZE, path));
+  const total = Number(size);
+  if (!/^\s*\d+\s*$/.test(size) || !Number.isSafeInteger(total)) throw new Error("the server does not tell the size of the file");
   const hash = sha256.create();
   let received = 0;
   let waiting: Uint8Array<ArrayBuffer>[] = [];
@@ -88,6 +94,7 @@ export async function download(path: string, copying: Copying): Promise<Copied &
     waiting.push(data);
     waitingBytes += data.length;
     received += data.length;
+    if (received > total + MOST_GROWTH_BYTES) throw new Error(`the server sends more than the ${total} bytes of the file`);
     if (waitingBytes >= BLOB_BYTES) pack();
     copying.progress(received, Math.max(total, received));
   });
@@ -105,7 +112,7 @@ interface Result {
 
 const ignore = (): void => {};
 
-/** Run a command to its end, or until the signal is aborted. */
+/** Run a command to its end, or until the signal is aborted or `output` throws. */
 async function run(
   copying: Pick<Copying, "open" | "signal">,
   command: string,
@@ -116,6 +123,7 @@ async function run(
   signal.throwIfAborted();
   const channel = await copying.open();
   let errors = "";
+  let refused: unknown;
   const decoder = new TextDecoder();
   const stop = (): void => void channel.close().catch(() => {}); // the session may have ended
   signal.addEventListener("abort", stop);
@@ -123,8 +131,14 @@ async function run(
     await channel.run(
       command,
       (data, taken) => {
-        output(data);
-        taken();
+        if (refused) return;
+        try {
+          output(data);
+          taken();
+        } catch (error) {
+          refused = error;
+          stop();
+        }
       },
       (data, taken) => {
         if (errors.length < MOST_TEXT_BYTES) errors += decoder.decode(data, {stream: true});
@@ -139,6 +153,7 @@ async function run(
     });
     const [ended] = await Promise.all([channel.ended, fed]);
     signal.throwIfAborted();
+    if (refused) throw refused;
     return {ended, errors};
   } finally {
     signal.removeEventListener("abort", stop);
@@ -179,7 +194,7 @@ async function remove(path: string, {open}: Copying): Promise<void> {
 function insist({status, signal, lost}: Ended, errors: string): void {
   if (status === 0) return;
   if (lost) throw new Error("the connection ended");
-  const message = errors.trim().split("\n").at(-1)?.replace(/^sh: (\d+: |line \d+: )?/, "");
+  const message = serverText(errors.trim().split("\n").at(-1) ?? "", MOST_SHOWN).replace(/^sh: (\d+: |line \d+: )?/, "");
   if (message) throw new Error(message);
-  throw new Error(signal ? `the command was killed by signal ${signal}` : `the command ended with status ${status ?? "unknown"}`);
+  throw new Error(signal ? `the command was killed by signal ${serverText(signal, MOST_SHOWN)}` : `the command ended with status ${status ?? "unknown"}`);
 }

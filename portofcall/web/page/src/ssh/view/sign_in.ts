@@ -3,8 +3,13 @@
 import type * as ssh from "@microsoft/dev-tunnels-ssh";
 import {field, h} from "../../page/dom.ts";
 import type {Authentication, Outcome} from "../authentication.ts";
-import {askPrompts} from "./prompts.ts";
+import type {InfoRequest} from "../mends/interactive.ts";
+import {serverText} from "../server_text.ts";
 import {KeyFiles} from "./key_files.ts";
+import {askPrompts} from "./prompts.ts";
+
+const MOST_BANNER = 16_384;
+const MOST_METHODS = 200;
 
 type Failure = Extract<Outcome, {done: false}>;
 
@@ -38,8 +43,11 @@ export class SignIn {
     );
   }
 
+  /** Show what the server says. It may send any number of banners, of which the beginning is kept. */
   showBanner(text: string): void {
-    this.banner.textContent += printable(text);
+    const before = this.banner.textContent;
+    if (before.length > MOST_BANNER) return;
+    this.banner.textContent = serverText(before + text, MOST_BANNER);
     this.banner.hidden = !this.banner.textContent;
   }
 
@@ -90,25 +98,32 @@ export class SignIn {
     if (password) await attempt("password", () => authentication.password(username, password));
     else {
       await attempt("keyboard-interactive", () =>
-        authentication.interactive(username, (request) => askPrompts(this.element, request)));
+        authentication.interactive(username, (request) => this.answer(request)));
     }
     this.password.value = "";
     if (!outcome.done) this.explain(outcome, tried, keys.length > 0 || password !== "");
     return outcome;
   }
 
+  private answer(request: InfoRequest): Promise<readonly string[] | null> {
+    const {name, instruction, questions} = request;
+    // Such as "Your password has expired", without a question.
+    if (!questions.length) this.showBanner([name, instruction].filter(Boolean).map((text) => `${text}\n`).join(""));
+    return askPrompts(this.element, request);
+  }
+
   private explain({methods, partial}: Failure, tried: readonly string[], given: boolean): void {
     if (tried.length) this.showError(`Permission denied (${tried.join(", ")}).`);
     else if (partial) this.showError("");
-    else if (given) this.showError(`The server accepts none of what was given; it accepts ${methods.join(", ")}.`);
+    else if (given) this.showError(`The server accepts none of what was given; it accepts ${listed(methods)}.`);
     else this.showError(methods.includes("password") ? "Enter the password, or choose a key file." : "Choose a key file.");
   }
 
   private describe({methods, partial}: Failure): void {
     const accepted = this.element.dataset["accepted"];
     this.note.textContent = partial && accepted
-      ? `${accepted} was accepted; the server also asks for ${methods.join(" or ")}.`
-      : `The server accepts ${methods.join(", ") || "no method"}.`;
+      ? `${accepted} was accepted; the server also asks for ${listed(methods, " or ")}.`
+      : `The server accepts ${listed(methods) || "no method"}.`;
     this.passwordField.hidden = !methods.includes("password");
     this.keys.element.hidden = !methods.includes("publickey");
   }
@@ -155,10 +170,4 @@ function honestWords(): HTMLElement {
       "compare its files with a release. If you trust neither, use ssh with portofcall connect."));
 }
 
-const MOST_BANNER = 16_384;
-
-/** Text of the server, without what is no text. */
-function printable(text: string): string {
-  return text.slice(0, MOST_BANNER).replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "");
-}
-
+const listed = (methods: readonly string[], separator = ", "): string => serverText(methods.join(separator), MOST_METHODS);

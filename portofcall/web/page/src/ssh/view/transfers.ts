@@ -8,17 +8,34 @@ import {download, Exists, upload, type Copied, type Copying} from "../files/copy
 
 type State = "running" | "checking" | "done" | "failed" | "cancelled";
 
+/** Opens channels: a connection. */
+export interface Channels {
+  channel(): Promise<Channel>;
+}
+
+/** Of one panel: they go on over their own connection while the panel has another one. */
 export class Transfers {
   private readonly question = h("div", {class: "transfer-question"});
   private readonly list = h("ul", {});
   readonly element = h("section", {class: "transfers", "aria-label": "Files"}, this.question, this.list);
-  private readonly running = new Set<Promise<void>>();
+  private readonly running = new Map<Promise<void>, Channels>();
+  private channels: Channels | null = null;
 
-  constructor(private readonly open: () => Promise<Channel>, private readonly done: () => void) {}
+  /** `done` is called when a question has been answered. */
+  constructor(private readonly done: () => void) {}
 
-  /** Fulfilled when nothing is on its way. */
-  async idle(): Promise<void> {
-    while (this.running.size) await Promise.all(this.running);
+  /** What begins from now on goes over this connection. */
+  use(channels: Channels): void {
+    this.channels = channels;
+  }
+
+  /** Fulfilled when nothing is on its way over this connection. */
+  async idle(channels: Channels): Promise<void> {
+    for (;;) {
+      const jobs = [...this.running].filter(([, used]) => used === channels).map(([job]) => job);
+      if (!jobs.length) return;
+      await Promise.all(jobs);
+    }
   }
 
   /** Ask for files, or where to put these. */
@@ -87,9 +104,9 @@ export class Transfers {
   }
 
   private upload(file: File, path: string, overwrite: boolean): void {
-    this.begin(`${file.name} → ${path}`, async (row) => {
+    this.begin(`${file.name} → ${path}`, async (row, copying) => {
       try {
-        row.finish(await upload(file, path, overwrite, row.copying(this.open)));
+        row.finish(await upload(file, path, overwrite, copying));
       } catch (error) {
         if (!(error instanceof Exists)) throw error;
         row.fail(`${error.message}.`, button("Overwrite", () => {
@@ -101,18 +118,21 @@ export class Transfers {
   }
 
   private download(path: string): void {
-    this.begin(`${path} → this computer`, async (row) => {
-      const {content, ...copied} = await download(path, row.copying(this.open));
+    this.begin(`${path} → this computer`, async (row, copying) => {
+      const {content, ...copied} = await download(path, copying);
       save(baseName(path), content);
       row.finish(copied);
     });
   }
 
-  private begin(title: string, work: (row: Row) => Promise<void>): void {
+  private begin(title: string, work: (row: Row, copying: Copying) => Promise<void>): void {
+    const {channels} = this;
+    if (!channels) return;
     const row = new Row(title);
     this.list.prepend(row.element);
-    const job = work(row).catch((error: unknown) => row.reject(error)).finally(() => this.running.delete(job));
-    this.running.add(job);
+    const copying = row.copying(() => channels.channel());
+    const job = work(row, copying).catch((error: unknown) => row.reject(error)).finally(() => this.running.delete(job));
+    this.running.set(job, channels);
   }
 }
 
