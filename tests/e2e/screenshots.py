@@ -135,8 +135,10 @@ alias ls='ls --color=always'
 mkdir -p charts logs && touch charts/north.map charts/south.map crew.tar.gz notes.md && chmod +x notes.md
 clear
 """
-#: In true colour.
-_COLOURS = "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0"
+#: In true colour, on a line of their own: when the size changes, the shell redraws that of its prompt.
+_COLOURS = (
+    "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0; echo"
+)
 
 
 def ssh_session(view: SshView, camera: Camera, servers: SshServers, name: str) -> None:
