@@ -18,23 +18,13 @@ import pytest
 from tests.benchmarks import __main__ as command_line
 from tests.benchmarks import measure, revisions
 from tests.benchmarks.compare import Verdict, compare, ratios
-from tests.benchmarks.contestants import (
-    CONNECT,
-    DIRECT,
-    FORWARD,
-    HAPROXY,
-    OURS,
-    WEBSOCAT,
-    Contestant,
-    NotListening,
-    Running,
-    gateway,
-    running,
-)
+from tests.benchmarks.contestants import CONNECT, DIRECT, FORWARD, HAPROXY, OURS, WEBSOCAT, gateway
 from tests.benchmarks.plot import CannotPlot, _times_as_good, plot
 from tests.benchmarks.programs import LoadFailed, Programs
 from tests.benchmarks.report import FIGURES, as_json, as_table, changes_as_json, changes_as_table
-from tests.benchmarks.rows import ROWS, Row
+from tests.benchmarks.row import Row
+from tests.benchmarks.rows import ROWS
+from tests.benchmarks.running import Contestant, NotListening, Running, running
 from tests.benchmarks.security import Security
 from tests.e2e.backends import Backend, backend
 from tests.e2e.gateway import need
@@ -241,6 +231,10 @@ def test_a_failed_measurement_is_not_taken_for_a_worse_row(
         (["--compare=HEAD", "--against=direct"], "not allowed with argument"),
         (["--compare=HEAD", "--rows=client"], "the rows of the client compare no revisions"),
         (["--compare=HEAD", "--plot=picture"], "argument --plot: not allowed with argument --compare"),
+        (
+            ["--plot=no-such-folder/picture"],
+            "argument --plot: expected a prefix in a folder that exists, got",
+        ),
     ],
 )
 def test_bad_option_is_named(words: Sequence[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -416,6 +410,35 @@ def test_a_peer_that_fails_a_load_has_no_figure_of_it() -> None:
     assert measured == {"down": {"good": [1.0] * 3}}
 
 
+def test_a_peer_that_does_not_listen_has_no_figures(
+    measured_nowhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are measured all the same."""
+    ready = measure.running
+
+    @contextmanager
+    def start(contestant: Contestant, *ignored: Any) -> Iterator[Running]:
+        if contestant.name == "bad":
+            raise NotListening("bad does not listen")
+        with ready(contestant, *ignored) as started:
+            yield started
+
+    monkeypatch.setattr(measure, "running", start)
+    peers = [fake_peer("good"), fake_peer("bad")]
+    measured, _ = measure.measure([row_that_fails_for("")], peers, measure.Length(2, 0.1, 2))
+    assert measured == {"down": {"good": [1.0] * 2}}
+
+
+def test_picture_needs_matplotlib(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is said before anything is measured."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main(["--plot=picture"])
+    assert "matplotlib is not installed" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("measured_nowhere")
 def test_this_gateway_must_not_fail_a_load() -> None:
     """That ends the measurement."""
@@ -456,12 +479,13 @@ def test_every_row_is_measured_against_the_gateway() -> None:
     words = command("--json", "--rounds=1", "--seconds=0.1", f"--against={OURS.name},{DIRECT.name}")
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)["figures"]
-    assert set(figures) == {figure.name for row in ROWS for figure in row.figures}
-    for name, figure in figures.items():
-        ours = (CONNECT, FORWARD) if name.startswith("client ") else (OURS,)
-        for contestant in ours:
-            assert figure["median"][contestant.name] > 0, name
+    results = json.loads(result.stdout)
+    measured = {(OURS.name, name): figure for name, figure in results["figures"].items()}
+    for client in (CONNECT, FORWARD):
+        measured |= {(client.name, name): figure for name, figure in results["clients"][client.name].items()}
+    assert {name for _, name in measured} == {figure.name for row in ROWS for figure in row.figures}
+    for (contestant, name), figure in measured.items():
+        assert figure["median"][contestant] > 0, name
 
 
 @pytest.mark.slow

@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.benchmarks.compare import Verdict
-from tests.benchmarks.contestants import CLIENTS, CONTESTANTS, DIRECT, Contestant, NotListening, gateway
+from tests.benchmarks.contestants import CLIENTS, CONTESTANTS, DIRECT, gateway
 from tests.benchmarks.measure import Length, measure, show
 from tests.benchmarks.plot import CannotPlot, plot
 from tests.benchmarks.processes import exit_on_signals
@@ -27,7 +28,9 @@ from tests.benchmarks.report import (
     only,
 )
 from tests.benchmarks.revisions import CannotInstall, commit_of, copy_checkout, install, worktree
-from tests.benchmarks.rows import ROWS, Group
+from tests.benchmarks.row import Group
+from tests.benchmarks.rows import ROWS
+from tests.benchmarks.running import Contestant, NotListening
 
 _DEFAULT = ("portofcall", "websocat", "websockify", "haproxy", "direct")
 _CHECKOUT = "checkout"
@@ -69,19 +72,23 @@ def _measure_peers(arguments: argparse.Namespace) -> int:
         return _FAILED
     measured, load = measure(arguments.rows, contestants, arguments.length)
     ours = next((each.name for each in contestants if not each.is_client), "")
-    tables = [(ours, only(measured, others))]
-    for pair in CLIENTS:
-        names = {DIRECT.name, *(each.name for each in pair)}
-        tables.append((pair[0].name, only(measured, clients, names)))
-    if arguments.plot is not None:
-        lines = {FIGURES[name]: rounds for name, rounds in tables[0][1].items()}
-        for path in plot(lines, ours, arguments.plot):
-            show(f"wrote {path}\n")
+    figures = only(measured, others)
+    of_clients = {
+        pair[0].name: only(measured, clients, {DIRECT.name, *(each.name for each in pair)})
+        for pair in CLIENTS
+    }
     if arguments.json:
-        figures = as_json(tables[0][1], ours) | as_json(only(measured, clients), CLIENTS[0][0].name)
-        _print_json(figures=figures)
+        _print_json(
+            figures=as_json(figures, ours),
+            clients={name: as_json(each, name) for name, each in of_clients.items() if each},
+        )
     else:
-        print("\n\n".join(as_table(figures, load, name) for name, figures in tables if figures))
+        tables = {ours: figures} | of_clients
+        print("\n\n".join(as_table(each, load, name) for name, each in tables.items() if each))
+    if arguments.plot is not None:
+        drawn = {FIGURES[name]: rounds for name, rounds in figures.items()}
+        for path in plot(drawn, ours, arguments.plot):
+            show(f"wrote {path}\n")
     return 0
 
 
@@ -164,6 +171,12 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     compares = arguments.compare is not None
     if compares and arguments.plot is not None:
         parser.error("argument --plot: not allowed with argument --compare")
+    if arguments.plot is not None:
+        # Before hours of measuring are lost.
+        if not arguments.plot.parent.is_dir():
+            parser.error(f"argument --plot: expected a prefix in a folder that exists, got {arguments.plot}")
+        if find_spec("matplotlib") is None:
+            parser.error("argument --plot: matplotlib is not installed (pip install '.[bench]')")
     length = _LENGTHS[compares, arguments.quick]
     if arguments.rounds is not None:
         length = replace(length, rounds=arguments.rounds, process_rounds=arguments.rounds)

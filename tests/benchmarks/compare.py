@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import median, quantiles
 
-from tests.benchmarks.rows import Better, Figure
+from tests.benchmarks.row import Better, Figure
 
 
 class Verdict(Enum):

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.contestants import Contestant, running
 from tests.benchmarks.programs import LoadFailed, Programs
-from tests.benchmarks.rows import Row
+from tests.benchmarks.row import Row
+from tests.benchmarks.running import Contestant, NotListening, running
 from tests.benchmarks.security import Security
 
 #: Values of all rounds, by figure or row, and contestant.
@@ -47,7 +47,7 @@ def measure(rows: Sequence[Row], contestants: Sequence[Contestant], length: Leng
         The values by figure and contestant, and the shares of a core that the load's client took, by row and
         contestant.
 
-        A peer that fails a load has no figures of that row.
+        A peer that fails a load, or does not listen, has no figures of that row.
 
     Raises:
         LoadFailed, NotListening: a measurement of this gateway, or of plain TCP, failed.
@@ -68,7 +68,7 @@ def measure(rows: Sequence[Row], contestants: Sequence[Contestant], length: Leng
                 try:
                     with running(contestant, programs.backend_port, Path(name), row.security) as started:
                         figures = dict(row.measure(programs, started, length.seconds))
-                except LoadFailed as error:
+                except (LoadFailed, NotListening) as error:
                     if not contestant.is_peer:
                         raise
                     show(f" failed: {error}\n")

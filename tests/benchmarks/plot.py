@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.compare import median_ratio
-from tests.benchmarks.rows import Better, Figure
+from tests.benchmarks.row import Better, Figure
 
 #: The figures of the table, each with the values of all rounds by contestant.
 Lines = Mapping[Figure, Mapping[str, Sequence[float]]]
@@ -21,7 +21,7 @@ _LABELLED = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class CannotPlot(Exception):
-    """matplotlib is not installed, or there is nothing to show. The message says which."""
+    """There is nothing to show. The message says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,8 @@ def _times_as_good(figure: Figure, rounds: Mapping[str, Sequence[float]], ours: 
 
 @contextmanager
 def _styled(scheme: _Scheme) -> Iterator[Any]:
-    try:
-        import matplotlib  # only for those who want the picture
-    except ImportError:
-        raise CannotPlot("--plot: matplotlib is not installed (pip install '.[bench]')") from None
+    import matplotlib  # only for those who want the picture
+
     matplotlib.use("svg")
     from matplotlib import pyplot
 

@@ -28,7 +28,7 @@ _SCRIPT = textwrap.dedent(
         Target.parse("8.8.8.8", 443),
         Target.parse("www.example.org", 443),
         Target.parse(f"www.zone{last - last % 3}.example", 443),
-        Target.parse("198.18.0.200", 443),
+        Target.parse("198.18.0.2", 443),
     ]
     series = []
     for _ in range(21):

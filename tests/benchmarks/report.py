@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.benchmarks.compare import Change, compare, median_ratio
 from tests.benchmarks.contestants import CONTESTANTS
-from tests.benchmarks.rows import ROWS, Figure, Row
+from tests.benchmarks.row import Figure, Row
+from tests.benchmarks.rows import ROWS
 
 #: The values of one figure: one for each round, by contestant.
 Rounds = Mapping[str, Sequence[float]]
