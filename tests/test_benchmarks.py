@@ -391,12 +391,12 @@ def measured_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "running", ready)
 
 
-def row_that_fails_for(name: str) -> Row:
+def row_that_fails_for(name: str, error: type[Exception] = LoadFailed) -> Row:
     """A row whose load one contestant does not survive."""
 
     def load(programs: Programs, running: Running, seconds: float) -> dict[str, float]:
         if running.contestant.name == name:
-            raise LoadFailed("echo: no response")
+            raise error("echo: no response")
         return {"down": 1.0}
 
     return Row(name="row", load="load", figures=(FIGURES["down"],), measure=load)
@@ -410,22 +410,12 @@ def test_a_peer_that_fails_a_load_has_no_figure_of_it() -> None:
     assert measured == {"down": {"good": [1.0] * 3}}
 
 
-def test_a_peer_that_does_not_listen_has_no_figures(
-    measured_nowhere: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("measured_nowhere")
+def test_a_peer_that_does_not_listen_has_no_figures() -> None:
     """The others are measured all the same."""
-    ready = measure.running
-
-    @contextmanager
-    def start(contestant: Contestant, *ignored: Any) -> Iterator[Running]:
-        if contestant.name == "bad":
-            raise NotListening("bad does not listen")
-        with ready(contestant, *ignored) as started:
-            yield started
-
-    monkeypatch.setattr(measure, "running", start)
-    peers = [fake_peer("good"), fake_peer("bad")]
-    measured, _ = measure.measure([row_that_fails_for("")], peers, measure.Length(2, 0.1, 2))
+    peers = [fake_peer("good"), fake_peer("mute")]
+    row = row_that_fails_for("mute", NotListening)
+    measured, _ = measure.measure([row], peers, measure.Length(2, 0.1, 2))
     assert measured == {"down": {"good": [1.0] * 2}}
 
 
