@@ -75,10 +75,7 @@ class GatewayProcess:
 
     def rss_kib(self) -> int:
         """Its resident memory, in KiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert match is not None
-        return int(match[1])
+        return rss_kib(self.process.pid)
 
     def processor_time(self) -> int:
         """The processor time that its main thread has used, in nanoseconds."""
@@ -118,3 +115,10 @@ def need(program: str | Path) -> str:
         assert not os.environ.get("CI"), f"CI has to install {program}"
         pytest.skip(f"{program} is not installed")
     return found
+
+
+def rss_kib(pid: int) -> int:
+    """Return the resident memory of a process, in KiB."""
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert match is not None
+    return int(match[1])

@@ -20,7 +20,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.e2e.backends import closed_port
-from tests.e2e.gateway import GatewayProcess, gateway_process, need
+from tests.e2e.gateway import GatewayProcess, gateway_process, need, rss_kib
 from tests.e2e.support import running, until, web
 from tests.e2e.wsclient import DEADLINE
 
@@ -182,12 +182,6 @@ def test_a_slow_reader_costs_little_memory(url: str) -> None:
                     peak = max(peak, rss_kib(process.pid))
         assert received == size
     assert peak - idle < 8 * 1024
-
-
-def rss_kib(pid: int) -> int:
-    """Return the resident memory of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
 
 def status_of(done: subprocess.CompletedProcess[bytes]) -> tuple[int, str]:

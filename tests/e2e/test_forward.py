@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, send_and_close
-from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need
+from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need, rss_kib
 from tests.e2e.support import exchange, running, until, web
 from tests.e2e.wsclient import DEADLINE
 
@@ -171,13 +171,6 @@ def test_everything_arrives(gateway: GatewayProcess, tmp_path: Path) -> None:
                 while data := program.recv(MiB):
                     sha.update(data)
                 assert sha.hexdigest() == digest(size)
-
-
-def rss_kib(pid: int) -> int:
-    """Return the resident memory of a process, in KiB."""
-    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert match is not None
-    return int(match[1])
 
 
 def test_a_gateway_that_is_killed_and_started_again(tmp_path: Path) -> None:
