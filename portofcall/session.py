@@ -10,7 +10,7 @@ from portofcall.limits.admission import Lease
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
-from portofcall.target import Requested
+from portofcall.target import Wanted
 
 _STAGES: Final = {Phase.OPEN: Stage.OPEN, Phase.CLOSING: Stage.DRAIN, Phase.CLOSED: Stage.DRAIN}
 
@@ -40,7 +40,7 @@ class Session:
     tunnel: Tunnel
 
     def __init__(
-        self, admitted: Admitted, target: Requested | InvalidTarget, described: str, *, began_at: float
+        self, admitted: Admitted, target: Wanted | InvalidTarget, described: str, *, began_at: float
     ) -> None:
         self.caller = admitted.caller
         self.began_at = began_at

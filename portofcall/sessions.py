@@ -21,7 +21,7 @@ from portofcall.relay.states import Phase
 from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel
 from portofcall.session import Session
-from portofcall.target import Requested
+from portofcall.target import Wanted
 
 #: While a peer may be silent, each tunnel is looked at so often, in so many portions of all tunnels.
 _ROUNDS, _LOOKS_PER_ROUND = 6, 30
@@ -107,7 +107,7 @@ class Sessions:
     def open(
         self,
         client: IClientEnd,
-        target: Requested | InvalidTarget,
+        target: Wanted | InvalidTarget,
         admitted: Admitted,
         *,
         page: bool,

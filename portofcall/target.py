@@ -5,8 +5,10 @@ dots and a port of 70000 as something else, so all of them are invalid here.
 """
 
 import re
+import secrets
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2s
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import idna
@@ -37,6 +39,8 @@ _PORT = re.compile(r"[0-9]{1,5}")
 
 # The names that operators give to targets: safe in a URL, a log line and a ticket as they are.
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+_HASH_KEY = secrets.token_bytes(16)
 
 # str.lower() would also turn the Kelvin sign into "k".
 _LOWER_ASCII = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -114,8 +118,35 @@ class TargetName:
         return self.name
 
 
-#: What a client may ask for.
+@dataclass(frozen=True, slots=True, repr=False)
+class Token:
+    """A secret that stands for a target, as websockify has them; whether there is such a target is open.
+
+    It may be a dict's key: Python's hashes of text are keyed, and text is compared only where all of the hash
+    is the same, so that the time of a look-up says nothing about a token that is almost right.
+
+    Attributes:
+        secret: the text; `str` and `repr` redact it.
+    """
+
+    secret: str
+
+    def __str__(self) -> str:
+        """The first 4 characters, and of a short token at most a quarter, with a hash.
+
+        The key of the hash is new for each process: short tokens can't be guessed from a log.
+        """
+        shown = printable(self.secret[: min(4, len(self.secret) // 4)])
+        digest = blake2s(self.secret.encode(errors="surrogatepass"), key=_HASH_KEY, digest_size=4)
+        return f"token {shown}~{digest.hexdigest()}"
+
+    __repr__ = __str__
+
+
+#: What a client may ask for in the open.
 Requested = Target | TargetName
+#: All that a client may ask for.
+Wanted = Requested | Token
 
 
 def unmapped(address: Address) -> Address:

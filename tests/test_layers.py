@@ -112,6 +112,8 @@ PURE = {
         "egress.proxy_rules",
         "egress.rule_table",
         "egress.rules",
+        "egress.target_file",
+        "egress.token_file",
     ),
     *(
         "access.bearer",

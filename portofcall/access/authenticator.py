@@ -18,7 +18,7 @@ from portofcall.access.ticket_key import CLOCK_SKEW_SECONDS, TicketKey
 from portofcall.errors import Unauthorized, printable
 from portofcall.limits.failure_backoff import FailureBackoff
 from portofcall.limits.single_use import SingleUse
-from portofcall.target import Requested
+from portofcall.target import Wanted
 
 #: The subject where authentication is off.
 ANONYMOUS_SUBJECT: Final = "anonymous"
@@ -117,7 +117,7 @@ class Authenticator:
         authorization: Sequence[bytes],
         tickets: Sequence[bytes],
         client: str,
-        target: Requested | None,
+        target: Wanted | None,
     ) -> Identity:
         """Authenticate a request. It may be cancelled.
 
@@ -156,7 +156,7 @@ class Authenticator:
         return Identity(ANONYMOUS_SUBJECT)
 
     def _by_ticket(
-        self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Requested | None
+        self, key: TicketKey, tickets: Sequence[bytes], client: str, target: Wanted | None
     ) -> Identity:
         now = self._wall_clock()
         subject = ""

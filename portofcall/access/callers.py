@@ -12,7 +12,7 @@ from twisted.web.server import Request
 
 from portofcall.access.client_address import client_address, client_key, is_trusted
 from portofcall.events import Caller
-from portofcall.target import Network, Requested
+from portofcall.target import Network, Wanted
 
 #: The letters of an id's random part: those of base32 (RFC 4648 section 6).
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
@@ -105,7 +105,7 @@ def known_caller(request: Request) -> Caller | None:
     return getattr(request, _KEPT, None)
 
 
-def note_target(request: Request, target: Requested | None) -> None:
+def note_target(request: Request, target: Wanted | None) -> None:
     """Note what a request asks for, for the log, if it is refused."""
     setattr(request, _TARGET, target)
 

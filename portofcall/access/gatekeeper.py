@@ -19,7 +19,7 @@ from portofcall.access.origin import judge_host, judge_origin, parse_origin
 from portofcall.errors import Draining, InvalidHeader, TooManyRequests, Unauthorized, printable
 from portofcall.events import Caller
 from portofcall.limits.admission import Admission, Lease
-from portofcall.target import Network, Requested
+from portofcall.target import Network, Wanted
 
 _T = TypeVar("_T")
 
@@ -153,7 +153,7 @@ class Gatekeeper:
     async def admit(
         self,
         request: Request,
-        target: Requested | None,
+        target: Wanted | None,
         *,
         tickets: Sequence[bytes] = (),
         judge_host_always: bool = False,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portofcall.errors import InvalidTarget
-from portofcall.target import Requested, Target, TargetName, parse_host
+from portofcall.target import Target, TargetName, Wanted, parse_host
 
 #: The value of ``aud``.
 AUDIENCE = "portofcall"
@@ -82,7 +82,7 @@ class Ticket:
     port: int | None = None
     target: TargetName | None = None
 
-    def admits(self, target: Requested | None) -> bool:
+    def admits(self, target: Wanted | None) -> bool:
         """Whether it is good for that target. A request without a target needs a ticket without pins."""
         if isinstance(target, Target):
             return (

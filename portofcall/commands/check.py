@@ -13,11 +13,12 @@ from portofcall.commands import Once
 from portofcall.egress.check import ALLOWED, INVALID, Resolve, check, check_named
 from portofcall.egress.interfaces import Interfaces
 from portofcall.egress.local_networks import LocalNetworks
-from portofcall.egress.named_target import TargetsError, read_all_targets
+from portofcall.egress.named_target import TargetsError
 from portofcall.egress.policy import DEFAULT_ALLOW
 from portofcall.egress.policy_file import PolicyFileError, read_policy
 from portofcall.egress.resolver import look_up
 from portofcall.egress.rules import RuleError
+from portofcall.egress.target_file import TargetFile, read_all_targets
 
 #: A longer line of standard input is one invalid target.
 _MAX_LINE_CHARACTERS = 10_000
@@ -42,7 +43,12 @@ def add_arguments(subparsers: Any) -> None:
         "--target", metavar="NAME=TARGET", action="append", default=[], help="as for twistd portofcall"
     )
     parser.add_argument(
-        "--target-file", metavar="FILE", action=Once, type=Path, help="as for twistd portofcall"
+        "--target-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=TargetFile.parse,
+        help="as for twistd portofcall",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.add_argument("--resolve", action="store_true", help="resolve names, and judge every address")
@@ -84,7 +90,7 @@ def run(
         stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         targets = read_all_targets(args.target, args.target_file)
-        default = () if targets.by_name else DEFAULT_ALLOW
+        default = () if args.target or args.target_file else DEFAULT_ALLOW
         policy = read_policy(args.policy, allow=args.allow, deny=args.deny, default=default)
     except (RuleError, TargetsError) as error:
         stderr.write(f"portofcall check: {error}\n")

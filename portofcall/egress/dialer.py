@@ -35,7 +35,7 @@ from portofcall.errors import (
 )
 from portofcall.limits.admission import Admission
 from portofcall.limits.values import Limits
-from portofcall.target import Address, Requested, Target, TargetName, destination
+from portofcall.target import Address, Target, Wanted, destination
 from portofcall.tls_client import start_tls, tls_problem
 
 P = TypeVar("P", bound=IProtocol)
@@ -97,7 +97,7 @@ class Dialer:
 
     async def dial(
         self,
-        target: Requested,
+        target: Wanted,
         build: Callable[[], P],
         *,
         client: str,
@@ -129,7 +129,7 @@ class Dialer:
             TLSFailed: the TLS handshake failed, or the certificate is not valid.
             Unreachable: the network or the operating system rejected the connection.
         """
-        named = self._targets.find(target) if isinstance(target, TargetName) else None
+        named = None if isinstance(target, Target) else self._targets.find(target)
         place = named.place if named else cast(Target, target)
         trace = trace or DialTrace()
         endpoints = await self._endpoints(place, named, client, timeout_seconds, trace)
@@ -219,7 +219,7 @@ class Dialer:
         verdict = judge(place, self._local_networks())
         addresses: Sequence[Address] = () if place.address is None else (place.address,)
         if isinstance(verdict, Undecided):
-            shown = named.name.name if named else place.host
+            shown = str(named.name) if named else place.host
             started = self._monotonic()
             try:
                 addresses = await self._resolve(place.host, client, timeout_seconds, shown)

@@ -7,7 +7,7 @@ from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.errors import Blocked
-from portofcall.target import Address, Requested, TargetName
+from portofcall.target import Address, Target, Wanted
 
 
 class Refusal(NamedTuple):
@@ -23,7 +23,7 @@ class Refusal(NamedTuple):
 
 
 def judge_again(
-    target: Requested,
+    target: Wanted,
     described: str,
     endpoint: Address | PurePosixPath,
     *,
@@ -45,10 +45,10 @@ def judge_again(
     Returns:
         None if it is allowed.
     """
-    if not isinstance(target, TargetName):
+    if isinstance(target, Target):
         place, judge = target, policy.judge
     else:
-        named = targets.by_name.get(target)
+        named = targets.get(target)
         if named is None:
             return Refusal(Blocked(f"{target} is no target of this gateway any more"))
         if targets.describe(target) != described:
@@ -62,6 +62,6 @@ def judge_again(
         verdict = verdict.resolved_to((endpoint,))
     if verdict.allowed:
         return None
-    if isinstance(target, TargetName):
+    if not isinstance(target, Target):
         return Refusal(Blocked(f"{target} is blocked by the policy of this gateway"), verdict.reason)
     return Refusal(Blocked(verdict.reason))

@@ -6,10 +6,9 @@
     NAME=unix:PATH                       a UNIX socket
     NAME=tls:HOST:PORT[:cafile=PATH]     a TCP port, with TLS from the gateway to it
 
-A file has lines of ``NAME: VALUE`` instead. IPv6 addresses are in brackets, paths are absolute.
+IPv6 addresses are in brackets, paths are absolute. `portofcall.egress.target_file` reads files of them.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,14 +18,13 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from portofcall.egress.line_file import numbered_lines, read_text
+from portofcall.egress.line_file import read_text
 from portofcall.errors import InvalidTarget, UnknownTarget, printable
-from portofcall.target import Requested, Target, TargetName
+from portofcall.target import Target, TargetName, Token, Wanted
 
 #: The longest path of a UNIX socket, in bytes (``sun_path`` of Linux, less its NUL).
 MAX_SOCKET_PATH_BYTES: Final = 107
 
-_LINE: Final = re.compile(r"(?P<name>[^:]*?)[ \t]*:[ \t]+(?P<value>\S.*)")
 _CAFILE: Final = ":cafile="
 _SHOWN: Final = 60
 
@@ -51,12 +49,12 @@ class NamedTarget:
     """A target with a name. Make it with `parse`; the constructor checks nothing.
 
     Attributes:
-        name: what clients ask for.
+        name: what clients ask for; or a token, which is a secret.
         place: host and port, or the path of a UNIX socket.
         tls: None means that the gateway speaks no TLS to it.
     """
 
-    name: TargetName
+    name: TargetName | Token
     place: Target | PurePosixPath
     tls: TLSTrust | None = None
 
@@ -82,7 +80,7 @@ class NamedTarget:
             parsed = TargetName.parse(name)
             kind, _, rest = value.partition(":")
             if kind == "unix":
-                return cls(parsed, _parse_socket_path(rest))
+                return cls(parsed, parse_socket_path(rest))
             if kind == "tls":
                 where, given, cafile = rest.partition(_CAFILE)
                 return cls(parsed, _parse_tcp(where), TLSTrust(_read_authorities(cafile) if given else None))
@@ -101,10 +99,12 @@ class Targets:
     """An immutable set of named targets. Make it with `parse` or `of`; empty means that no name is known.
 
     Attributes:
-        by_name: the targets.
+        by_name: the targets with a name, which is shown to clients.
+        by_token: those with a token, which is a secret.
     """
 
     by_name: Mapping[TargetName, NamedTarget] = field(default_factory=lambda: MappingProxyType({}))
+    by_token: Mapping[Token, NamedTarget] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> "Targets":
@@ -123,82 +123,45 @@ class Targets:
         """Collect targets.
 
         Raises:
-            TargetsError: a name is given twice.
+            TargetsError: a name or a token is given twice.
         """
         by_name: dict[TargetName, NamedTarget] = {}
+        by_token: dict[Token, NamedTarget] = {}
         for target in targets:
-            if by_name.setdefault(target.name, target) is not target:
+            if isinstance(target.name, Token):
+                first = by_token.setdefault(target.name, target)
+            else:
+                first = by_name.setdefault(target.name, target)
+            if first is not target:
                 raise TargetsError(f"expected each name once, got {target.name} again")
-        return cls(MappingProxyType(by_name))
+        return cls(MappingProxyType(by_name), MappingProxyType(by_token))
 
-    def find(self, name: TargetName) -> NamedTarget:
-        """Return the target with this name.
+    def all(self) -> list[NamedTarget]:
+        """Return all of them."""
+        return [*self.by_name.values(), *self.by_token.values()]
+
+    def __len__(self) -> int:
+        return len(self.by_name) + len(self.by_token)
+
+    def get(self, name: TargetName | Token) -> NamedTarget | None:
+        """Return the target with this name or token; None if there is none."""
+        return self.by_token.get(name) if isinstance(name, Token) else self.by_name.get(name)
+
+    def find(self, name: TargetName | Token) -> NamedTarget:
+        """Return the target with this name or token.
 
         Raises:
-            UnknownTarget: there is none.
+            UnknownTarget: there is none. A token is not repeated in the message, not even in part.
         """
-        try:
-            return self.by_name[name]
-        except KeyError:
-            raise UnknownTarget(f"there is no target {name}") from None
+        found = self.get(name)
+        if found is None:
+            which = "with this token" if isinstance(name, Token) else name
+            raise UnknownTarget(f"there is no target {which}")
+        return found
 
-    def describe(self, target: Requested) -> str:
-        """Write a target for the log: a name with what it leads to."""
-        return str(self.by_name.get(target, target) if isinstance(target, TargetName) else target)
-
-
-def read_targets(path: Path, others: Targets) -> Targets:
-    """Read the named targets of a file: at the start, and at each reload.
-
-    Args:
-        path: a regular file in UTF-8 with at least one line ``NAME: VALUE``; ``#`` begins a comment, at the
-            start of a line or after white space.
-        others: targets to add to those of the file.
-
-    Raises:
-        TargetsError: the file can't be read, has no target (such a file is seldom meant, and often half
-            written), a line of it is not one, or its name is there already.
-    """
-    targets = dict(others.by_name)
-    lines = numbered_lines(read_text(path, TargetsError), TargetsError)
-    if not lines:
-        raise TargetsError("expected at least one target")
-    for number, line in lines:
-        try:
-            target = _parse_line(line)
-        except TargetsError as problem:
-            raise TargetsError(f"line {number}: {problem}") from None
-        if targets.setdefault(target.name, target) is not target:
-            raise TargetsError(f"line {number}: expected each name once, got {target.name} again")
-    return Targets.of(targets.values())
-
-
-def read_all_targets(texts: Iterable[str], path: Path | None) -> Targets:
-    """Read the targets of ``--target``, and those that the file of ``--target-file`` has now.
-
-    Args:
-        texts: see `Targets.parse`.
-        path: see `read_targets`; None means no file.
-
-    Raises:
-        TargetsError: one is not valid; the message begins with the option, and the file where it has one.
-    """
-    option = "--target"
-    try:
-        targets = Targets.parse(texts)
-        if path is not None:
-            option = f"--target-file {printable(str(path))}"
-            targets = read_targets(path, targets)
-    except TargetsError as problem:
-        raise TargetsError(f"{option}: {problem}") from None
-    return targets
-
-
-def _parse_line(line: str) -> NamedTarget:
-    match = _LINE.fullmatch(line)
-    if match is None:
-        raise TargetsError(f"expected NAME: HOST:PORT, got '{printable(line, _SHOWN)}'")
-    return NamedTarget.of(match["name"], match["value"])
+    def describe(self, target: Wanted) -> str:
+        """Write a target for the log: a name, or a redacted token, with what it leads to."""
+        return str(target if isinstance(target, Target) else self.get(target) or target)
 
 
 def _parse_tcp(text: str) -> Target:
@@ -208,7 +171,12 @@ def _parse_tcp(text: str) -> Target:
     return Target.parse(host, port)
 
 
-def _parse_socket_path(text: str) -> PurePosixPath:
+def parse_socket_path(text: str) -> PurePosixPath:
+    """Parse the path of a UNIX socket.
+
+    Raises:
+        TargetsError: it is not absolute, not printable, or longer than `MAX_SOCKET_PATH_BYTES`.
+    """
     if not text.startswith("/") or not text.isprintable():
         raise TargetsError(f"unix: expected an absolute path, got '{printable(text, _SHOWN)}'")
     size = len(text.encode())

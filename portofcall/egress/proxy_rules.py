@@ -18,7 +18,7 @@ from portofcall.egress.place import locate
 from portofcall.egress.proxy_header import ClientConnection, ProxyVersion, own_header, proxy_header
 from portofcall.egress.rules import Effect, Rule, RuleError, parse_rule
 from portofcall.errors import printable
-from portofcall.target import Address, Requested, Target, TargetName
+from portofcall.target import Address, Target, TargetName, Wanted
 
 _SHOWN = 60
 
@@ -64,7 +64,7 @@ class Destination:
         endpoint: the address that was dialled, or the path.
     """
 
-    target: Requested
+    target: Wanted
     place: Target | PurePosixPath
     endpoint: Address | PurePosixPath
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from portofcall.egress.proxy_rules import ProxyRule
+from portofcall.egress.target_file import TargetFile
 from portofcall.service.option import Group, Option
 from portofcall.service.option_values import parse_allow, parse_deny, parse_path, parse_target
 
@@ -48,9 +49,11 @@ EGRESS_OPTIONS: Final = (
         name="target-file",
         group=Group.EGRESS,
         metavar="FILE",
-        parser=parse_path,
-        help="read more named targets from a file, one `NAME: TARGET` a line; SIGHUP reloads it",
+        parser=TargetFile.parse,
+        help="read more named targets from a file, one `NAME: TARGET` a line; with websockify:FILE secret "
+        "tokens in websockify's format, from a file or a directory of files; SIGHUP reloads it",
         default="none",
+        repeatable=True,
     ),
     Option(
         name="recheck-open-tunnels",

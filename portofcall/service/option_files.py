@@ -6,9 +6,10 @@ from pathlib import Path
 from twisted.python import usage
 
 from portofcall.access.ticket_key import TicketKey
-from portofcall.egress.named_target import Targets, read_all_targets
+from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import DEFAULT_ALLOW, Policy
 from portofcall.egress.policy_file import read_policy
+from portofcall.egress.target_file import read_all_targets
 from portofcall.errors import printable
 from portofcall.service.tls import Contexts
 from portofcall.service.tls_files import TLSFiles
@@ -52,7 +53,7 @@ class OptionFiles(usage.Options):
         return read_policy(self["policy"], allow=self["allow"], deny=self["deny"], default=default)
 
     def read_targets(self) -> Targets | None:
-        """Read the named targets, with those that the file has now.
+        """Read the targets with names and tokens, with those that the files have now.
 
         Returns:
             None without ``--target`` and ``--target-file``.
@@ -60,8 +61,9 @@ class OptionFiles(usage.Options):
         Raises:
             TargetsError: one is not valid; the message begins with the option, and the file where it has one.
         """
-        targets = read_all_targets(self["target"], self["target-file"])
-        return targets if targets.by_name else None
+        if not (self["target"] or self["target-file"]):
+            return None
+        return read_all_targets(self["target"], self["target-file"])
 
     def read_tls(self) -> Contexts:
         """Read the certificates and keys; there must be `tls_files`.

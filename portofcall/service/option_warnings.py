@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from portofcall.access.password_file import PasswordFile
+from portofcall.egress.target_file import TargetFile
 from portofcall.errors import printable
 from portofcall.relay import tls_records
 from portofcall.service.options import Options
@@ -30,10 +31,27 @@ def option_warnings(options: Options) -> Iterator[str]:
             if path.stat().st_mode & stat.S_IROTH:
                 yield f"{option}{printable(str(path))}: readable by every user of this host; chmod o-r it"
 
+    for file in options["target-file"]:
+        if file.has_tokens:
+            yield from _token_warnings(file)
     if options.tls is not None:
         if tls_records.UNAVAILABLE:
             yield f"TLS is slower than it could be: this pyOpenSSL has no {tls_records.UNAVAILABLE}"
         yield from options.tls.material.warnings(datetime.datetime.now(datetime.UTC))
+
+
+def _token_warnings(file: TargetFile) -> Iterator[str]:
+    with suppress(OSError):
+        files = sorted(file.path.iterdir()) if file.path.is_dir() else []
+        for path in (file.path, *files):
+            mode = path.stat().st_mode
+            shown = f"--target-file {file}: {printable(path.name)} is" if files else f"--target-file {file}:"
+            if mode & stat.S_IWOTH:
+                yield f"{shown} writable by every user of this host, who may add targets; chmod o-w it"
+                return
+            if mode & stat.S_IROTH and not stat.S_ISDIR(mode):
+                yield f"{shown} readable by every user of this host; chmod o-r it"
+                return
 
 
 def _secret_files(options: Options) -> Iterator[tuple[str, Path]]:

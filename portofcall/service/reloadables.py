@@ -58,7 +58,8 @@ def _targets(options: Options, gateway: Gateway) -> Reloadable[Targets]:
     def use(targets: Targets) -> str:
         gateway.targets = targets
         _recheck(options, gateway)
-        return count(targets.by_name, "target")
+        tokens = f", {count(targets.by_token, 'token')}" if targets.by_token else ""
+        return count(targets.by_name, "target") + tokens
 
     return Reloadable(name="target list", read=lambda: options.read_targets() or Targets(), use=use)
 

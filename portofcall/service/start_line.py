@@ -62,10 +62,12 @@ def _authentication(options: Options) -> str:
 
 
 def _egress(gateway: Gateway) -> str:
-    policy, named = gateway.policy, len(gateway.targets.by_name)
+    policy, targets = gateway.policy, gateway.targets
     parts = [_rules("allow", policy.allow), _rules("deny", policy.deny)]
-    if named:
-        parts.append(f"{named} named target{'' if named == 1 else 's'}{'' if policy.allow else ' only'}")
+    kinds = {"named target": len(targets.by_name), "token": len(targets.by_token)}
+    known = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in kinds.items() if n)
+    if known:
+        parts.append(known if policy.allow else f"{known} only")
     return ", ".join(part for part in parts if part)
 
 

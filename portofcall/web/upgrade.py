@@ -8,7 +8,7 @@ from twisted.web.server import Request
 from portofcall.access.gatekeeper import Gatekeeper
 from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
 from portofcall.sessions import Sessions
-from portofcall.target import Requested, Target, TargetName
+from portofcall.target import Target, TargetName, Wanted
 from portofcall.web.api_resource import APIResource
 from portofcall.web.client_connection import describe_client
 from portofcall.web.records import Records
@@ -78,7 +78,7 @@ class TunnelResource(APIResource):
                 raise
 
 
-def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Requested | InvalidTarget:
+def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Wanted | InvalidTarget:
     """Read the target from a query.
 
     Args:

@@ -11,14 +11,14 @@ from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import Policy
 from portofcall.errors import Blocked
-from portofcall.target import Requested, Target, TargetName
+from portofcall.target import Target, TargetName, Wanted
 
 NAMED = Targets.parse(["db=10.0.0.5:5432", "name=db.example:22", "sock=unix:/run/a", "tls=tls:a.example:993"])
 PUBLIC = "93.184.215.14"
 
 
 def judge(
-    target: Requested, endpoint: str, *, allow: list[str], deny: Sequence[str] = (), targets: Targets = NAMED
+    target: Wanted, endpoint: str, *, allow: list[str], deny: Sequence[str] = (), targets: Targets = NAMED
 ) -> str:
     """Return the sentence of the refusal, and what the log has in addition; empty if it is allowed."""
     refusal = judge_again(

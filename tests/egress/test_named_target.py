@@ -12,19 +12,9 @@ from portofcall.egress.named_target import (
     Targets,
     TargetsError,
     TLSTrust,
-    read_targets,
 )
 from portofcall.errors import UnknownTarget
 from portofcall.target import Target, TargetName
-
-FILE = """\
-# Our databases.
-db: 10.0.0.5:5432   # the first
-db6:\t[2001:db8::5]:5432\r
-
-  x-11_a.b  :  unix:/tmp/.X11-unix/X0
-mail: tls:Mail.Example.com:993
-"""
 
 
 def place(text: str) -> str:
@@ -140,49 +130,3 @@ def test_log_shows_what_was_asked_for() -> None:
     assert targets.describe(TargetName("db")) == "db (10.0.0.5:5432)"
     assert targets.describe(TargetName("other")) == "other"
     assert targets.describe(Target("10.0.0.5", 22)) == "10.0.0.5:22"
-
-
-def test_file_has_a_target_a_line(tmp_path: Path) -> None:
-    """With comments, blank lines and white space, in addition to other targets."""
-    path = tmp_path / "targets"
-    path.write_bytes(FILE.encode())
-    targets = read_targets(path, Targets.parse(["first=a.example.com:1"]))
-    assert sorted(map(str, targets.by_name.values())) == [
-        "db (10.0.0.5:5432)",
-        "db6 ([2001:db8::5]:5432)",
-        "first (a.example.com:1)",
-        "mail (tls:mail.example.com:993)",
-        "x-11_a.b (unix:/tmp/.X11-unix/X0)",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("", "expected at least one target"),
-        ("# db: 10.0.0.5:5432\n", "expected at least one target"),
-        ("a: b:1\nb=10.0.0.5:5432\n", "line 2: expected NAME: HOST:PORT, got 'b=10.0.0.5:5432'"),
-        ("db:10.0.0.5:5432\n", "line 1: expected NAME: HOST:PORT, got 'db:10.0.0.5:5432'"),
-        (
-            "\n\nd b: 10.0.0.5:5432\n",
-            'line 3: expected a name of 1 to 63 letters, digits, . _ or -, got "d b"',
-        ),
-        ("db: 10.0.0.5\n", "line 1: expected HOST:PORT"),
-        ("db: b:1\nfirst: c:1\n", "line 2: expected each name once, got first again"),
-    ],
-)
-def test_error_in_a_file_names_the_line(tmp_path: Path, content: str, problem: str) -> None:
-    """And a file without targets is an error too, as it is often half written."""
-    path = tmp_path / "targets"
-    path.write_text(content)
-    with pytest.raises(TargetsError) as error:
-        read_targets(path, Targets.parse(["first=a.example.com:1"]))
-    assert str(error.value).startswith(problem)
-
-
-def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    """Missing, or no file at all."""
-    with pytest.raises(TargetsError, match="expected a readable file"):
-        read_targets(tmp_path / "none", Targets())
-    with pytest.raises(TargetsError, match="expected a regular file"):
-        read_targets(tmp_path, Targets())

@@ -50,6 +50,26 @@ def test_secret_that_every_user_can_read_is_a_warning(option: str, secret: Path)
     assert warnings(f"{option}{secret}") == [f"{shown}: readable by every user of this host; chmod o-r it"]
 
 
+def test_tokens_that_every_user_can_read_or_write_are_a_warning(tmp_path: Path) -> None:
+    """In a file, and in a file of a directory: to read them is to use them, to write them is to add some."""
+    folder = tmp_path / "tokens"
+    folder.mkdir(0o700)
+    path = folder / "desks"
+    path.write_text("secret: 10.0.0.5:5901\n")
+    path.chmod(0o600)
+    file, option = f"--target-file=websockify:{path}", f"--target-file=websockify:{folder}"
+    assert warnings(file) == warnings(option) == []
+    path.chmod(0o604)
+    shown = "readable by every user of this host; chmod o-r it"
+    assert warnings(file) == [f"--target-file websockify:{path}: {shown}"]
+    assert warnings(option) == [f"--target-file websockify:{folder}: desks is {shown}"]
+    folder.chmod(0o702)
+    (line,) = warnings(option)
+    assert line.endswith("tokens is writable by every user of this host, who may add targets; chmod o-w it")
+    assert "secret" not in line
+    folder.chmod(0o700)
+
+
 def test_slow_tls_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is missing for the fast one."""
     certificate, key = Authority().issue("gateway.example").write(tmp_path)

@@ -7,6 +7,7 @@ from portofcall.access.ticket_key import TicketKey
 from portofcall.egress.named_target import Targets
 from portofcall.service.reload import Reload
 from portofcall.service.reloadables import reloadables
+from portofcall.target import Target, Token
 from portofcall.testing import WebSocketClient, World, upgrade_request
 from tests.service.support import parse
 from tests.support import basic
@@ -102,6 +103,22 @@ def test_open_tunnels_are_judged_again_if_that_is_asked_for(tmp_path: Path, logg
         path.write_text("allow 10.0.0.0/8\n")
         rig.reload()
         assert [int.from_bytes(payload[:2]) for _, payload in client.received()] == codes
+
+
+def test_tokens_are_read_again(tmp_path: Path) -> None:
+    """From a file or a directory in websockify's format, which may become empty."""
+    path = tmp_path / "tokens"
+    path.mkdir()
+    (path / "desks").write_text("secret: 10.0.0.5:5901\n")
+    rig = Rig(f"--target-file=websockify:{path}")
+    rig.reload()
+    assert rig.world.gateway.targets.find(Token("secret")).place == Target("10.0.0.5", 5901)
+    (path / "desks").write_text("other: 10.0.0.5:5901\n")
+    rig.reload()
+    assert set(rig.world.gateway.targets.by_token) == {Token("other")}
+    (path / "desks").unlink()
+    rig.reload()
+    assert len(rig.world.gateway.targets) == 0
 
 
 def test_open_tunnels_to_named_targets_are_judged_again_as_well(tmp_path: Path) -> None:

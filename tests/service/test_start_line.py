@@ -76,6 +76,17 @@ def test_line_has_the_policy_in_brief(options: list[str], egress: str) -> None:
     assert line(*options)[2] == egress
 
 
+def test_line_has_the_number_of_tokens(tmp_path: Path) -> None:
+    """As of named targets."""
+    path = tmp_path / "tokens"
+    path.write_text("a: 10.0.0.5:5901\nb: 10.0.0.5:5902\n")
+    assert line(f"--target-file=websockify:{path}")[2] == "2 tokens only"
+    assert (
+        line(f"--target-file=websockify:{path}", "--target=a=unix:/a")[2]
+        == "1 named target and 2 tokens only"
+    )
+
+
 def test_line_has_the_means_of_authentication(tmp_path: Path) -> None:
     """Passwords and tickets are alternatives; a client certificate is needed in addition."""
     key = tmp_path / "key"
