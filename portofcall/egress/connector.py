@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IConnector, IProtocol
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
+from portofcall.egress.tcp_connector import TCPConnector, connects_sockets
 from portofcall.errors import TargetBusy
 from portofcall.limits.admission import Lease
 from portofcall.target import Address
@@ -144,6 +145,8 @@ class Race(Generic[P]):
         self._running.add(attempt)
         if isinstance(address, PurePosixPath):
             self._reactor.connectUNIX(str(address), attempt, timeout=None)
+        elif connects_sockets(self._reactor):
+            TCPConnector(address, self._port, attempt, self._reactor).connect()
         else:
             self._reactor.connectTCP(str(address), self._port, attempt, timeout=None)
 
