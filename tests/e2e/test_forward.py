@@ -3,10 +3,8 @@
 import hashlib
 import os
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ import pytest
 
 from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, send_and_close
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need, rss_kib
+from tests.e2e.postgres import postgres
 from tests.e2e.support import exchange, running, until, web
 from tests.e2e.wsclient import DEADLINE
 
@@ -78,29 +77,6 @@ def run(*command: object, data: bytes = b"", **environ: str) -> "subprocess.Comp
         check=False,
         env=os.environ | environ,
     )
-
-
-@contextmanager
-def postgres() -> Iterator[int]:
-    """Run a PostgreSQL server, which refuses to be root; yield its port."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    programs = versions[-1] if versions else Path(need("postgres")).parent
-    folder, port = Path(tempfile.mkdtemp(prefix="portofcall-")), closed_port()
-    user: list[str] = []
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-        user = [need("runuser"), "-u", "postgres", "--"]
-    data = folder / "data"
-    try:
-        done = run(*user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync")
-        assert done.returncode == 0, done.stderr
-        server = [*user, str(programs / "postgres"), "-F", "-D", str(data), "-k", str(folder)]
-        log = folder / "log"
-        with running([*server, "-p", str(port), "-c", "listen_addresses=127.0.0.1"], log):
-            until(lambda: "ready to accept connections" in log.read_text())
-            yield port
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_psql_and_redis_cli_through_local_ports(gateway: GatewayProcess, tmp_path: Path) -> None:
