@@ -122,7 +122,7 @@ class Gateway:
             reactor,
             resolver=cast(Resolver, resolver or self._own_resolver),
             policy=policy or Policy.parse(default=DEFAULT_ALLOW if targets is None else ()),
-            targets=targets or Targets(),
+            targets=Targets() if targets is None else targets,
             admission=self.admission,
             loop_guard=self.loop_guard,
             local_networks=local_networks,

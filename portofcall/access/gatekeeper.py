@@ -36,10 +36,12 @@ class AccessRules:
     Attributes:
         origins: the allowed origins in addition to the gateway's own, as `parse_origin` returns them.
         trusted: the networks of proxies whose X-Forwarded-For is trusted.
+        any_origin: whether the pages of every origin are allowed, and neither Origin nor Host is judged.
     """
 
     origins: frozenset[str] = field(default_factory=frozenset)
     trusted: Sequence[Network] = ()
+    any_origin: bool = False
 
     @classmethod
     def parse(cls, *, origins: Iterable[str] = (), trusted: Iterable[str] = ()) -> "AccessRules":
@@ -178,18 +180,8 @@ class Gatekeeper:
         self._demand_service()
         headers = request.requestHeaders
         demand_plain_headers(request)
-        origins, hosts = headers.getRawHeaders(b"origin", []), headers.getRawHeaders(b"host", [])
-        scheme = "https" if request.isSecure() else None
-        judge_origin(origins, hosts, scheme=scheme, allowed=self._rules.origins)
-        if origins or judge_host_always:
-            local = request.getHost()
-            judge_host(
-                hosts,
-                local=getattr(local, "host", None),
-                port=getattr(local, "port", None),
-                secure=request.isSecure(),
-                allowed=self._rules.origins,
-            )
+        if not self._rules.any_origin:
+            self._judge_page(request, judge_host_always=judge_host_always)
         caller = self._callers.identify(request)
         lease = self._admission.enter_client(caller.key)
         authorization = headers.getRawHeaders(b"authorization", [])
@@ -213,6 +205,21 @@ class Gatekeeper:
                 problem.headers["WWW-Authenticate"] = self._authenticator.challenge
             raise
         return Admitted(caller, lease, session_seconds)
+
+    def _judge_page(self, request: Request, *, judge_host_always: bool) -> None:
+        headers = request.requestHeaders
+        origins, hosts = headers.getRawHeaders(b"origin", []), headers.getRawHeaders(b"host", [])
+        scheme = "https" if request.isSecure() else None
+        judge_origin(origins, hosts, scheme=scheme, allowed=self._rules.origins)
+        if origins or judge_host_always:
+            local = request.getHost()
+            judge_host(
+                hosts,
+                local=getattr(local, "host", None),
+                port=getattr(local, "port", None),
+                secure=request.isSecure(),
+                allowed=self._rules.origins,
+            )
 
     def _demand_service(self) -> None:
         if self.draining:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from websockify.token_plugins import ReadOnlyTokenFile  # type: ignore[import-untyped]
+from websockify.token_plugins import ReadOnlyTokenFile
 
 from portofcall.egress.line_file import MAX_FILE_CHARACTERS, MAX_FILE_LINES
 from portofcall.egress.named_target import TargetsError

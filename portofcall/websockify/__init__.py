@@ -1,0 +1,1 @@
+"""``portofcall-websockify``: a gateway with websockify's command line."""
