@@ -26,6 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "events": set(),
     "target": {"errors"},
     "limits": {"errors"},
+    "descriptor_limit": {"limits"},
     "tls_client": {"target", "twisted_internals"},
     "egress": {"errors", "events", "limits", "target", "tls_client", "twisted_internals"},
     "access": {"errors", "events", "limits", "target"},
@@ -75,6 +76,7 @@ ARROWS: dict[str, set[str]] = {
     "service": {
         "access",
         "admin",
+        "descriptor_limit",
         "egress",
         "errors",
         "events",
@@ -89,6 +91,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "websockify": {
         "access",
+        "descriptor_limit",
         "egress",
         "errors",
         "events",
@@ -104,7 +107,7 @@ ARROWS: dict[str, set[str]] = {
         "websocket",
     },
     "client": {"errors", "limits", "relay", "target", "tls_client", "websocket"},
-    "commands": {"access", "client", "egress", "errors", "limits", "service", "target"},
+    "commands": {"access", "client", "descriptor_limit", "egress", "errors", "limits", "target"},
     "cli": {"commands"},
     "testing": {"access", "egress", "gateway", "limits", "relay", "target", "websocket"},
 }

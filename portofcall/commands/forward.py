@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     from portofcall.client.options import make_report  # noqa: PLC0415
     from portofcall.commands.reactor import run_prepared  # noqa: PLC0415
-    from portofcall.service.descriptors import raise_limit  # noqa: PLC0415
+    from portofcall.descriptor_limit import raise_limit  # noqa: PLC0415
 
     report = make_report("portofcall forward", args)
 

@@ -14,7 +14,7 @@ from portofcall.client.forwarder import Forwarder
 from portofcall.client.options import make_report
 from portofcall.client.problem import Problem, Status
 from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments, parse_forward_arguments
-from portofcall.service.descriptors import raise_limit
+from portofcall.descriptor_limit import raise_limit
 
 _log = Logger(namespace="portofcall.forward")
 

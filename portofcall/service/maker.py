@@ -8,9 +8,9 @@ from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 
 from portofcall.access.gatekeeper import AccessRules
+from portofcall.descriptor_limit import affordable, descriptor_limit, raise_limit
 from portofcall.gateway import Gateway
 from portofcall.service.demo import DemoBackends
-from portofcall.service.descriptors import affordable, descriptor_limit, raise_limit
 from portofcall.service.drain import Drain
 from portofcall.service.endpoint import has_own_tls, make_endpoint
 from portofcall.service.listener import Listener, NotListening

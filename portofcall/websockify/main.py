@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, output: "Output") -> None:
     # The import installs it; a process that forks must do that first.
     from twisted.internet import reactor  # noqa: PLC0415
 
-    from portofcall.service.descriptors import raise_limit  # noqa: PLC0415
+    from portofcall.descriptor_limit import raise_limit  # noqa: PLC0415
     from portofcall.twisted_internals import skip_log_context  # noqa: PLC0415
     from portofcall.websockify.service import Root  # noqa: PLC0415
 

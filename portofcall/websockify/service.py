@@ -8,10 +8,10 @@ from twisted.application.service import MultiService
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from portofcall.descriptor_limit import affordable, descriptor_limit
 from portofcall.events import Caller
 from portofcall.log.levels import ALL, Level
 from portofcall.relay.tunnel import Tunnel
-from portofcall.service.descriptors import affordable, descriptor_limit
 from portofcall.service.drain import Drain
 from portofcall.service.exposure import why_exposed
 from portofcall.service.signals import Signals

@@ -118,7 +118,7 @@ def test_an_interrupt_at_the_question_for_a_password(monkeypatch: pytest.MonkeyP
 def test_the_command_raises_the_limit_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each connection takes two."""
     reactors: list[object] = []
-    monkeypatch.setattr("portofcall.service.descriptors.raise_limit", reactors.append)
+    monkeypatch.setattr("portofcall.descriptor_limit.raise_limit", reactors.append)
     started: list[object] = []
     monkeypatch.setattr("portofcall.commands.reactor.run_in_reactor", _run(started))
     assert main(["forward", URL, "-L", "1:db"]) == 0

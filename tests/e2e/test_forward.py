@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pytest
 from tests.e2e.backends import Backend, MiB, backend, closed_port, digest, echo, send_and_close
 from tests.e2e.gateway import LOOPBACK, TWISTD, GatewayProcess, gateway_process, need, rss_kib
 from tests.e2e.postgres import postgres
-from tests.e2e.support import exchange, running, until, web
+from tests.e2e.support import exchange, running, until, until_still, web
 from tests.e2e.wsclient import DEADLINE
 
 pytestmark = pytest.mark.slow
@@ -140,8 +139,7 @@ def test_everything_arrives(gateway: GatewayProcess, tmp_path: Path) -> None:
             before = rss_kib(forwarder.process.pid)
             with socket.create_connection(("127.0.0.1", forwarder.ports[0]), DEADLINE) as program:
                 until(lambda: server.sent > MiB)
-                time.sleep(0.5)
-                assert server.sent < size
+                assert until_still(lambda: server.sent) < size
                 assert rss_kib(forwarder.process.pid) - before < 8192
                 sha = hashlib.sha256()
                 while data := program.recv(MiB):

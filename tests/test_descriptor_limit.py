@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 from twisted.internet.selectreactor import SelectReactor
 
-from portofcall.service.descriptors import descriptor_limit, raise_limit
+from portofcall.descriptor_limit import descriptor_limit, raise_limit
 
 
 class Limits:
