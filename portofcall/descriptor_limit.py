@@ -9,9 +9,11 @@ from twisted.internet.selectreactor import SelectReactor
 
 from portofcall.limits.values import Limits
 
-#: Shares of the file descriptors. A tunnel takes two, a waiting connection one, and some are left.
+#: Shares of the file descriptors. A tunnel takes two, as a download does, a waiting connection one; some are
+#: left.
 _TUNNELS_PER_DESCRIPTOR: Final = 0.4
 _WAITING_PER_DESCRIPTOR: Final = 0.15
+_DOWNLOADS_PER_DESCRIPTOR: Final = 0.01
 
 
 def raise_limit(reactor: Any) -> None:
@@ -42,6 +44,7 @@ def affordable(limits: Limits, descriptors: int | None) -> Limits:
     return dataclasses.replace(
         limits,
         max_waiting=_within(limits.max_waiting, descriptors * _WAITING_PER_DESCRIPTOR),
+        max_downloads=_within(limits.max_downloads, descriptors * _DOWNLOADS_PER_DESCRIPTOR),
         max_tunnels=_within(limits.max_tunnels, descriptors * _TUNNELS_PER_DESCRIPTOR),
     )
 

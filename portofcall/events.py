@@ -226,6 +226,7 @@ class RequestServed(NamedTuple):
         path: its path and query, without secrets.
         status: of the response.
         size: of the response's body, in bytes.
+        result: of a large file: ``ok``, or why not all of it was sent; empty for all other responses.
     """
 
     caller: Caller
@@ -233,6 +234,7 @@ class RequestServed(NamedTuple):
     path: str
     status: int
     size: int
+    result: str = ""
 
 
 class LimitReached(NamedTuple):

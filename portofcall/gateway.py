@@ -72,6 +72,7 @@ class Gateway:
         log_levels: how much is logged about clients.
         suggestions: what the page suggests to connect to.
         handshakes: counts and reports the TLS handshakes of listeners.
+        records: reports the outcome of requests; for resources of your own in `site`.
         turns: the budget of each turn of the reactor, for other sites of the process.
         recheck: call it to have `policy` and `targets` judge open tunnels as well, see `Recheck`.
     """
@@ -109,14 +110,13 @@ class Gateway:
             report(LimitReached(limit, key))
 
         self.admission = Admission(self._limits, now=monotonic, reached=limit_reached)
-        self._authenticator = Authenticator(
-            credentials or Credentials(), wall_clock=wall_clock, monotonic=monotonic
-        )
+        credentials = credentials or Credentials()
+        self._authenticator = Authenticator(credentials, wall_clock=wall_clock, monotonic=monotonic)
         rules = rules or AccessRules()
         self._callers = Callers(rules.trusted, monotonic=monotonic)
-        self._records = Records(self._callers, report=report, monotonic=monotonic)
+        self.records = Records(self._callers, report=report, monotonic=monotonic)
         self._gatekeeper = Gatekeeper(rules, self._authenticator, self.admission, self._callers)
-        self.handshakes = Handshakes(self._gatekeeper, self._records)
+        self.handshakes = Handshakes(self._gatekeeper, self.records)
         local_networks = local_networks or Interfaces(monotonic=monotonic).networks
         self._dialer = Dialer(
             reactor,
@@ -185,7 +185,7 @@ class Gateway:
     def tunnel_resource(self) -> IResource:
         """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
-        return cast(IResource, TunnelResource(self._records, self._gatekeeper, self.sessions, factory))
+        return cast(IResource, TunnelResource(self.records, self._gatekeeper, self.sessions, factory))
 
     def resource(self, *, page: bool = True) -> Resource:
         """Make the whole tree, for any place in a resource tree.
@@ -197,7 +197,7 @@ class Gateway:
         """
         return make_root(
             self.tunnel_resource(),
-            records=self._records,
+            records=self.records,
             gatekeeper=self._gatekeeper,
             dialer=self._dialer,
             limits=self._limits,
@@ -228,7 +228,7 @@ class Gateway:
             turns=self.turns,
             waiting=self._waiting,
             count=self._gatekeeper.count,
-            records=self._records,
+            records=self.records,
         )
         site.draining = lambda: self.draining
         return site

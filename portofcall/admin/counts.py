@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeGuard
 
 from portofcall.errors import GatewayError, TargetError
-from portofcall.events import Event, LimitReached, ProbeEnded, Refused, Stage, TunnelEnded, TunnelOpened
+from portofcall.events import (
+    Event,
+    LimitReached,
+    ProbeEnded,
+    Refused,
+    RequestServed,
+    Stage,
+    TunnelEnded,
+    TunnelOpened,
+)
 from portofcall.relay.causes import SLUGS
 
 #: Upper bounds of durations, in seconds: of something that a person waits for, and of a tunnel.
@@ -14,6 +23,8 @@ WAIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 TUNNEL_SECONDS: Final = (0.1, 1, 10, 60, 300, 1800, 3600, 4 * 3600, 24 * 3600)
 #: How a client can fail to authenticate; see `portofcall.events.Refused`.
 ATTEMPTS: Final = ("password", "ticket", "certificate", "none")
+#: How the sending of a large file can end.
+DOWNLOADS: Final = ("ok", "client-lost", "client-stalled", "file-changed", "file-unreadable")
 #: Stands for every label value that is not known beforehand, so that there is a bounded number of them.
 OTHER: Final = "other"
 
@@ -82,6 +93,7 @@ class EventCounts:
     Attributes:
         tunnels: tunnels that ended, by slug.
         probes: pings and banners that ended, by slug.
+        downloads: large files that were sent, by result.
         refused: requests that were refused, by slug.
         auth_failures: those that failed to authenticate, by how they tried.
         limits: refusals by a limit, by its option.
@@ -94,6 +106,7 @@ class EventCounts:
     def __init__(self, limits: Iterable[str]) -> None:
         self.tunnels = LabelledCounts({*SLUGS, *slugs(TargetError)})
         self.probes = LabelledCounts({"ok", "client-lost", "internal-error", *slugs(TargetError)})
+        self.downloads = LabelledCounts(DOWNLOADS)
         self.refused = LabelledCounts({"tls-handshake-failed", *slugs(GatewayError)})
         self.auth_failures = LabelledCounts(ATTEMPTS)
         self.limits = LabelledCounts(limits)
@@ -110,6 +123,9 @@ class EventCounts:
             self.handshake_seconds.observe(event.handshake_seconds)
         elif isinstance(event, ProbeEnded):
             self.probes.add(event.slug)
+        elif isinstance(event, RequestServed):
+            if event.result:
+                self.downloads.add(event.result)
         elif isinstance(event, Refused):
             self.refused.add(event.slug)
             if event.attempted:

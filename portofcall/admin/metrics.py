@@ -27,6 +27,7 @@ class Sources:
         counts: has observed the gateway's events.
         lag: how late the event loop was, in seconds.
         tunnels: returns the number of tunnels that are not over.
+        downloads: returns the number of large files that are being sent.
         draining: returns whether new clients are sent elsewhere.
         reloaded: returns whether the last reload of files succeeded.
         certificates: returns the seconds until each certificate ends, by the name of its file.
@@ -35,6 +36,7 @@ class Sources:
     counts: EventCounts
     lag: Histogram
     tunnels: Callable[[], int]
+    downloads: Callable[[], int]
     draining: Callable[[], bool]
     reloaded: Callable[[], bool]
     certificates: Callable[[], Mapping[str, float]]
@@ -75,6 +77,7 @@ class Metrics:
         yield _gauge("build_info", "1; the versions are labels.", versions, 1)
         yield from _events(sources.counts)
         yield _gauge("active_tunnels", "Tunnels that are not over.", {}, sources.tunnels())
+        yield _gauge("active_downloads", "Large files that are being sent.", {}, sources.downloads())
         yield from _carried(self._up, self._down)
         yield _gauge("draining", "1 while new clients are sent elsewhere.", {}, sources.draining())
         yield _gauge("config_reload_success", "1 if the last reload succeeded.", {}, sources.reloaded())
@@ -92,6 +95,7 @@ class Metrics:
 def _events(counts: EventCounts) -> Iterator[Any]:
     yield _counter("tunnels", "Tunnels that ended.", "result", counts.tunnels)
     yield _counter("probes", "Pings and SSH banners that ended.", "result", counts.probes)
+    yield _counter("downloads", "Large files that were sent, or not.", "result", counts.downloads)
     yield _counter("refused", "Requests that were refused before any tunnel.", "reason", counts.refused)
     yield _counter("auth_failures", "Failed authentications.", "kind", counts.auth_failures)
     yield _counter("limit_reached", "Refusals because of a limit.", "limit", counts.limits)

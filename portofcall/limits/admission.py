@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Self
 
-from portofcall.errors import TargetBusy, TooManyRequests
+from portofcall.errors import Busy, TargetBusy, TooManyRequests
 from portofcall.limits.counters import RateLimit, UseLimit
 from portofcall.limits.values import Limits
 
@@ -32,10 +32,17 @@ class Lease:
 
 
 _ALL = ""
+#: As many downloads one client may have in any case: browsers have six connections to an origin.
+_LEAST_DOWNLOADS = 8
+
+
+def most_downloads_of_one(most: int) -> int:
+    """Return how many of the downloads one client may have: a quarter."""
+    return most and max(_LEAST_DOWNLOADS, most // 4)
 
 
 class Admission:
-    """Admits clients, and their connections to targets; for tunnels, pings and banners alike.
+    """Admits clients, and their connections to targets; for tunnels, pings and banners alike; and downloads.
 
     Args:
         limits: the limits to enforce.
@@ -56,6 +63,8 @@ class Admission:
         self._clients = UseLimit(limits.max_per_client)
         self._targets = UseLimit(limits.max_per_target)
         self._client_targets = UseLimit(limits.max_per_client_target)
+        self._downloads = UseLimit(limits.max_downloads)
+        self._client_downloads = UseLimit(most_downloads_of_one(limits.max_downloads))
         self._client_rate = RateLimit(limits.rate_per_client, now=now)
         self._target_rate = RateLimit(limits.rate_per_target, now=now)
         self._request_rate = RateLimit(limits.request_rate, now=now)
@@ -64,6 +73,11 @@ class Admission:
     def used(self) -> int:
         """The number of places that clients have now."""
         return self._all.used(_ALL)
+
+    @property
+    def downloads(self) -> int:
+        """The number of large files that are being sent now."""
+        return self._downloads.used(_ALL)
 
     def count_request(self, client: str) -> None:
         """Count an HTTP request of any kind.
@@ -105,6 +119,30 @@ class Admission:
         def leave() -> None:
             self._clients.leave(client)
             self._all.leave(_ALL)
+
+        return Lease(leave)
+
+    def enter_download(self, client: str) -> Lease:
+        """Take a place for a large file that is sent to a client.
+
+        Args:
+            client: as for `enter_client`.
+
+        Raises:
+            TooManyRequests: too many are being sent to this client.
+            Busy: too many are being sent in all.
+        """
+        if not self._client_downloads.enter(client):
+            self._reached("max_downloads", client)
+            raise TooManyRequests("too many downloads to this address", retry_after_seconds=_RETRY_SECONDS)
+        if not self._downloads.enter(_ALL):
+            self._client_downloads.leave(client)
+            self._reached("max_downloads", "")
+            raise Busy("too many downloads", retry_after_seconds=_RETRY_SECONDS)
+
+        def leave() -> None:
+            self._client_downloads.leave(client)
+            self._downloads.leave(_ALL)
 
         return Lease(leave)
 

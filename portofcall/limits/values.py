@@ -65,6 +65,7 @@ class Limits:
         control_frames_per_second: the rate of pings and pongs from a client; ten seconds' worth at once.
         max_waiting: the most connections without a tunnel and without a request that is being served; 0 means
             no limit, here and below.
+        max_downloads: the most files above 64 KiB that are being sent, a quarter of them to one client.
         max_tunnels: the most tunnels, pings and banners at a time.
         max_per_client: the most of them for one client (an IPv4 address, or an IPv6 network of 64 bits).
         max_per_target: the most connections to one address and port.
@@ -95,6 +96,7 @@ class Limits:
     max_fragments: int = 1024
     control_frames_per_second: int = 100
     max_waiting: int = 2000
+    max_downloads: int = 256
     max_tunnels: int = 10_000
     max_per_client: int = 256
     max_per_target: int = 256

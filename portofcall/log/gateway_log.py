@@ -127,4 +127,6 @@ def failure_kind(event: Event) -> tuple[Hashable, ...] | None:
             return (ProbeEnded, slug)
         case RequestServed(status=status) if status >= _FIRST_ERROR:
             return (RequestServed, status)
+        case RequestServed(result=result) if result not in ("", "ok"):
+            return (RequestServed, result)
     return None

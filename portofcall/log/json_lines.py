@@ -141,6 +141,10 @@ def _request_served(event: RequestServed) -> Attributes:
         yield "url.query", query
     yield "http.response.status_code", event.status
     yield "http.response.body.size", event.size
+    if event.result:
+        yield "portofcall.result", event.result
+        if event.result not in _GOOD:
+            yield "error.type", event.result
 
 
 def _caller(caller: Caller) -> Attributes:

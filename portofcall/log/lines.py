@@ -74,7 +74,8 @@ def _refused(event: Refused) -> str:
 
 def _request_served(event: RequestServed) -> str:
     request = _unquoted(f"{event.method} {event.path}")
-    return f'{_client(event.caller)} "{request}" {event.status} {event.size} {_ids(event.caller)}'
+    result = f" result={event.result}" if event.result else ""
+    return f'{_client(event.caller)} "{request}" {event.status} {event.size} {_ids(event.caller)}{result}'
 
 
 def _ids(caller: Caller) -> str:

@@ -68,6 +68,7 @@ class AdminService(MultiService):
                 counts=counts,
                 lag=lag,
                 tunnels=lambda: len(gateway.sessions),
+                downloads=lambda: gateway.admission.downloads,
                 draining=lambda: not gateway.accepting,
                 reloaded=lambda: reload.succeeded,
                 certificates=lambda: {} if tls is None else _certificates(tls, options["tls-client-ca"]),

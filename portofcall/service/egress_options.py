@@ -64,7 +64,7 @@ EGRESS_OPTIONS: Final = (
     Option(
         name="send-proxy",
         group=Group.EGRESS,
-        metavar="VERSION",
+        metavar="VERSION[:RULE]",
         parser=ProxyRule.parse,
         help="send targets the client's address, by the PROXY protocol: v1, v2, or v2-ssl (with the "
         "client's TLS); with :RULE, as in v2:10.0.0.0/8:25, those that it matches; the first match decides",

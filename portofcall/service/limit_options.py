@@ -106,6 +106,15 @@ LIMIT_OPTIONS: Final = (
         "descriptors; 0 means no limit, here and below",
     ),
     Option(
+        name="max-downloads",
+        group=Group.LIMITS,
+        metavar="COUNT",
+        parser=parse_count,
+        field="max_downloads",
+        help="most large files of --web that are being sent, a quarter of them to one client, within 1 % of "
+        "the file descriptors",
+    ),
+    Option(
         name="max-tunnels",
         group=Group.LIMITS,
         metavar="COUNT",

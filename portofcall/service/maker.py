@@ -97,9 +97,12 @@ def _listener(
     authenticates = options.credentials.required
     root = gateway.resource()
     if options["web"] is not None:
-        from portofcall.web.folder import with_folder  # noqa: PLC0415 - few need it
+        from portofcall.web.file_response import FileResponses  # noqa: PLC0415 - few need it
+        from portofcall.web.folder import WebFolder, with_folder  # noqa: PLC0415
 
-        root = with_folder(root, options["web"], listing=bool(options["web-listing"]))
+        files = FileResponses(gateway.records, gateway.admission, reactor)
+        lists = bool(options["web-listing"])
+        root = with_folder(root, WebFolder(options["web"], lists=lists, files=files, records=gateway.records))
     site = gateway.site(root=root)
     factory: IProtocolFactory = site
     names: Sequence[str] = ()

@@ -1,32 +1,45 @@
 """A folder of the operator's that is served beside the tunnel, such as noVNC."""
 
+import errno
 import os
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import quote
 
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
-from twisted.web.static import File, loadMimeTypes
+from twisted.web.static import loadMimeTypes
 
-from portofcall.web.responses import Nothing, bytes_response, no_file, only_get, text_response
+from portofcall.errors import Busy, RequestError
+from portofcall.web.file_response import FileResponses
+from portofcall.web.folder_listing import listing
+from portofcall.web.records import Records
+from portofcall.web.responses import (
+    bytes_response,
+    no_file,
+    only_get,
+    status_headers,
+    text_response,
+    to_folder,
+)
+from portofcall.web.safe_open import find, open_file
 
 _INDEX: Final = ("index.html", "index.htm")
-#: Not known to every system, or known as something that browsers refuse to run.
-_TYPES: Final = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
-#: The most names in a listing.
-_MOST_NAMES: Final = 5000
-_PAGE: Final = """\
-<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
-<h1>{title}</h1><ul>
-{items}
-</ul>
-"""
+#: With those that are not known to every system, or known as something that browsers refuse to run.
+_TYPES: Final = {
+    **loadMimeTypes(),
+    ".mjs": "text/javascript",
+    ".js": "text/javascript",
+    ".wasm": "application/wasm",
+}
+#: Of everything else, and of a compressed file, which is sent as it is.
+_ANY_TYPE: Final = "application/octet-stream"
+_LISTING_HEADERS: Final = {"Cache-Control": "no-cache", "Content-Security-Policy": "default-src 'none'"}
+_NOT_THERE: Final = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+_NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-def with_folder(tree: Resource, folder: Path, *, listing: bool = False) -> Resource:
+def with_folder(tree: Resource, folder: "WebFolder") -> Resource:
     """Serve a folder at ``/``, and a gateway's tree beside it.
 
     Of the tree, ``/api``, ``/healthz`` and ``/readyz`` stay where they are: no file is served under these
@@ -34,124 +47,111 @@ def with_folder(tree: Resource, folder: Path, *, listing: bool = False) -> Resou
 
     Args:
         tree: as `portofcall.Gateway.resource` makes it.
-        folder: absolute.
-        listing: whether a folder without an index page lists its files.
+        folder: the folder.
 
     Returns:
         The root of the site.
     """
-    root = WebFolder(folder.resolve(), folder.resolve(), listing=listing)
     for name in (b"api", b"healthz", b"readyz"):
-        root.putChild(name, tree.children[name])
-    root.putChild(b"portofcall", tree)
-    return root
+        folder.putChild(name, tree.children[name])
+    folder.putChild(b"portofcall", tree)
+    return folder
 
 
 class WebFolder(Resource):
-    """One folder: GET and HEAD of regular files, their ranges, and an index page.
+    """A folder: GET and HEAD of regular files, one range of them, and an index page.
 
     There are no names that begin with a dot, and nothing that leads out of the folder, as symbolic links may.
 
     Args:
-        folder: this one, without symbolic links.
-        top: the one that nothing leads out of.
-        listing: whether it lists its files if it has no index page.
+        folder: absolute. If it is a symbolic link, where that leads now.
+        lists: whether a folder without an index page lists its files.
+        files: responds with files.
+        records: reports the outcome of requests.
     """
 
-    def __init__(self, folder: Path, top: Path, *, listing: bool) -> None:
+    def __init__(self, folder: Path, *, lists: bool = False, files: FileResponses, records: Records) -> None:
         super().__init__()
-        self._folder = folder
-        self._top = top
-        self._listing = listing
+        self._top = os.path.realpath(folder)
+        self._lists = lists
+        self._files = files
+        self._records = records
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """Return the file or the folder with this name."""
-        if not path:
-            return self._index()
-        found = self._find(os.fsdecode(path))
-        if found is None:
-            return Nothing()
-        if found.is_dir():
-            return WebFolder(found, self._top, listing=self._listing)
-        return _Regular(found)
+        """Return what responds to every path but those of children."""
+        return cast(IResource, _Path(self, (path, *(request.postpath or ()))))
 
     def render(self, request: Request) -> bytes:
-        """Send a client that left out the slash to the folder: links in its page are relative."""
-        path, question_mark, query = request.uri.partition(b"?")
-        where = b"./" + path.rpartition(b"/")[2] + b"/" + question_mark + query
-        return text_response(request, "", status=308, headers={"Location": where.decode("latin-1")})
+        """Send a client that left out the last slash to the folder."""
+        return to_folder(request)
 
-    def _index(self) -> IResource:
-        for name in _INDEX:
-            found = self._find(name)
-            if found is not None and found.is_file():
-                return _Regular(found)
-        return _Listing(self._folder.name, self._names()) if self._listing else Nothing()
+    def respond(self, request: Request, segments: Sequence[bytes]) -> bytes | int:
+        """Respond to a request.
 
-    def _find(self, name: str) -> Path | None:
-        """Return a regular file or a folder that may be served; without symbolic links."""
-        if name.startswith(".") or "/" in name or "\0" in name:
-            return None
+        Args:
+            request: any request.
+            segments: of its path below the folder, decoded; one that ends in a slash has an empty one.
+        """
         try:
-            found = (self._folder / name).resolve(strict=True)
-        except (OSError, RuntimeError):  # not there, not readable, or a loop of links
-            return None
-        inside = found.is_relative_to(self._top) and not _is_hidden(found.relative_to(self._top))
-        return found if inside and (found.is_file() or found.is_dir()) else None
+            return self._respond(request, *map(os.fsdecode, segments))
+        except RequestError as error:
+            return self._refuse(request, error)
+        except OSError as problem:
+            return self._explain(request, problem)
 
-    def _names(self) -> list[str]:
-        names = []
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                found = self._find(entry.name)
-                if found is not None:
-                    names.append(entry.name + "/" * found.is_dir())
-                if len(names) == _MOST_NAMES:
-                    break
-        return sorted(names)
+    def _respond(self, request: Request, *names: str) -> bytes | int:
+        as_folder = not names[-1]
+        found = find(self._top, names[:-1] if as_folder else names)
+        if as_folder and not found.is_folder:
+            raise FileNotFoundError
+        if request.method not in (b"GET", b"HEAD"):
+            return only_get(request)
+        if not found.is_folder:
+            return self._file(request, found.parts)
+        return self._folder(request, found.parts) if as_folder else to_folder(request)
+
+    def _file(self, request: Request, parts: Sequence[str]) -> bytes | int:
+        kind = _TYPES.get(os.path.splitext(parts[-1])[1].lower(), _ANY_TYPE)
+        return self._files.respond(request, open_file(self._top, parts), kind)
+
+    def _folder(self, request: Request, parts: tuple[str, ...]) -> bytes | int:
+        for name in _INDEX:
+            try:
+                index = find(self._top, [*parts, name])
+            except FileNotFoundError:
+                continue
+            if not index.is_folder:
+                return self._file(request, index.parts)
+        if not self._lists:
+            raise FileNotFoundError
+        page = listing(self._top, parts).encode()
+        return bytes_response(request, page, kind="text/html; charset=utf-8", headers=_LISTING_HEADERS)
+
+    def _explain(self, request: Request, problem: OSError) -> bytes:
+        """Respond with why something can't be read, or raise the problem if the fault is not the client's."""
+        if problem.errno in _NO_DESCRIPTORS:
+            return self._refuse(request, Busy("no file descriptors are left", retry_after_seconds=1))
+        if isinstance(problem, PermissionError):
+            return text_response(request, "The gateway is not allowed to read this.\n", status=403)
+        if isinstance(problem, FileNotFoundError) or problem.errno in _NOT_THERE:
+            return no_file(request)
+        raise problem
+
+    def _refuse(self, request: Request, error: RequestError) -> bytes:
+        self._records.refused(request, error)
+        status = error.http_status
+        return text_response(request, f"{error.sentence}\n", status=status, headers=status_headers(error))
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-class _Regular(File):
-    """A regular file. Others are never opened: to open a named pipe would hold up every tunnel."""
+class _Path(Resource):
+    """A path below the folder."""
 
     isLeaf = True
-    contentTypes = {**loadMimeTypes(), **_TYPES}  # noqa: RUF012 - Twisted's type
-    #: A .gz is sent as it is, not as a coding that browsers undo.
-    contentEncodings: dict[str, str] = {}  # noqa: RUF012
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), defaultType="application/octet-stream")
+    def __init__(self, folder: WebFolder, segments: Sequence[bytes]) -> None:
+        super().__init__()
+        self._folder = folder
+        self._segments = segments
 
     def render(self, request: Request) -> bytes | int:
-        """Respond to GET and HEAD; other methods are 405."""
-        if request.postpath:
-            return no_file(request)
-        if request.method not in (b"GET", b"HEAD"):
-            return only_get(request)
-        # Pages such as noVNC are framed by others of the same site.
-        request.setHeader(b"X-Frame-Options", b"SAMEORIGIN")
-        return cast("bytes | int", self.render_GET(request))
-
-
-class _Listing(Resource):
-    """The names in a folder, as links."""
-
-    isLeaf = True
-
-    def __init__(self, title: str, names: Sequence[str]) -> None:
-        super().__init__()
-        self._title = title
-        self._names = names
-
-    def render(self, request: Request) -> bytes:
-        if request.method not in (b"GET", b"HEAD"):
-            return only_get(request)
-        items = "\n".join(f'<li><a href="./{quote(name)}">{escape(name)}</a>' for name in self._names)
-        page = _PAGE.format(title=escape(self._title), items=items)
-        headers = {"Content-Security-Policy": "default-src 'none'"}
-        body = page.encode("utf-8", "surrogateescape")
-        return bytes_response(request, body, kind="text/html; charset=utf-8", headers=headers)
+        return self._folder.respond(request, self._segments)

@@ -94,15 +94,17 @@ class Records:
         setattr(request, _RECORDED, True)
         return ProbeRecord(caller, probe, target, report=self._report, monotonic=self._monotonic)
 
-    def served(self, request: Request) -> None:
-        """Report that the response was sent, unless there is a record of the request already."""
+    def served(self, request: Request, result: str = "") -> None:
+        """Report a response, unless there is a record of the request already.
+
+        Args:
+            request: has its response.
+            result: see `portofcall.events.RequestServed`.
+        """
         if not getattr(request, _RECORDED, False):
-            method, path = shown_request(request.method, request.uri)
-            self._report(
-                RequestServed(
-                    self._callers.identify(request), method, path, int(request.code), request.sentLength
-                )
-            )
+            setattr(request, _RECORDED, True)
+            caller, (method, path) = self.caller(request), shown_request(request.method, request.uri)
+            self._report(RequestServed(caller, method, path, int(request.code), request.sentLength, result))
 
     def _refused(self, caller: Caller, error: GatewayError, request: Request | None) -> None:
         event = Refused(caller, error.slug, error.sentence, error.http_status)

@@ -151,16 +151,29 @@ def status_headers(error: GatewayError) -> Headers:
 
 
 def _respond(request: Request, kind: str | None, body: bytes, status: int, headers: Headers) -> bytes:
+    set_head(request, kind=kind, size=len(body), status=status, headers=headers)
+    # Twisted logs a warning when the response to HEAD has a body.
+    return b"" if request.method == b"HEAD" else body
+
+
+def set_head(request: Request, *, kind: str | None, size: int, status: int, headers: Headers) -> None:
+    """Set the status and the headers of a response, and those that all responses have.
+
+    Args:
+        request: gets them.
+        kind: the media type; None for a response without content.
+        size: the length of the content, in bytes.
+        status: the HTTP status.
+        headers: further headers.
+    """
     # twisted.web knows no reason phrase for some statuses, 426 among them.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode())
     if kind is not None:
         request.setHeader("Content-Type", kind)
-        request.setHeader("Content-Length", str(len(body)))
+        request.setHeader("Content-Length", str(size))
     for name, value in headers.items():
         request.setHeader(name, value)
     add_common_headers(request)
-    # Twisted logs a warning when the response to HEAD has a body.
-    return b"" if request.method == b"HEAD" else body
 
 
 class Nothing(Resource):

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
+from portofcall.web.conditions import has_current
 from portofcall.web.responses import Headers, Nothing, bytes_response, no_file, only_get
 
 #: Where setup.py builds it to.
@@ -111,8 +112,7 @@ def file_response(request: Request, file: StaticFile, headers: Headers) -> bytes
     coding = _coding(request, file.coded)
     tag = f'"{file.tag}{"" if coding is None else "-" + coding}"'
     headers = {"Vary": "Accept-Encoding", **headers, "ETag": tag}
-    known = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", [])).decode("latin-1")
-    if tag in {value.strip().removeprefix("W/") for value in known.split(",")}:
+    if has_current(request, tag):
         return bytes_response(request, b"", kind=None, status=304, headers=headers)
     if coding is not None:
         headers = {**headers, "Content-Encoding": coding}

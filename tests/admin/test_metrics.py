@@ -47,6 +47,7 @@ class Scraped(AdminWorld):
                 counts=counts,
                 lag=self.lag,
                 tunnels=lambda: len(self.gateway.sessions),
+                downloads=lambda: self.gateway.admission.downloads,
                 draining=lambda: not self.gateway.accepting,
                 reloaded=lambda: self.reloaded,
                 certificates=lambda: self.certificates,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from twisted.logger import LogLevel
 
+from portofcall.admin.counts import DOWNLOADS
 from portofcall.events import (
     Caller,
     Event,
@@ -73,6 +74,7 @@ EXAMPLES: list[tuple[Event, int]] = [
     (ORIGIN, 4312),
     (Refused(UNKNOWN, "tls-handshake-failed", "no shared cipher", stage=Stage.TLS), 0),
     (RequestServed(BEHIND, "GET", "/static/page.css?v=1", 200, 5120), 0),
+    (RequestServed(STRANGER, "GET", "/desk.iso", 200, 524288, "client-stalled"), 0),
 ]
 LINES = [str(Record(event, more)) for event, more in EXAMPLES]
 LOGGED = {"log_time": 1_795_520_492.5, "log_level": LogLevel.info}
@@ -103,6 +105,12 @@ def test_each_field_is_explained() -> None:
     assert in_json >= set(re.findall(r'yield "([^"]+)", ', inspect.getsource(json_lines))), (
         "not in an example"
     )
+
+
+def test_each_result_of_a_download_is_explained() -> None:
+    """They are a closed set."""
+    table = PAGE.partition("| result of a download")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == list(DOWNLOADS)
 
 
 def test_each_result_of_a_tunnel_is_explained() -> None:

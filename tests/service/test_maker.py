@@ -282,13 +282,14 @@ def test_certificates_are_reloaded_into_every_listener(tmp_path: Path, logged: l
 @pytest.mark.parametrize(
     ("descriptors", "options", "bounds"),
     [
-        (1000, [], (400, 150)),
-        (100_000, [], (10_000, 2000)),
-        (1000, ["--max-tunnels=0"], (0, 150)),
-        (1000, ["--max-waiting=0"], (400, 0)),
-        (1000, ["--max-tunnels=7", "--max-waiting=9"], (7, 9)),
-        (2, [], (1, 1)),
-        (resource.RLIM_INFINITY, [], (10_000, 2000)),
+        (1000, [], (400, 150, 10)),
+        (100_000, [], (10_000, 2000, 256)),
+        (1000, ["--max-tunnels=0"], (0, 150, 10)),
+        (1000, ["--max-waiting=0"], (400, 0, 10)),
+        (1000, ["--max-downloads=0"], (400, 150, 0)),
+        (1000, ["--max-tunnels=7", "--max-waiting=9"], (7, 9, 10)),
+        (2, [], (1, 1, 1)),
+        (resource.RLIM_INFINITY, [], (10_000, 2000, 256)),
     ],
 )
 def test_tunnels_are_bounded_by_the_file_descriptors(
@@ -296,10 +297,10 @@ def test_tunnels_are_bounded_by_the_file_descriptors(
     made: list[Gateway],
     descriptors: int,
     options: list[str],
-    bounds: tuple[int, int],
+    bounds: tuple[int, int, int],
 ) -> None:
-    """40 % of them, and 15 % for connections that wait."""
+    """40 % of them, 15 % for connections that wait, and 1 % for downloads."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     makeService(parse(*options), MemoryReactorClock())
     (limits,) = [gateway._limits for gateway in made]
-    assert (limits.max_tunnels, limits.max_waiting) == bounds
+    assert (limits.max_tunnels, limits.max_waiting, limits.max_downloads) == bounds
