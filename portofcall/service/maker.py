@@ -97,12 +97,16 @@ def _listener(
     authenticates = options.credentials.required
     root = gateway.resource()
     if options["web"] is not None:
-        from portofcall.web.file_response import FileResponses  # noqa: PLC0415 - few need it
-        from portofcall.web.folder import WebFolder, with_folder  # noqa: PLC0415
+        from portofcall.web.folder import WebFolder, with_folder  # noqa: PLC0415 - few need it
 
-        files = FileResponses(gateway.records, gateway.admission, reactor)
-        lists = bool(options["web-listing"])
-        root = with_folder(root, WebFolder(options["web"], lists=lists, files=files, records=gateway.records))
+        folder = WebFolder(
+            options["web"],
+            lists=bool(options["web-listing"]),
+            records=gateway.records,
+            admission=gateway.admission,
+            clock=reactor,
+        )
+        root = with_folder(root, folder)
     site = gateway.site(root=root)
     factory: IProtocolFactory = site
     names: Sequence[str] = ()

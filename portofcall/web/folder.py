@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 from twisted.web.static import loadMimeTypes
 
 from portofcall.errors import Busy, RequestError
+from portofcall.limits.admission import Admission
 from portofcall.web.file_response import FileResponses
 from portofcall.web.folder_listing import listing
 from portofcall.web.records import Records
@@ -66,15 +68,24 @@ class WebFolder(Resource):
     Args:
         folder: absolute. If it is a symbolic link, where that leads now.
         lists: whether a folder without an index page lists its files.
-        files: responds with files.
         records: reports the outcome of requests.
+        admission: counts downloads.
+        clock: for their turns and time limits.
     """
 
-    def __init__(self, folder: Path, *, lists: bool = False, files: FileResponses, records: Records) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lists: bool = False,
+        records: Records,
+        admission: Admission,
+        clock: IReactorTime,
+    ) -> None:
         super().__init__()
         self._top = os.path.realpath(folder)
         self._lists = lists
-        self._files = files
+        self._files = FileResponses(records, admission, clock)
         self._records = records
 
     def getChild(self, path: bytes, request: Request) -> IResource:

@@ -103,5 +103,5 @@ class WebsockifyGateway(Gateway):
         """
         factory = WebsockifyFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
         return UpgradeResource(
-            self._records, self._gatekeeper, self.sessions, factory, choose=choose, begun=begun
+            self.records, self._gatekeeper, self.sessions, factory, choose=choose, begun=begun
         )

@@ -53,7 +53,7 @@ class Root(MultiService):
             made.log_levels.set(Level.DEBUG, client=ALL, seconds=inf)
         drain = Drain(reactor, made)
         drain.setServiceParent(self)
-        self.site = made.site(root=self._root(settings))
+        self.site = made.site(root=self._root(reactor, settings))
         self._output = output
         self._authenticates = bool(args.auth_plugin or args.token_plugin)
         listening = self._listening = Listening(reactor, opened, self.site, made.loop_guard)
@@ -84,11 +84,16 @@ class Root(MultiService):
         if reason is not None and not self._authenticates:
             self._output.warn(f"{reason}, but no authentication is configured; add {_WAYS}")
 
-    def _root(self, settings: Settings) -> Front:
+    def _root(self, reactor: Any, settings: Settings) -> Front:
         files: IResource | None = None
         if settings.web is not None:
-            folder = settings.web.resolve()
-            files = WebFolder(folder, folder, listing=not settings.args.file_only)
+            files = WebFolder(
+                settings.web,
+                lists=not settings.args.file_only,
+                records=self.gateway.records,
+                admission=self.gateway.admission,
+                clock=reactor,
+            )
         assert settings.target is not None
         found = FoundTarget.of(settings.target)
 

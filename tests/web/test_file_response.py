@@ -11,7 +11,6 @@ from portofcall.events import Event, LimitReached, Refused, RequestServed
 from portofcall.limits.values import Limits
 from portofcall.testing import FakeTransport, Response, World, request
 from portofcall.web.file_body import LEAST_BYTES, PIECE_BYTES, STALL_SECONDS
-from portofcall.web.file_response import FileResponses
 from portofcall.web.folder import WebFolder, with_folder
 
 SIZE = 5 * PIECE_BYTES + 7
@@ -27,8 +26,10 @@ class Served:
         (folder / "small").write_bytes(self.content[:PIECE_BYTES])
         self.world = World(limits=limits)
         gateway = self.world.gateway
-        files = FileResponses(gateway.records, gateway.admission, self.world.reactor)
-        root = with_folder(gateway.resource(), WebFolder(folder, files=files, records=gateway.records))
+        web_folder = WebFolder(
+            folder, records=gateway.records, admission=gateway.admission, clock=self.world.reactor
+        )
+        root = with_folder(gateway.resource(), web_folder)
         self.world.site = gateway.site(root=root)
         self.events: list[Event] = []
         gateway.observe(self.events.append)

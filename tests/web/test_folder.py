@@ -8,7 +8,6 @@ import pytest
 
 from portofcall.limits.values import Limits, Rate
 from portofcall.testing import Response, World, request
-from portofcall.web.file_response import FileResponses
 from portofcall.web.folder import WebFolder, with_folder
 
 
@@ -47,8 +46,9 @@ def world(folder: Path, *, lists: bool = False, limits: Limits | None = None) ->
     """A gateway that serves the folder."""
     made = World(limits=limits)
     gateway = made.gateway
-    files = FileResponses(gateway.records, gateway.admission, made.reactor)
-    root = WebFolder(folder, lists=lists, files=files, records=gateway.records)
+    root = WebFolder(
+        folder, lists=lists, records=gateway.records, admission=gateway.admission, clock=made.reactor
+    )
     made.site = gateway.site(root=with_folder(gateway.resource(), root))
     return made
 
