@@ -62,13 +62,13 @@ class WebSocketClient:
     """A client that does one thing at a time and takes nothing but RFC 6455 from the server.
 
     Args:
-        port: of the gateway on 127.0.0.1.
+        port: of the gateway on 127.0.0.1, or on ::1.
         query: of the request.
         protocols: the subprotocols to offer.
         headers: further header lines.
         along: bytes to send in one go with the handshake.
         receive_buffer: SO_RCVBUF in bytes; None leaves it to the kernel.
-        source: the address of this machine to connect from.
+        source: the loopback address to connect from, and for IPv6 also the one to connect to.
         tls: speaks TLS as these settings say, with the server ``localhost``; None means plain TCP.
 
     Attributes:
@@ -87,12 +87,13 @@ class WebSocketClient:
         source: str = "127.0.0.1",
         tls: SSLContext | None = None,
     ) -> None:
-        self.socket: socket.socket = socket.socket()
+        over_ipv6 = ":" in source
+        self.socket: socket.socket = socket.socket(socket.AF_INET6 if over_ipv6 else socket.AF_INET)
         self.socket.settimeout(DEADLINE)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.bind((source, 0))
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect(("::1" if over_ipv6 else "127.0.0.1", port))
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         key = base64.b64encode(os.urandom(16)).decode()
