@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.wsclient import DEADLINE
 
 TWISTD = Path(sys.executable).with_name("twistd")
+#: The twistd that gateways run in. CI names that of an installed wheel for the tests of the page.
+GATEWAY_TWISTD = Path(os.environ.get("PORTOFCALL_TEST_TWISTD") or TWISTD)
 LOOPBACK = ("--allow", "127.0.0.1")
 
 
@@ -38,7 +40,7 @@ class GatewayProcess:
         wrapper: Sequence[str] = (),
     ) -> None:
         self._log = folder / "twistd.log"
-        command = [str(TWISTD), "-n", "--pidfile=", "portofcall"]
+        command = [str(GATEWAY_TWISTD), "-n", "--pidfile=", "portofcall"]
         if "--listen" not in options:
             command += ["--listen", "tcp:0:interface=127.0.0.1"]
         with self._log.open("wb") as log:

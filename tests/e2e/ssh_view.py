@@ -147,3 +147,36 @@ class SshView(Page):
         """Return how the session ended, once it has."""
         self.wait_for_state("ended")
         return str(self.window.value(f"{self.find('.ssh-end')}.textContent"))
+
+
+def transferred(ssh: SshView, state: str) -> str:
+    """Wait until the newest transfer has this state; return its text."""
+    row = ssh.find(".transfers li:first-child")
+    ended = f"['done', 'failed', 'cancelled'].includes({row}?.dataset.state)"
+    ssh.window.wait(ended)
+    text = str(ssh.window.value(f"{row}.textContent"))
+    assert ssh.window.value(f"{row}.dataset.state") == state, text
+    return text
+
+
+def upload(ssh: SshView, path: Path, name: str) -> None:
+    """Drop a file on the terminal, and say where it is to go."""
+    ssh.drop(".terminal", path)
+    ssh.window.wait(f"{ssh.find('.upload-question [name=destination]')}?.checkVisibility()")
+    assert ssh.window.value(f"{ssh.find('.upload-question [name=destination]')}.value").endswith(path.name)
+    ssh.fill(".upload-question [name=destination]", name)
+    ssh.window.value(
+        f"[...{ssh.find('.upload-question')}.querySelectorAll('button')]"
+        ".find(({textContent}) => textContent === 'Upload').click()"
+    )
+
+
+def download(ssh: SshView, name: str) -> None:
+    """Ask for a file."""
+    ssh.press("Download")
+    ssh.window.wait(f"{ssh.find('.download-question [name=source]')}?.checkVisibility()")
+    ssh.fill(".download-question [name=source]", name)
+    ssh.window.value(
+        f"[...{ssh.find('.download-question')}.querySelectorAll('button')]"
+        ".find(({textContent}) => textContent === 'Download').click()"
+    )

@@ -1,6 +1,7 @@
 """What a gateway serves can be compared with a release."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from portofcall.web.static_files import FOLDER
-from tests.e2e.gateway import GatewayProcess, need
+from tests.e2e.gateway import GATEWAY_TWISTD, TWISTD, GatewayProcess, need
 from tests.e2e.page import needs_page
 from tests.e2e.wsclient import DEADLINE
 
@@ -27,6 +28,16 @@ def compare(folder: Path, gateway: GatewayProcess) -> subprocess.CompletedProces
     return subprocess.run(
         [need("bash"), "-c", here], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
+
+
+def test_gateway_is_an_installed_one(tmp_path: Path) -> None:
+    """In CI: that of the wheel, not of the checkout: the tests of the page show what users get."""
+    if GATEWAY_TWISTD == TWISTD:
+        assert not os.environ.get("CI"), "CI has to name an installed twistd in PORTOFCALL_TEST_TWISTD"
+        pytest.skip("PORTOFCALL_TEST_TWISTD names no installed twistd")
+    command = [str(GATEWAY_TWISTD.with_name("python")), "-c", "import portofcall; print(portofcall.__file__)"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert ROOT not in Path(done.stdout).parents, done.stdout
 
 
 def test_every_file_that_is_served_is_that_of_the_wheel(gateway: GatewayProcess, tmp_path: Path) -> None:
@@ -54,6 +65,7 @@ def test_build_gives_the_same_bytes_again(tmp_path: Path) -> None:
     """So that anyone can make the files of a release from its source."""
     sources = FOLDER.parent / "page"
     if not (sources / "node_modules").is_dir():
+        assert not os.environ.get("CI"), "CI has to install the page's packages with npm"
         pytest.skip("npm has not installed the page's packages here")
     copy = tmp_path / "elsewhere" / "page"
     shutil.copytree(sources, copy, symlinks=True)

@@ -12,7 +12,8 @@ from tests.e2e.browser import Browser
 from tests.e2e.gateway import LOOPBACK, gateway_process
 from tests.e2e.page import ENTER, needs_page
 from tests.e2e.ssh_servers import SshServers
-from tests.e2e.ssh_view import SshView
+from tests.e2e.ssh_view import SshView, transferred, upload
+from tests.e2e.support import until
 
 pytestmark = [pytest.mark.slow, needs_page]
 
@@ -103,3 +104,37 @@ def test_disconnect_ends_the_session_on_the_server(ssh: SshView, ssh_servers: Ss
         assert "Received disconnect from 127.0.0.1" in server.log
     finally:
         server.stop()
+
+
+def test_files_go_on_while_the_panel_reconnects(
+    ssh: SshView, ssh_servers: SshServers, tmp_path: Path
+) -> None:
+    """Over the connection that they began on, whose end does not touch the new one."""
+    server, account = ssh_servers["all"], ssh_servers.account
+    path = tmp_path / "letter"
+    path.write_bytes(b"ahoy")
+    pipe = account.home / "pipe"
+    ssh.log_in(server, account)
+    ssh.enter("mkfifo pipe && echo ma''de")
+    ssh.wait_for_screen("made")
+    upload(ssh, path, "pipe")
+    assert "pipe exists already" in transferred(ssh, "failed")
+    ssh.press("Overwrite")
+    # It waits for a reader.
+    row = f"{ssh.find('.transfers li:first-child')}.dataset.state"
+    ssh.window.wait(f"['running', 'checking'].includes({row})")
+    ssh.window.value(f"{ssh.find('.xterm-helper-textarea')}.focus()")
+    ssh.enter("exit 3")
+    assert "Exit status 3" in ssh.end()
+    ssh.press("Reconnect")
+    ssh.wait_for_state("sign-in")
+    ssh.sign_in(account.password)
+    ssh.wait_for_prompt()
+    connections = len(server.sessions())
+    assert pipe.read_bytes() == b"ahoy"
+    pipe.write_bytes(b"ahoy")  # for the checksum
+    assert "SHA-256 equal" in transferred(ssh, "done")
+    until(lambda: len(server.sessions()) < connections)
+    ssh.enter("echo still''here")
+    ssh.wait_for_screen("stillhere")
+    ssh.assert_nothing_foreign()

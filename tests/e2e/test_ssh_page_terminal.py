@@ -1,5 +1,6 @@
 """The terminal of the page: what is typed, what is shown, and how a shell ends."""
 
+import json
 import re
 import time
 
@@ -114,25 +115,100 @@ def test_sessions_in_tabs_run_in_the_background(ssh: SshView, ssh_servers: SshSe
     ssh.assert_nothing_foreign()
 
 
+def paste(ssh: SshView, text: str) -> None:
+    """Paste where the focus is."""
+    ssh.window.value(
+        "document.activeElement.dispatchEvent(new ClipboardEvent('paste', {bubbles: true, cancelable: true, "
+        f"clipboardData: (data => (data.setData('text/plain', {json.dumps(text)}), data))"
+        "(new DataTransfer())}))"
+    )
+
+
 def test_paste_of_several_lines_is_a_question(ssh: SshView, ssh_servers: SshServers) -> None:
     """Only when the shell can't tell a paste from typing."""
     ssh.log_in(ssh_servers["all"], ssh_servers.account)
     ssh.enter("bind 'set enable-bracketed-paste off'; echo OF''F")
     ssh.wait_for_screen(r"\nOFF\n\S*\$ ?$")
-    paste = (
-        "document.activeElement.dispatchEvent(new ClipboardEvent('paste', {bubbles: true, cancelable: true, "
-        "clipboardData: (data => (data.setData('text/plain', 'echo 1a\\necho 2b\\n'), data))"
-        "(new DataTransfer())}))"
-    )
-    ssh.window.value(paste)
+    paste(ssh, "echo 1a\necho 2b\n")
     ssh.window.wait(f"{ssh.find('.paste')}?.checkVisibility()")
     ssh.press("Cancel")
     ssh.enter("echo still empty")
     assert "2b" not in ssh.wait_for_screen(r"\nstill empty[\s\S]*")[0]
-    ssh.window.value(paste)
+    paste(ssh, "echo 1a\necho 2b\n")
     ssh.window.wait(f"{ssh.find('.paste')}?.checkVisibility()")
     ssh.press("Paste 2 lines")
     ssh.wait_for_screen(r"\n1a\n[\s\S]*\n2b\n")
+
+
+def test_paste_arrives_as_one_where_the_shell_knows_pastes(ssh: SshView, ssh_servers: SshServers) -> None:
+    """In brackets, without a question and without control characters; bash runs nothing before Enter."""
+    ssh.log_in(ssh_servers["all"], ssh_servers.account)
+    ssh.enter(r"printf '\033[?2004h'; stty -icanon -echo; head -c 20 | od -An -c; stty sane; echo DO''NE")
+    ssh.window.value("new Promise((resolve) => setTimeout(resolve, 300))")
+    paste(ssh, "one\x1b\x03\ntwo\n")
+    ssh.wait_for_screen(
+        r"033 +\[ +2 +0 +0 +~ +o +n +e +\\n +t +w +o +\\n +033 +\[\s+2 +0 +1 +~\n[\s\S]*DONE\n\S*\$ ?$"
+    )
+    ssh.window.value(f"{ssh.find('.xterm-helper-textarea')}.focus()")
+    paste(ssh, "echo 1a''b\necho 2c''d\n")
+    ssh.wait_for_screen(r"echo 2c''d")
+    ssh.window.value("new Promise((resolve) => setTimeout(resolve, 200))")
+    assert not re.search("1ab|2cd", ssh.screen())
+    assert not ssh.window.value(f"{ssh.find('.paste')}?.checkVisibility()")
+    ssh.window.type(ENTER)
+    ssh.wait_for_screen(r"\n1ab\n2cd\n")
+    ssh.assert_nothing_foreign()
+
+
+def click(ssh: SshView, text: str, modifiers: int = 0) -> str:
+    """Move the mouse to a text on the screen, and click there; return what the page says about it.
+
+    Args:
+        ssh: the view.
+        text: what is clicked.
+        modifiers: keys that are held: 2 for Control.
+    """
+    mouse = {"modifiers": modifiers, "button": "left", "clickCount": 1}
+    rows = f"[...{ssh.find('.xterm-rows')}.children]"
+    needle = json.dumps(text)
+    x, y = ssh.window.value(
+        "(row => (range => (range.selectNodeContents(row), (box =>[box.x + box.width / row.textContent.length"
+        f" * (row.textContent.lastIndexOf({needle}) + 1.5), box.y + box.height / 2])"
+        "(range.getBoundingClientRect())))(new Range()))"
+        f"({rows}.findLast((row) => row.textContent.includes({needle})))"
+    )
+    ssh.window.command("Input.dispatchMouseEvent", type="mouseMoved", x=x - 2, y=y, modifiers=modifiers)
+    ssh.window.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, modifiers=modifiers)
+    ssh.window.value("new Promise((resolve) => setTimeout(resolve, 150))")
+    for kind in ("mousePressed", "mouseReleased"):
+        ssh.window.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, **mouse)
+    return str(ssh.window.value(f"{ssh.find('.ssh-terminal')}.title"))
+
+
+def test_links_open_only_with_a_modifier(ssh: SshView, ssh_servers: SshServers) -> None:
+    """Those that a program marks, too, if they lead to the web; the page says where they lead."""
+    ssh.log_in(ssh_servers["all"], ssh_servers.account)
+    ssh.window.value(
+        "window.opened = [], window.open = (...all) => (window.opened.push(all), null), undefined"
+    )
+    mark = r"\033]8;;%s\033\\%s\033]8;;\033\\\n"
+    ssh.enter(
+        f"clear; printf '{mark}' javascript:alert%281%29 SCR''IPT https://b.example/b MAR''KED; "
+        "echo https://a.example/a''a"
+    )
+    ssh.wait_for_screen(r"^SCRIPT\nMARKED\nhttps://a\.example/aa\n")
+    assert click(ssh, "https://a.example/aa") == "Ctrl+click opens https://a.example/aa"
+    click(ssh, "MARKED")
+    click(ssh, "SCRIPT")
+    click(ssh, "SCRIPT", modifiers=2)
+    assert ssh.window.value("window.opened") == []
+    click(ssh, "https://a.example/aa", modifiers=2)
+    assert click(ssh, "MARKED", modifiers=2) == "Ctrl+click opens https://b.example/b"
+    expected = [
+        [f"https://{name}", "_blank", "noopener,noreferrer"] for name in ("a.example/aa", "b.example/b")
+    ]
+    assert ssh.window.value("window.opened") == expected
+    ssh.assert_nothing_foreign()
 
 
 def test_search_in_what_was_shown(ssh: SshView, ssh_servers: SshServers) -> None:

@@ -124,7 +124,9 @@ function openView(action: Action, text: string): {container: HTMLElement; signal
   const rename = (renamed: string): void => {
     name.textContent = renamed;
     document.title = `${renamed} – Port of Call`;
-    history.replaceState(null, "", linkTo(action.link, renamed));
+    const address = new URL(linkTo(action.link, renamed), location.href).href;
+    // Browsers limit how often it may be replaced, and sessions in tabs report every change.
+    if (address !== location.href) history.replaceState(null, "", address);
   };
   rename(text);
   const heading = h("h2", {tabIndex: -1}, `${action.label} `, name);

@@ -113,12 +113,14 @@ export class Panel {
 
   private async connect(): Promise<Connection> {
     const host = hostName(this.place);
+    const {keepAliveSeconds, rekeyMebibytes} = settings();
     const known = await about(remembered(), host);
     const tunnel = await openTunnel(this.place, this.disposing.signal);
     return Connection.open(tunnel, {
       knownTypes: known.filter(({revoked}) => !revoked).map(({type}) => type),
       trust: (key) => this.trust(host, key),
-      keepAliveSeconds: settings().keepAliveSeconds,
+      keepAliveSeconds,
+      rekeyBytes: rekeyMebibytes * 2 ** 20,
     });
   }
 

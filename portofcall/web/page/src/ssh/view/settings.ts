@@ -10,12 +10,14 @@ export interface Settings {
   readonly bell: boolean;
   /** So often a silent server is asked whether it is there; 0 for never. */
   readonly keepAliveSeconds: number;
+  /** After so much both ways the session changes its keys. */
+  readonly rekeyMebibytes: number;
   /** Whether the terminal writes its text for screen readers, too. */
   readonly screenReader: boolean;
 }
 
-const DEFAULTS: Settings = {fontSize: 14, scrollback: 5000, bell: true, keepAliveSeconds: 15, screenReader: false};
-export const BOUNDS = {fontSize: [8, 32], scrollback: [0, 100_000], keepAliveSeconds: [0, 600]} as const;
+const DEFAULTS: Settings = {fontSize: 14, scrollback: 5000, bell: true, keepAliveSeconds: 15, rekeyMebibytes: 512, screenReader: false};
+export const BOUNDS = {fontSize: [8, 32], scrollback: [0, 100_000], keepAliveSeconds: [0, 600], rekeyMebibytes: [1, 4096]} as const;
 
 export function settings(): Settings {
   let stored: unknown;
@@ -36,6 +38,7 @@ export function settings(): Settings {
     fontSize: number("fontSize"),
     scrollback: number("scrollback"),
     keepAliveSeconds: number("keepAliveSeconds"),
+    rekeyMebibytes: number("rekeyMebibytes"),
     bell: flag("bell"),
     screenReader: flag("screenReader"),
   };

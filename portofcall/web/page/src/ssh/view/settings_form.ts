@@ -24,6 +24,7 @@ export function settingsForm(changed: (settings: Settings) => void): HTMLElement
     number("fontSize", "Text size in pixels"),
     number("scrollback", "Lines to scroll back"),
     number("keepAliveSeconds", "Seconds between keepalives, from the next connection on"),
+    number("rekeyMebibytes", "MiB until the keys are changed, from the next connection on"),
     flag("bell", "Show the bell"),
     flag("screenReader", "Text for screen readers"),
     h("p", {class: "hint"}, "Ctrl+Shift+F searches, Ctrl+Shift+C copies, Ctrl+click opens a link, Ctrl+Shift+Up leaves the terminal."));

@@ -12,8 +12,10 @@ import {pasted, type Paste} from "./paste.ts";
 import type {Settings} from "./settings.ts";
 import {THEME} from "./theme.ts";
 
-/** Leave the alternate screen, and switch off what only a program that runs can use (the mouse, bracketed paste). */
-const AFTER_PROGRAM = "\x1b[?1049l\x1b[?1000;1002;1003;1004;1006;2004l\x1b[!p\x1b[0m";
+/** Leave the alternate screen. Where it is not shown, this would only move the cursor. */
+const LEAVE_ALTERNATE = "\x1b[?1049l";
+/** Switch off what only a program that runs can use (the mouse, bracketed paste). */
+const AFTER_PROGRAM = "\x1b[?1000;1002;1003;1004;1006;2004l\x1b[!p\x1b[0m";
 
 export interface TerminalEvents {
   /** What was typed or pasted, and what the terminal responds to questions of programs. */
@@ -76,14 +78,17 @@ export class TerminalView {
     this.xterm.write(data, taken);
   }
 
-  /** Bring it into a state in which another program can begin, and show a line of the page's own. */
+  /** Show a line of the page's own. */
   separate(text: string): void {
-    this.xterm.write(`${AFTER_PROGRAM}\r\n\x1b[2m${text}\x1b[0m\r\n`);
+    this.xterm.write(`\r\n\x1b[2m${text}\x1b[0m\r\n`);
   }
 
-  /** The program has ended. */
+  /** The program has ended: bring it into a state in which another one can begin. */
   calm(): void {
-    this.xterm.write(AFTER_PROGRAM);
+    this.xterm.write("", () => {
+      const isAlternate = this.xterm.buffer.active.type === "alternate";
+      this.xterm.write((isAlternate ? LEAVE_ALTERNATE : "") + AFTER_PROGRAM);
+    });
   }
 
   apply(settings: Settings): void {
