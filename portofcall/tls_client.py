@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from portofcall.target import Target
-from portofcall.twisted_internals import TLSConnection
+from portofcall.twisted_tls import TLSConnection
 
 P = TypeVar("P", bound=IProtocol)
 

@@ -1,19 +1,17 @@
-"""Every undocumented part of Twisted that the gateway uses, named here only and checked at import.
+"""Every undocumented part of Twisted that the gateway uses, named and checked at import.
 
 Twisted documents what its transports and channels do. It does not document how to see what is queued in
-them, how to notice the ends of a TLS stream, or how to answer a request that its parser refuses.
+them, how to notice the ends of a TLS stream, or how to answer a request that its parser refuses. Those of its
+TLS are used in `portofcall.twisted_tls`, all others here.
 """
 
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
-from OpenSSL import SSL
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import WrappingFactory
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
-from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from twisted import __version__
@@ -29,16 +27,18 @@ USED: Final = MappingProxyType(
         },
         "twisted.protocols.tls.TLSMemoryBIOProtocol": {
             "_aborted": "_flushReceiveBIO",
-            "_appSendBuffer": "loseConnection",
+            "_appSendBuffer": "makeConnection",
             "_flushSendBIO": "_flushReceiveBIO",
             "_handshakeDone": "dataReceived",
             "_lostTLSConnection": "_flushReceiveBIO",
             "_reason": "connectionLost",
             "_shutdownTLS": "loseConnection",
+            "_tlsConnection": "makeConnection",
             "_tlsShutdownFinished": "_flushReceiveBIO",
             "_unbufferPendingWrites": "dataReceived",
         },
         "twisted.protocols.tls.BufferingTLSTransport": {"_aggregator": "loseConnection"},
+        "twisted.protocols.tls.TLSMemoryBIOFactory": {"_creatorCallable": "__init__"},
         "twisted.protocols.tls._AggregateSmallWrites": {"_buffer": "flush"},
         "twisted.internet.endpoints.SSL4ServerEndpoint": {"_sslContextFactory": "listen"},
         "twisted.internet.endpoints._WrapperServerEndpoint": {
@@ -85,66 +85,6 @@ def has_sent_fin(connection: Connection) -> bool:
     return bool(connection._writeDisconnected)
 
 
-def unencrypted_bytes(tls: TLSMemoryBIOProtocol) -> int:
-    """Return how much of what was written to a TLS connection waits in it, not encrypted yet."""
-    small = getattr(tls._aggregator, "_buffer", ()) if isinstance(tls, BufferingTLSTransport) else ()
-    return sum(map(len, (*tls._appSendBuffer, *small)))
-
-
-def is_established(tls: TLSMemoryBIOProtocol) -> bool:
-    """Return whether the handshake is done, and both sides may send."""
-    return bool(tls._handshakeDone) and not (tls._aborted or tls.disconnecting or tls._lostTLSConnection)
-
-
-def has_ended(tls: TLSMemoryBIOProtocol) -> bool:
-    """Return whether nothing that still comes is of use: the stream has ended, or was given up."""
-    return bool(tls._lostTLSConnection or tls._aborted)
-
-
-def takes_records(tls: TLSMemoryBIOProtocol) -> bool:
-    """Return whether records may be sent past a TLS connection: it is open, and nothing waits in it."""
-    return not (tls._lostTLSConnection or tls.disconnecting or tls._appSendBuffer)
-
-
-def flush(tls: TLSMemoryBIOProtocol) -> None:
-    """Encrypt the small writes that wait in a TLS connection."""
-    if isinstance(tls, BufferingTLSTransport):
-        tls._aggregator.flush()
-
-
-def write_past_buffer(tls: TLSMemoryBIOProtocol, data: bytes) -> None:
-    """Write to a TLS connection, in whose buffer for small writes nothing waits, after what had to wait."""
-    resume_writes(tls)
-    TLSMemoryBIOProtocol.write(tls, data)
-
-
-def answer_records(tls: TLSMemoryBIOProtocol) -> None:
-    """Send what OpenSSL has to say to records that were read past a TLS connection."""
-    tls._flushSendBIO()
-
-
-def resume_writes(tls: TLSMemoryBIOProtocol) -> None:
-    """Try again to write what OpenSSL did not take. Twisted does that when it has read something."""
-    if tls._appSendBuffer:
-        tls._unbufferPendingWrites()
-
-
-def end_reading(tls: TLSMemoryBIOProtocol, problem: SSL.Error) -> None:
-    """End a TLS connection as if it had read its end itself.
-
-    Args:
-        tls: if it has ended, nothing happens.
-        problem: the end of the stream, `SSL.ZeroReturnError`, or the error.
-    """
-    if has_ended(tls):
-        return
-    if isinstance(problem, SSL.ZeroReturnError):
-        tls._shutdownTLS()
-        tls._tlsShutdownFinished(None)
-    else:
-        tls._tlsShutdownFinished(Failure(problem))
-
-
 def certificate_options(endpoint: Any) -> Any:
     """Return the `CertificateOptions` of an ``ssl:`` endpoint, also with the PROXY protocol around it."""
     while hasattr(endpoint, "_wrappedEndpoint"):
@@ -189,31 +129,6 @@ def skip_log_context(reactor: Any) -> bool:
 
     reactor.doIteration = iterate
     return True
-
-
-class TLSConnection(BufferingTLSTransport):
-    """Twisted's TLS, which reports the ends of its two streams."""
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why TLS failed; None if it did not, and in any case after `connectionLost`."""
-        reason: Failure | None = self._reason
-        return reason
-
-    def sending_ends(self) -> None:
-        """Nothing more can be sent: close_notify (RFC 8446 §6.1) follows. May be called more than once."""
-
-    def receiving_ended(self) -> None:
-        """The peer has sent close_notify."""
-
-    def _shutdownTLS(self) -> None:
-        self.sending_ends()
-        super()._shutdownTLS()
-
-    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
-        super()._tlsShutdownFinished(reason)
-        if reason is None:
-            self.receiving_ended()
 
 
 class HTTPConnection(HTTPChannel):

@@ -22,7 +22,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from portofcall.relay.interfaces import IStreamTransport
-from portofcall.twisted_internals import has_sent_fin, queued_bytes, unencrypted_bytes
+from portofcall.twisted_internals import has_sent_fin, queued_bytes
+from portofcall.twisted_tls import unencrypted_bytes
 
 _LINUX = sys.platform == "linux"
 #: Of ``struct tcp_info``: tcpi_state, tcpi_last_data_sent, tcpi_last_data_recv, tcpi_last_ack_recv,

@@ -14,12 +14,11 @@ from twisted.python.failure import Failure
 
 from portofcall.limits.values import KiB
 from portofcall.relay.interfaces import IEndTransport
-from portofcall.relay.readiness import Readiness
+from portofcall.relay.readiness import READABLE, Readiness
 from portofcall.relay.wrapped_transport import WrappedTransport
 
-_READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: The same where both directions have ended, without an error.
-_LAST_READ = _READABLE | select.EPOLLHUP if hasattr(select, "epoll") else 0
+_LAST_READ = READABLE | select.EPOLLHUP if hasattr(select, "epoll") else 0
 #: The most that is read at a time while it has to wait. Otherwise it is what the buffer holds.
 _READ_BYTES = 64 * KiB
 #: A read of so much makes a socket one of bulk, and this many smaller ones in a row end that.
@@ -115,7 +114,7 @@ class DirectRead(WrappedTransport):
         self._received = _discard
 
     def _readable(self, event: int) -> None:
-        if event not in (_READABLE, _LAST_READ):
+        if event not in (READABLE, _LAST_READ):
             # An error.
             self._leave_to_transport()
             self._transport.resumeProducing()

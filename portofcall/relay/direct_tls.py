@@ -8,11 +8,10 @@ sends alerts and close_notify, and reports errors as usual.
 """
 
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from OpenSSL import SSL
 from twisted.internet.tcp import Connection
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
@@ -23,11 +22,12 @@ from portofcall.relay.direct_read import DirectRead, Received
 from portofcall.relay.interfaces import IEndTransport, IStreamTransport
 from portofcall.relay.readiness import Readiness
 from portofcall.relay.sealed_write import SealedWrite
-from portofcall.twisted_internals import (
+from portofcall.twisted_tls import (
     answer_records,
     end_reading,
     is_established,
     resume_writes,
+    unchanged_below,
 )
 
 #: How often a peer may make us send records that are no data: requests for a renegotiation, each of which is
@@ -53,12 +53,8 @@ def direct_tls(transport: IStreamTransport, readiness: Readiness, received: Rece
         return None
     if not isinstance(transport, TLSMemoryBIOProtocol) or not is_established(transport):
         return None
-    below: Any = transport.transport
-    while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
-        below = below.transport
-    if not isinstance(below, Connection) or below.TLS:
-        return None
-    return cast(IEndTransport, DirectTLS(transport, below, readiness, received))
+    below = unchanged_below(transport.transport)
+    return None if below is None else cast(IEndTransport, DirectTLS(transport, below, readiness, received))
 
 
 class DirectTLS(DirectRead):

@@ -6,11 +6,10 @@ message.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer, ITCPTransport
 from twisted.internet.tcp import Connection
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
@@ -19,6 +18,7 @@ from portofcall.relay.delivery import Delivery, connection_of
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 from portofcall.relay.wrapped_transport import WrappedTransport
 from portofcall.twisted_internals import queued_bytes
+from portofcall.twisted_tls import unchanged_below
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
 _BUFFER_BYTES = 64 * KiB
@@ -43,12 +43,9 @@ def direct_write(transport: IStreamTransport, in_turn: InTurn = _at_once) -> IEn
         The transport with a `DirectWrite` around it for a plain socket; otherwise (TLS, a wrapper that
         changes what is written, or no socket at all) with a `_QueuedWrite`.
     """
-    below: Any = transport
-    while isinstance(below, ProtocolWrapper) and type(below).write is ProtocolWrapper.write:
-        below = below.transport
-    if isinstance(below, Connection) and not below.TLS:
-        return cast(IEndTransport, DirectWrite(transport, below, in_turn))
-    return cast(IEndTransport, _QueuedWrite(transport))
+    below = unchanged_below(transport)
+    wrapped = _QueuedWrite(transport) if below is None else DirectWrite(transport, below, in_turn)
+    return cast(IEndTransport, wrapped)
 
 
 def end_stream(transport: IStreamTransport) -> None:
@@ -61,6 +58,18 @@ def end_stream(transport: IStreamTransport) -> None:
         transport.loseConnection()
     else:
         cast(ITCPTransport, transport).loseWriteConnection()
+
+
+def close_stream(transport: IStreamTransport, connection: Connection | None) -> None:
+    """Close after everything that was written, and over TLS do not wait for the peer's close_notify.
+
+    Args:
+        transport: of any kind.
+        connection: below it, if there is one.
+    """
+    transport.loseConnection()
+    if connection is not None and _is_twisteds_tls(transport):
+        connection.loseConnection()
 
 
 def _is_twisteds_tls(transport: IStreamTransport) -> bool:
@@ -99,12 +108,8 @@ class _QueuedWrite(WrappedTransport):
         end_stream(self._transport)
 
     def loseConnection(self) -> None:
-        """Close after everything that was written (`ITransport`), and over TLS do not wait for the peer."""
-        self._transport.loseConnection()
-        if _is_twisteds_tls(self._transport):
-            connection = connection_of(self._transport)
-            if connection is not None:
-                connection.loseConnection()
+        """Close after everything that was written (`ITransport`); see `close_stream`."""
+        close_stream(self._transport, connection_of(self._transport))
 
     def closed(self) -> None:
         """Do nothing: the transport reads, and notices by itself."""

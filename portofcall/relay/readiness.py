@@ -19,7 +19,8 @@ from zope.interface import implementer
 from portofcall.limits.values import KiB
 from portofcall.relay.busy_poll import BusyPoll, Events
 
-_READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
+#: The event of a socket that can be read; 0 where there is no epoll.
+READABLE = select.EPOLLIN if hasattr(select, "epoll") else 0
 #: The most that is read at a time, and beside small messages: these wait for a read and what follows from it.
 _BUFFER_BYTES = 256 * KiB
 _BESIDE_BYTES = 128 * KiB
@@ -78,7 +79,7 @@ class Readiness:
         """
         if self._epoll is None:
             self._epoll = select.epoll()
-        self._epoll.register(descriptor, _READABLE)
+        self._epoll.register(descriptor, READABLE)
         if not self._readable:
             try:
                 self._reactor.addReader(self)
@@ -103,7 +104,7 @@ class Readiness:
             old, new = self._epoll, self._bulk_epoll
             if not bulk:
                 old, new = new, old
-            new.register(descriptor, _READABLE)
+            new.register(descriptor, READABLE)
         except OSError:
             return
         old.unregister(descriptor)
@@ -226,7 +227,7 @@ def _nested(epoll: select.epoll) -> select.epoll:
     """Make an epoll that is watched by another. Raises `OSError`."""
     nested = select.epoll()
     try:
-        epoll.register(nested.fileno(), _READABLE)
+        epoll.register(nested.fileno(), READABLE)
     except OSError:
         nested.close()
         raise

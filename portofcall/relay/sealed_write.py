@@ -7,11 +7,11 @@ from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from portofcall.relay.delivery import Delivery
-from portofcall.relay.direct_write import DirectWrite, InTurn, end_stream
+from portofcall.relay.direct_write import DirectWrite, InTurn, close_stream, end_stream
 from portofcall.relay.interfaces import Buffer, IStreamTransport
 from portofcall.relay.tls_records import RECORD_BYTES, Records
 from portofcall.relay.wrapped_transport import WrappedTransport
-from portofcall.twisted_internals import flush, takes_records, write_past_buffer
+from portofcall.twisted_tls import flush, takes_records, write_past_buffer
 
 
 class SealedWrite(WrappedTransport):
@@ -94,6 +94,5 @@ class SealedWrite(WrappedTransport):
         end_stream(self._tls)
 
     def loseConnection(self) -> None:
-        """Close after everything that was written, and do not wait for the peer's close_notify."""
-        self._tls.loseConnection()
-        self._connection.loseConnection()
+        """Close after everything that was written (`ITransport`); see `close_stream`."""
+        close_stream(self._tls, self._connection)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from portofcall.errors import TooManyRequests, printable
 from portofcall.service.tls_files import Certificate, TLSFileError, TLSMaterial, TLSVersion
-from portofcall.twisted_internals import TLSConnection
+from portofcall.twisted_tls import TLSServerConnection
 from portofcall.web.handshakes import Handshakes
 from portofcall.web.server import GatewaySite
 
@@ -108,7 +108,7 @@ class ServerTLS:
         return SSL.Connection(self._contexts.default, None)
 
 
-class CountedTLS(TLSConnection):
+class CountedTLS(TLSServerConnection):
     """A connection that speaks TLS. Its handshake is counted before it begins, and reported if it fails."""
 
     factory: "TLSFactory"

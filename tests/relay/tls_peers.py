@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
@@ -107,8 +106,7 @@ class KeyUpdatingPeer:
 
     def __init__(self, version: str = "1.3") -> None:
         name = ctypes.util.find_library("ssl")
-        if name is None:
-            pytest.skip("needs the system's libssl")
+        assert name is not None, "these tests need the system's OpenSSL, the shared library libssl"
         library = ctypes.CDLL(name)
         for function in ("TLS_client_method", "SSL_CTX_new", "SSL_new", "BIO_new", "BIO_s_mem"):
             getattr(library, function).restype = ctypes.c_void_p
