@@ -1,10 +1,11 @@
 """Every undocumented part of Twisted that the gateway uses, named and checked at import.
 
 Twisted documents what its transports and channels do. It does not document how to see what is queued in
-them, how to notice the ends of a TLS stream, or how to answer a request that its parser refuses. Those of its
-TLS are used in `portofcall.twisted_tls`, all others here.
+them, how to notice the ends of a TLS stream, how to answer a request that its parser refuses, or how to parse
+headers for it. Those of its TLS are used in `portofcall.twisted_tls`, all others here.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,6 +14,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import _nameEncoder
 
 from twisted import __version__
 
@@ -45,7 +47,10 @@ USED: Final = MappingProxyType(
             "_wrappedEndpoint": "listen",
             "_wrapperFactory": "listen",
         },
+        "twisted.protocols.basic.LineReceiver": {"_buffer": "dataReceived"},
         "twisted.web.http.HTTPChannel": {"_respondToBadRequestAndDisconnect": "lineReceived"},
+        "twisted.web.http_headers.Headers": {"_rawHeaders": "addRawHeader"},
+        "twisted.web.http_headers._NameEncoder": {"_canonicalHeaderCache": "encode"},
     }
 )
 
@@ -132,7 +137,7 @@ def skip_log_context(reactor: Any) -> bool:
 
 
 class HTTPConnection(HTTPChannel):
-    """Twisted's HTTP, which lets its owner answer what its parser refuses."""
+    """Twisted's HTTP, which lets its owner answer what its parser refuses, and parse what it would not."""
 
     def refuse_malformed(self) -> None:
         """Respond to a request that Twisted's parser refuses, and close."""
@@ -140,3 +145,22 @@ class HTTPConnection(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse_malformed()
+
+    @property
+    def received(self) -> bytes:
+        """What follows the line that is being parsed, as far as it has come."""
+        buffer: bytes = self._buffer
+        return buffer
+
+    def take_headers(self, headers: Iterable[tuple[bytes, bytes]], size: int) -> None:
+        """End the head of the request whose first line has been parsed.
+
+        Args:
+            headers: names and values that Twisted's parser would accept, without one that announces a body.
+            size: of all that they were parsed from, at the beginning of `received`.
+        """
+        self._buffer = self._buffer[size:]
+        raw = self.requests[-1].requestHeaders._rawHeaders
+        for name, value in headers:
+            raw.setdefault(_nameEncoder.encode(name), []).append(value)
+        super().lineReceived(b"")

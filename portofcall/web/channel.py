@@ -1,7 +1,7 @@
 """A connection that speaks HTTP, until it is closed or a tunnel takes it over."""
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from twisted.internet.interfaces import IAddress, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -13,11 +13,11 @@ from portofcall.errors import InvalidHeader, InvalidRequest, RequestError, Reque
 from portofcall.events import Caller
 from portofcall.limits.fair_eviction import FairEviction
 from portofcall.limits.values import Limits, MiB
+from portofcall.web import request_head
 from portofcall.web.connection_state import ConnectionState, State
 from portofcall.web.paced_channel import PacedChannel
 from portofcall.web.request import GatewayRequest
 from portofcall.web.request_bounds import RequestBounds
-from portofcall.web.request_head import check_framing, parse_request_target, without_target
 from portofcall.web.responses import raw_response
 from portofcall.websocket.turns import Turns
 
@@ -175,7 +175,12 @@ class GatewayChannel(PacedChannel):
         else:
             if is_ours:
                 # The target is parsed from the bounds' copy, see allHeadersReceived.
-                super().lineReceived(without_target(line) if is_first else line)
+                super().lineReceived(request_head.without_target(line) if is_first else line)
+                if is_first and self._connection.now is State.WAITING:
+                    # Most heads have come whole, and need no closer look.
+                    headers, size = request_head.parse_plain_headers(self.received)
+                    if headers and self._bounds.take_lines(len(headers), size):
+                        self.take_headers(headers, size)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a line that is larger than a head may be."""
@@ -184,7 +189,7 @@ class GatewayChannel(PacedChannel):
     def headerReceived(self, line: bytes) -> bool:
         """Note the header, for the error if Twisted refuses it."""
         self._header = line
-        return cast(bool, super().headerReceived(line))
+        return bool(super().headerReceived(line))
 
     def refuse_malformed(self) -> None:
         """Refuse what Twisted's parser refuses, with the same kind of response as everything else."""
@@ -205,8 +210,8 @@ class GatewayChannel(PacedChannel):
         request.method, request.uri = method, target
         try:
             self._admit(request)
-            check_framing(version, get(b"host", []), get(b"transfer-encoding", []))
-            request.target = parse_request_target(method, target)
+            request_head.check_framing(version, get(b"host", []), get(b"transfer-encoding", []))
+            request.target = request_head.parse_request_target(method, target)
             self._bounds.check_length(self.length or 0)
         except RequestError as error:
             self.refuse(error, request)
@@ -217,7 +222,7 @@ class GatewayChannel(PacedChannel):
         """Close after the last request that a connection may have, and while the gateway shuts down."""
         self._requests_begun += 1
         if self._requests_begun < MOST_REQUESTS and not self._draining():
-            return cast(bool, super().checkPersistence(request, version))
+            return bool(super().checkPersistence(request, version))
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return False
 

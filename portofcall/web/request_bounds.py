@@ -61,6 +61,20 @@ class RequestBounds:
             raise self.too_many_head_bytes()
         return True
 
+    def take_lines(self, lines: int, size: int) -> bool:
+        """Count the rest of a head at once; return whether that is within the bounds.
+
+        Args:
+            lines: the number of header lines.
+            size: their bytes, with their ends and the empty line.
+        """
+        fits = lines <= self._limits.max_header_lines and (
+            self._head_bytes + size <= self._limits.max_head_bytes
+        )
+        if fits:
+            self._head_bytes += size
+        return fits
+
     def too_many_head_bytes(self) -> HeadTooLarge:
         """Return the error for a head that is too large."""
         return HeadTooLarge(f"the head must have at most {self._limits.max_head_bytes} bytes")

@@ -11,6 +11,10 @@ from portofcall.errors import InvalidHeader, InvalidRequest
 _ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?#@]+)(?P<rest>[/?].*)?", re.IGNORECASE)
 #: A request line without fault, by the rules of Twisted's parser.
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) [\x21-\xb0]+ (HTTP/1\.[01])")
+#: Header lines without fault, by the same rules, which announce no body, and the empty line behind them.
+_HEADER_LINES: Final = re.compile(
+    rb"(?:(?!(?:content-length|transfer-encoding):)[!#$%&'*+.^_`|~0-9A-Z-]+:[\t -~]*\r\n)+\r\n", re.IGNORECASE
+)
 #: The most segments of a path; Twisted looks each of them up, which takes time by the square of their number.
 _MOST_SEGMENTS: Final = 100
 #: The most parameters of a query; the gateway's own requests have three.
@@ -63,6 +67,26 @@ def without_target(line: bytes) -> bytes:
     """
     valid = _REQUEST_LINE.fullmatch(line)
     return b"%b / %b" % valid.groups() if valid else line
+
+
+def parse_plain_headers(received: bytes) -> tuple[Sequence[tuple[bytes, bytes]], int]:
+    """Parse the header lines of a request at once, if they are all there, are plain, and announce no body.
+
+    Args:
+        received: what follows the request line.
+
+    Returns:
+        The names and values, and the size of the lines, with the empty one behind them. No headers and 0 if
+        the lines have to be parsed one by one: to wait for others, or to find what is wrong.
+    """
+    found = _HEADER_LINES.match(received)
+    if found is None:
+        return (), 0
+    headers = []
+    for line in found[0].split(b"\r\n")[:-2]:
+        name, _, value = line.partition(b":")
+        headers.append((name, value.strip(b" \t")))
+    return headers, found.end()
 
 
 def check_framing(version: bytes, hosts: Sequence[bytes], transfer_encodings: Sequence[bytes]) -> None:

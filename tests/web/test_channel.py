@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet.ssl import PrivateCertificate
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.resource import Resource
+from twisted.web.server import Request
 
 from portofcall.access.client_address import parse_network
 from portofcall.access.gatekeeper import AccessRules
@@ -457,3 +461,39 @@ def test_connections_of_all_sites_share_the_room() -> None:
         world.site = world.gateway.site()
         transports.append(world.connect())
     assert [transport.log for transport in transports] == [["reset"], [], [], []]
+
+
+class Echo(Resource):
+    """Responds with the headers of the request, as the gateway has understood them."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Respond."""
+        return repr((request.method, request.uri, list(request.requestHeaders.getAllRawHeaders()))).encode()
+
+
+_NAMES = st.sampled_from(["Host", "host", "X-A", "x-a", "dnt", "Cookie", "Content-Length", "X A", "", "\xff"])
+_VALUES = st.text(st.sampled_from("0ab \t:,=\r\n\x00\xe4"), max_size=6)
+
+
+@given(headers=st.lists(st.tuples(_NAMES, _VALUES), max_size=6), folded=st.booleans())
+@example(headers=[("X-A", "a")], folded=False)
+@example(headers=[("X-A", " a\t"), ("x-a", "")], folded=True)
+def test_head_is_understood_in_one_way_however_it_is_cut(
+    headers: list[tuple[str, str]], folded: bool
+) -> None:
+    """One that comes whole is parsed at once, others line by line: response and headers are the same."""
+    lines = ["GET /a?b=c HTTP/1.1", "Host: gateway", *(f"{name}:{value}" for name, value in headers)]
+    raw = "\r\n".join([*lines, *[" folded"] * folded, "", ""]).encode("latin-1")
+    responses = []
+    for pieces in ([raw], [raw[:1], raw[1:]], [bytes([byte]) for byte in raw]):
+        world = World()
+        world.site.resource = Echo()
+        transport = world.connect()
+        for piece in pieces:
+            transport.send(piece)
+        world.reactor.advance(0)
+        response = Response(transport.take() or b"HTTP/1.1 0 \r\n\r\n")
+        responses.append((response.status, response.body))
+    assert responses[0] == responses[1] == responses[2]

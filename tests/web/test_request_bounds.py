@@ -78,3 +78,12 @@ def test_coding_of_the_content_is_counted() -> None:
     assert made.in_body
     with pytest.raises(BodyTooLarge, match="chunks"):
         made.take_coded(1)
+
+
+def test_rest_of_a_head_is_counted_at_once() -> None:
+    """In the same way; what does not fit is not counted, so that it can be refused line by line."""
+    made = bounds(b"GET / HTTP/1.1")
+    assert not made.take_lines(4, 20)
+    assert not made.take_lines(3, 85)
+    assert made.take_lines(3, 84)
+    assert not made.take_lines(0, 1)

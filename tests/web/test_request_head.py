@@ -9,6 +9,7 @@ from portofcall.errors import InvalidHeader, InvalidRequest, RequestError
 from portofcall.web.request_head import (
     RequestTarget,
     check_framing,
+    parse_plain_headers,
     parse_query,
     parse_request_target,
     without_target,
@@ -172,3 +173,34 @@ def test_twisted_refuses_the_same_request_lines_without_their_targets(line: byte
         assert without_target(line) == line
     else:
         assert _parseRequestLine(without_target(line)) == (method, b"/", version)
+
+
+def test_plain_headers_are_parsed_at_once() -> None:
+    """With what they were sent in, so that the rest can follow; empty values are values."""
+    lines = b"Host: gateway\r\nX-A:\t a b \t\r\nx-a:\r\n\r\n"
+    headers = [(b"Host", b"gateway"), (b"X-A", b"a b"), (b"x-a", b"")]
+    assert parse_plain_headers(lines + b"rest") == (headers, len(lines))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        b"\r\n",
+        b"Host: gateway\r\n",
+        b"Host: gateway\r\nX-A: b",
+        b"Host: gateway\r\ncontent-length: 0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Host: gateway\r\n folded\r\n\r\n",
+        b"Host : gateway\r\n\r\n",
+        b"Host gateway\r\n\r\n",
+        b": gateway\r\n\r\n",
+        b"Host: gate\x00way\r\n\r\n",
+        b"Host: gate\rway\r\n\r\n",
+        b"Host: gate\nway\r\n\r\n",
+        b"Host: gate\xffway\r\n\r\n",
+    ],
+)
+def test_other_headers_are_left_to_the_parser_that_takes_them_line_by_line(lines: bytes) -> None:
+    """It waits for the rest, counts a body, or says what is wrong."""
+    assert parse_plain_headers(lines) == ((), 0)
