@@ -132,13 +132,12 @@ def banner(camera: Camera) -> None:
 _PROFILE = r"""
 PS1='\[\e[1;32m\]pilot@harbour\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
 alias ls='ls --color=always'
-mkdir -p charts logs && touch charts/north.map charts/south.map crew.tar.gz notes.md && chmod +x notes.md
+mkdir -p charts logs && touch charts/north.map charts/south.map crew.tar.gz
+echo "Weigh anchor at dawn." > notes.md; chmod +x notes.md
 clear
 """
 #: In true colour, on a line of their own: when the size changes, the shell redraws that of its prompt.
-_COLOURS = (
-    "for i in {0..75}; do printf '\\e[48;2;%d;%d;%dm ' $[255-i*3] $[90+i*2] $[i*3]; done; tput sgr0; echo"
-)
+_COLOURS = r"""for i in {0..79}; do echo -en "\e[48;2;$[255-i*3];$[90+i*2];$[i*3]m "; done; echo -e '\e[m'"""
 
 
 def ssh_session(view: SshView, camera: Camera, servers: SshServers, name: str) -> None:
@@ -151,7 +150,7 @@ def ssh_session(view: SshView, camera: Camera, servers: SshServers, name: str) -
     view.sign_in(servers.account.password)
     view.wait_for_state("open")
     view.wait_for_screen("harbour")
-    for line in ("ls -l", "uname -srm", _COLOURS):
+    for line in ("ls -l", "cat notes.md", _COLOURS):
         view.enter(line)
         time.sleep(0.5)
     camera.take("ssh-shell")
@@ -206,7 +205,7 @@ def main(destination: Path) -> None:
                 place = f"shell=127.0.0.1:{server.port}"
                 with gateway_process(folder, "--target", place) as gateway:
                     banner(Camera(window, gateway, destination, scheme))
-            with account() as who:
+            with account("pilot") as who:
                 ssh_pictures(folder, destination, window, scheme, who)
 
 

@@ -63,13 +63,17 @@ class Account:
 
 
 @contextmanager
-def account() -> Iterator[Account]:
-    """Make the user; at the end its processes and its files go with it."""
+def account(name: str = "") -> Iterator[Account]:
+    """Make the user; at the end its processes and its files go with it.
+
+    Args:
+        name: that no user of this machine has; without one, a name of this process.
+    """
     if os.geteuid():
         assert not os.environ.get("CI"), "CI runs as root"
         pytest.skip("only root can make a user with a password")
     _remove_leftovers()
-    name = f"{_PREFIX}{os.getpid()}"
+    name = name or f"{_PREFIX}{os.getpid()}"
     # Not in pytest's own folder, which only root can enter.
     home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
     try:

@@ -22,6 +22,7 @@ const MOST_TARGETS = 24;
 export class Offers {
   private shown: Shown = {targets: [], suggestions: []};
   private locked = false;
+  private loads = 0;
 
   /** `choose` fills the field; `connect` opens the console, too. */
   constructor(
@@ -36,14 +37,18 @@ export class Offers {
 
   /** Ask the gateway what it offers; only with `signIn` may the browser prompt for a password. */
   async load(signIn = false): Promise<void> {
+    const number = ++this.loads;
+    let shown: Shown = {targets: [], suggestions: []};
+    let locked = false;
     try {
-      this.shown = await (signIn ? ask : askQuietly)<Shown>("api/targets");
-      this.locked = false;
+      shown = await (signIn ? ask : askQuietly)<Shown>("api/targets");
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
-      this.locked = error.failure.slug === "unauthorized";
-      this.shown = {targets: [], suggestions: []};
+      locked = error.failure.slug === "unauthorized";
     }
+    if (number !== this.loads) return; // with another ticket, it was asked again
+    this.shown = shown;
+    this.locked = locked;
     this.draw();
   }
 

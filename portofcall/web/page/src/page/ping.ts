@@ -29,6 +29,7 @@ export async function pingView(place: Place, container: HTMLElement, signal: Abo
   container.append(figures, limits, plot, problem, h("div", {class: "toolbar"}, toggle, save));
   drawFigures(figures, series);
   const {Chart} = await loadPart(import("./chart.ts"));
+  if (signal.aborted) return; // another view was opened meanwhile
   const chart = new Chart(plot, {
     label: "Round trip of each ping, in milliseconds",
     series: [{label: "Round trip", color: "--down"}],

@@ -25,6 +25,7 @@ export async function sshView(
   signal: AbortSignal,
   surroundings: Surroundings,
 ): Promise<void> {
+  if (signal.aborted) return; // another view was opened while this one was loaded
   adoptStyles();
   rename = surroundings.rename;
   const sessions = (workspace ??= new Workspace(surroundings.showSessions, (name) => rename(name)));

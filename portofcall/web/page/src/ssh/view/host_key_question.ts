@@ -46,11 +46,12 @@ export async function showChangedKey(
   const dialog = alert(title, "host-key changed",
     h("p", {}, "The server at ", h("code", {}, place), known.revoked
       ? " has shown a key that your known hosts mark as revoked:"
-      : " has shown another key than before:"),
+      : " has shown a different key than before:"),
     h("p", {class: "fingerprint mono"}, offered),
     ...(old.length ? [h("p", {}, "Remembered:")] : []),
     ...old.map((line) => h("p", {class: "fingerprint-known mono"}, line)),
-    h("p", {}, h("strong", {}, "Somebody may be in between, the gateway included. "), "Or the server was installed anew. ",
+    h("p", {}, h("strong", {}, "Someone may be intercepting the connection, perhaps the gateway itself. "),
+      "Or the server was reinstalled. ",
       "The connection has been closed, and no credentials were sent. If you know why the key changed, remove the old ",
       "one from the known hosts, and connect again."),
     h("div", {class: "toolbar"}, button("Known hosts", () => events.showKnownHosts(), {class: "secondary"}), close),
