@@ -119,10 +119,12 @@ class TunnelOpened(NamedTuple):
     Attributes:
         caller: the request.
         route: the dial.
+        handshake_seconds: see `TunnelEnded`.
     """
 
     caller: Caller
     route: Route
+    handshake_seconds: float
 
 
 class TunnelEnded(NamedTuple):

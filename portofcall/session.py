@@ -66,6 +66,11 @@ class Session:
             self._route = route
         return route
 
+    @property
+    def handshake_seconds(self) -> float:
+        """From the complete head of the request to the 101 response."""
+        return self.began_at - self.caller.received_at
+
     def release(self) -> None:
         """Release the places of the client and of the target."""
         self._admitted.lease.release()
@@ -79,7 +84,7 @@ class Session:
             client: the client's end.
             now: by the gateway's monotonic clock, in seconds.
         """
-        ending, received_at = self.tunnel.ending, self.caller.received_at
+        ending = self.tunnel.ending
         return TunnelEnded(
             self.caller,
             self.route,
@@ -89,6 +94,6 @@ class Session:
             self.trace.stage if ending.phase is Phase.DIALING else _STAGES[ending.phase],
             client.close_code,
             self.tunnel.traffic,
-            handshake_seconds=self.began_at - received_at,
+            handshake_seconds=self.handshake_seconds,
             seconds=now - self.began_at,
         )

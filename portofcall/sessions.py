@@ -138,7 +138,7 @@ class Sessions:
                 client_connection=client_connection,
             )
             session.place = dialed.lease
-            self._report(TunnelOpened(admitted.caller, session.route))
+            self._report(TunnelOpened(admitted.caller, session.route, session.handshake_seconds))
             return dialed.protocol
 
         def closed(tunnel: Tunnel) -> None:

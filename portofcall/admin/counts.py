@@ -120,7 +120,6 @@ class EventCounts:
         if isinstance(event, TunnelEnded):
             self.tunnels.add(event.slug)
             self.tunnel_seconds.observe(event.seconds)
-            self.handshake_seconds.observe(event.handshake_seconds)
         elif isinstance(event, ProbeEnded):
             self.probes.add(event.slug)
         elif isinstance(event, RequestServed):
@@ -136,6 +135,8 @@ class EventCounts:
         if isinstance(event, TunnelOpened | ProbeEnded) or _never_opened(event):
             self.look_up_seconds.observe(event.route.look_up_seconds)
             self.dial_seconds.observe(event.route.dial_seconds)
+            if not isinstance(event, ProbeEnded):
+                self.handshake_seconds.observe(event.handshake_seconds)
 
 
 def _never_opened(event: Event) -> TypeGuard[TunnelEnded]:

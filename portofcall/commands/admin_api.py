@@ -105,8 +105,13 @@ class AdminAPI:
         if not self._url:
             raise AdminError(f"expected --admin URL, or {ENVIRONMENT} in the environment")
         self._headers: dict[str, str] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._connection()
         try:
-            self._tls = _make_tls(args) if _is_https(self._url) else None
+            if _is_https(self._url):
+                self._tls = _make_tls(args)
+            else:
+                _refuse_tls(args)
             if args.user is not None:
                 login = f"{args.user}:{_password(args)}".encode()
                 self._headers["Authorization"] = f"Basic {b64encode(login).decode()}"
@@ -115,7 +120,6 @@ class AdminAPI:
         except OSError as problem:
             file = printable(str(args.password_file), 200)
             raise AdminError(f"--password-file {file}: {problem.strerror}") from None
-        self._connection()
 
     def request(self, method: str, path: str) -> Any:
         """Send one request.
@@ -195,6 +199,12 @@ def _make_tls(args: argparse.Namespace) -> ssl.SSLContext:
     except OSError as problem:
         raise AdminError(f"{option} {printable(path)}: {problem.strerror}") from None
     return context
+
+
+def _refuse_tls(args: argparse.Namespace) -> None:
+    for name in ("cacert", "cert", "key"):
+        if getattr(args, name) is not None:
+            raise AdminError(f"--{name}: needs --admin https://HOST:PORT")
 
 
 def _is_https(url: str) -> bool:

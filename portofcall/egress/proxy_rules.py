@@ -99,19 +99,13 @@ def header_for(
 
 def _matches(rule: Rule, destination: Destination, local: LocalNetworks) -> bool:
     place, endpoint = destination.place, destination.endpoint
-    if isinstance(place, Target) and not any(low <= place.port <= high for low, high in rule.ports):
+    if isinstance(place, Target) and not rule.covers_port(place.port):
         return False
     if rule.name is not None:
-        return any(_is_named(rule.name, name) for name in destination.names)
+        return any(map(rule.covers_name, destination.names))
     if isinstance(endpoint, PurePosixPath):
         return False
     found, block = locate(endpoint, local), rule.block
     if block is None:
         return found.public
-    return any(
-        version == block.version and block.low <= number <= block.high for version, number in found.keys
-    )
-
-
-def _is_named(pattern: str, name: str) -> bool:
-    return name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern
+    return any(block.covers(*key) for key in found.keys)

@@ -68,6 +68,10 @@ class Block:
         """Whether it is exactly one address."""
         return self.low == self.high
 
+    def covers(self, version: int, number: int) -> bool:
+        """Whether an address, given as a number, is in the block."""
+        return version == self.version and self.low <= number <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -84,6 +88,15 @@ class Rule:
     ports: Ports
     name: str | None = None
     block: Block | None = None
+
+    def covers_port(self, port: int) -> bool:
+        """Whether a port is among those of the rule."""
+        return any(low <= port <= high for low, high in self.ports)
+
+    def covers_name(self, host: str) -> bool:
+        """Whether the rule names a host, itself or as ``*.domain``."""
+        name = self.name or ""
+        return host.endswith(name[1:]) if name.startswith("*.") else host == name
 
     def __str__(self) -> str:
         """The rule in quotes, safe to show and at most 62 characters long."""

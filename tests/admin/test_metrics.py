@@ -77,6 +77,7 @@ def test_ended_and_open_tunnels_are_counted() -> None:
     before = world.scrape()
     assert before["portofcall_active_tunnels"] == 1
     assert before['portofcall_tunnel_bytes_total{direction="up"}'] == 100
+    assert before["portofcall_handshake_duration_seconds_count"] == 1
     world.reactor.advance(5)
     client.transport.lose()
     client.backend.lose()
@@ -89,6 +90,17 @@ def test_ended_and_open_tunnels_are_counted() -> None:
     assert after["portofcall_tunnel_duration_seconds_sum"] >= 5
     assert after["portofcall_dial_duration_seconds_count"] == 1
     assert after["portofcall_handshake_duration_seconds_count"] == 1
+
+
+def test_handshakes_of_tunnels_that_never_open_are_counted() -> None:
+    """Each once, when it is over."""
+    world = Scraped()
+    refused = WebSocketClient(world)
+    invalid = WebSocketClient(world, upgrade_request("host=127.1&port=22"))
+    world.refuse(error.ConnectionRefusedError())
+    for client in (refused, invalid):
+        client.transport.lose()
+    assert world.scrape()["portofcall_handshake_duration_seconds_count"] == 2
 
 
 def test_flow_control_is_shown() -> None:

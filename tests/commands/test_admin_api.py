@@ -106,6 +106,14 @@ def test_invalid_credentials_are_one_line(arguments: list[str], expected: str) -
     assert problem("--admin", "https://127.0.0.1:1", *arguments) == expected
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "unix:/run/admin"])
+@pytest.mark.parametrize("option", ["--cacert", "--cert", "--key"])
+def test_options_of_tls_need_https(url: str, option: str) -> None:
+    """Without TLS they would have no effect, and the operator would not notice."""
+    assert problem("--admin", url, option, "/x") == f"{option}: needs --admin https://HOST:PORT"
+    assert problem("--admin", "ftp://x", option, "/x").startswith("--admin: expected ")
+
+
 def test_password_file_is_text(tmp_path: Path) -> None:
     """The error does not show what is in it."""
     (tmp_path / "password").write_bytes(b"\xff")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from portofcall.egress.address_table import Reach
 from portofcall.egress.local_networks import LocalNetworks
 from portofcall.egress.name_table import private_name
-from portofcall.egress.place import Key, Place, locate
+from portofcall.egress.place import Place, locate
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.egress.rule_table import AddressTable, PortTable, RuleTable, earliest
-from portofcall.egress.rules import Block, Effect, Rule, parse_rule
+from portofcall.egress.rules import Effect, Rule, parse_rule
 from portofcall.target import Address, Target
 from tests.support import decide
 
@@ -48,23 +48,6 @@ ADDRESSES = st.sampled_from(
 HOSTS = st.one_of(ADDRESSES.map(str), st.sampled_from([*NAMES, "x.a.example", "other.example", "example"]))
 
 
-def covers_port(rule: Rule, port: int) -> bool:
-    """Return whether the rule applies to this port."""
-    return any(low <= port <= high for low, high in rule.ports)
-
-
-def covers_name(rule: Rule, host: str) -> bool:
-    """Return whether the rule names this host, itself or through ``*.domain``."""
-    if rule.name is None:
-        return False
-    return host.endswith(rule.name[1:]) if rule.name.startswith("*") else host == rule.name
-
-
-def covers(block: Block, key: Key) -> bool:
-    """Return whether the address is in the block."""
-    return key[0] == block.version and block.low <= key[1] <= block.high
-
-
 class Walk:
     """Decides by walking over the rules, as the contract of `Policy` is written.
 
@@ -75,17 +58,17 @@ class Walk:
 
     def __init__(self, policy: Policy, target: Target) -> None:
         self.host, self.port = target.host, target.port
-        self.allow = [rule for rule in policy.allow if rule.name is None or covers_name(rule, self.host)]
-        self.deny = [rule for rule in policy.deny if covers_port(rule, self.port)]
+        self.allow = [rule for rule in policy.allow if rule.name is None or rule.covers_name(self.host)]
+        self.deny = [rule for rule in policy.deny if rule.covers_port(self.port)]
 
     def named(self) -> tuple[str, Rule | None]:
         """Decide on the name: what comes of it, and the rule that is named."""
         for rule in self.deny:
-            if covers_name(rule, self.host):
+            if rule.covers_name(self.host):
                 return "deny", rule
         private = private_name(self.host)
         for rule in self.allow:
-            if (rule.name or not private) and covers_port(rule, self.port):
+            if (rule.name or not private) and rule.covers_port(self.port):
                 return "undecided", rule
         return "none", None
 
@@ -102,7 +85,7 @@ class Walk:
 
     def _denies(self, rule: Rule, place: Place) -> bool:
         block = rule.block
-        return place.public_elsewhere if block is None else any(covers(block, key) for key in place.keys)
+        return place.public_elsewhere if block is None else any(block.covers(*key) for key in place.keys)
 
     def _find(self, place: Place) -> Rule | None:
         key = (place.address.version, int(place.address))
@@ -112,8 +95,8 @@ class Walk:
                 allows = place.public
             else:
                 exact = block.single or place.row.reach is not Reach.METADATA
-                allows = exact and covers(block, key)
-            if allows and covers_port(rule, self.port):
+                allows = exact and block.covers(*key)
+            if allows and rule.covers_port(self.port):
                 return rule
         return None
 
@@ -169,7 +152,7 @@ def test_port_table_finds_the_first_rule_of_those_that_overlap(ports: list[list[
     ranked = [(rank, Rule("x", tuple(ranges))) for rank, ranges in enumerate(ports)]
     table = PortTable(ranked)
     for port in range(1, 70):
-        first = next((each for each in ranked if covers_port(each[1], port)), None)
+        first = next((each for each in ranked if each[1].covers_port(port)), None)
         assert table.first(port) == first
 
 

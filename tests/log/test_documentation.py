@@ -47,7 +47,7 @@ ORIGIN = Refused(
     seconds=0.00009,
 )
 EXAMPLES: list[tuple[Event, int]] = [
-    (TunnelOpened(ADA, DB), 0),
+    (TunnelOpened(ADA, DB, 0.00124), 0),
     (
         TunnelEnded(
             *(ADA, DB, "client-lost", "client disconnected without a Close frame", Side.CLIENT, Stage.OPEN),

@@ -42,7 +42,7 @@ def parsed(event: Event, more: int = 0) -> dict[str, Any]:
 
 def test_every_record_has_a_time_a_severity_and_a_client() -> None:
     """The time in UTC, to the millisecond."""
-    found = parsed(TunnelOpened(CALLER, NAMED))
+    found = parsed(TunnelOpened(CALLER, NAMED, 0.001))
     assert found["timestamp"] == "2027-01-15T08:00:00.250Z"
     assert (found["severity"], found["severity.number"]) == ("INFO", 9)
     assert found["event.name"] == "portofcall.tunnel.opened"
@@ -52,7 +52,7 @@ def test_every_record_has_a_time_a_severity_and_a_client() -> None:
 
 def test_client_behind_a_proxy_has_no_port_and_the_trace_is_split() -> None:
     """As OpenTelemetry's log records have it."""
-    found = parsed(TunnelOpened(BEHIND, NAMED))
+    found = parsed(TunnelOpened(BEHIND, NAMED, 0.001))
     assert (found["client.address"], found["portofcall.proxy.address"]) == ("2001:db8::7", "10.0.0.1")
     assert "client.port" not in found
     assert "user.id" not in found
@@ -76,7 +76,7 @@ def test_client_behind_a_proxy_has_no_port_and_the_trace_is_split() -> None:
 )
 def test_target_is_the_server_and_what_was_dialled_the_peer(route: Route, server: Any, peer: Any) -> None:
     """Addresses and ports apart; a name alone where there is one."""
-    found = parsed(TunnelOpened(CALLER, route))
+    found = parsed(TunnelOpened(CALLER, route, 0.001))
     assert (found.get("server.address"), found.get("server.port")) == server
     assert (found.get("network.peer.address"), found.get("network.peer.port")) == peer
 

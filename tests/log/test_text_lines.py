@@ -11,7 +11,7 @@ from portofcall.log.gateway_log import Record
 from portofcall.log.text_lines import text_line
 
 CALLER = Caller("loglt3-1", 1000.0, "192.0.2.7", "192.0.2.7", 51324)
-OPENED = TunnelOpened(CALLER, Route("127.0.0.1:22"))
+OPENED = TunnelOpened(CALLER, Route("127.0.0.1:22"), 0.001)
 
 
 def logged(**fields: Any) -> dict[str, Any]:
