@@ -10,9 +10,9 @@ import pytest
 
 from tests.e2e.backends import closed_port
 from tests.e2e.browser import Browser
-from tests.e2e.gateway import gateway_process
+from tests.e2e.gateway import TWISTD, gateway_process
 from tests.e2e.npm import npm_package
-from tests.e2e.support import accepts, running, until
+from tests.e2e.support import accepts, logged, running, until
 from tests.e2e.vnc import Desktop, desktop, wait_for_desktop
 from tests.e2e.wsclient import DEADLINE
 
@@ -98,3 +98,19 @@ def test_novnc_on_another_origin(window: Browser, desk: Desktop, debian: Path, t
             window.open(link + str(gateway.port))
             window.wait("document.querySelector('#noVNC_status.noVNC_status_error')")
             assert f"origin {origin} is not allowed" in gateway.log
+
+
+def test_launch_script_of_debian(window: Browser, desk: Desktop, debian: Path, tmp_path: Path) -> None:
+    """Unmodified, with `portofcall-websockify` on the PATH as `websockify`."""
+    ours = TWISTD.with_name("portofcall-websockify")
+    (tmp_path / "websockify").symlink_to(ours)
+    port, log = closed_port(), tmp_path / "novnc_proxy.log"
+    script = [str(debian / "utils" / "novnc_proxy"), "--listen", str(port), "--vnc", f"localhost:{desk.port}"]
+    command = ["env", f"PATH={tmp_path}:{os.environ['PATH']}", *script, "--heartbeat", "30"]
+    with running(command, log):
+        logged(log, "Navigate to this URL:")
+        assert f"Using installed websockify at {tmp_path}/websockify" in log.read_text()
+        logged(log, f"proxying from :{port} to localhost:{desk.port}")
+        window.open(f"http://127.0.0.1:{port}/vnc.html?autoconnect=1&host=127.0.0.1&port={port}")
+        wait_for_desktop(window, desk)
+    until(lambda: not accepts(port))
