@@ -26,6 +26,8 @@ USED: Final = MappingProxyType(
             "offset": "doWrite",
             "_tempDataLen": "write",
             "_writeDisconnected": "doWrite",
+            "_writeDisconnecting": "doWrite",
+            "_closeWriteConnection": "doWrite",
         },
         "twisted.protocols.tls.TLSMemoryBIOProtocol": {
             "_aborted": "_flushReceiveBIO",
@@ -83,6 +85,13 @@ def queued_bytes(connection: Connection) -> int:
     """Return how much of what was written to a connection waits in it, in user space."""
     queue: Any = connection
     return int(len(queue.dataBuffer) - queue.offset + queue._tempDataLen)
+
+
+def send_fin(connection: Connection) -> None:
+    """Send FIN, where nothing waits in a connection: `loseWriteConnection` would watch the socket before."""
+    state: Any = connection
+    state._writeDisconnecting = state._writeDisconnected = True
+    state._closeWriteConnection()
 
 
 def has_sent_fin(connection: Connection) -> bool:

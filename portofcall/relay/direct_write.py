@@ -17,7 +17,7 @@ from portofcall.limits.values import KiB
 from portofcall.relay.delivery import Delivery, connection_of
 from portofcall.relay.interfaces import Buffer, IEndTransport, IStreamTransport
 from portofcall.relay.wrapped_transport import WrappedTransport
-from portofcall.twisted_internals import queued_bytes
+from portofcall.twisted_internals import queued_bytes, send_fin
 from portofcall.twisted_tls import unchanged_below
 
 #: How much may wait in the transport before its producer is paused; the same as in Twisted's transports.
@@ -196,11 +196,13 @@ class DirectWrite(_QueuedWrite):
 
     def loseWriteConnection(self) -> None:
         """End what is sent, now if nothing is queued; on a lost connection do nothing (`ITCPTransport`)."""
-        if not self._connection.connected:
+        connection = self._connection
+        if not connection.connected:
             return
-        super().loseWriteConnection()
-        if self._direct and not self.queued_bytes and not self._connection.disconnecting:
-            self._connection.doWrite()
+        if self._direct and not (self.queued_bytes or self._producer or connection.disconnecting):
+            send_fin(connection)
+        else:
+            super().loseWriteConnection()
 
     def _queue(self, data: Buffer) -> None:
         self.queued_bytes += len(data)

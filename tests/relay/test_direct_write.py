@@ -7,14 +7,19 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from portofcall.limits.values import KiB
 from portofcall.relay.direct_write import DirectWrite, direct_write
 from portofcall.relay.interfaces import IStreamTransport
+from portofcall.twisted_internals import has_sent_fin
 from tests.support import FakeSource
 
 
@@ -42,9 +47,6 @@ class Wire:
 
     def getHandle(self) -> "Wire":
         return self
-
-    def doWrite(self) -> None:
-        self.transport.turn(1 << 30)
 
     def sendmsg(self, pieces: Sequence[bytes]) -> int:
         return self.send(b"".join(pieces))
@@ -98,6 +100,19 @@ class Queue:
             self.queued = self.queued[most:]
             if not self.queued and self.producer is not None:
                 self.producer.resumeProducing()
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfClosed(Protocol):
+    """Counts how often the end of what it sends was sent."""
+
+    ends = 0
+
+    def writeConnectionLost(self) -> None:
+        self.ends += 1
+
+    def readConnectionLost(self) -> None:
+        raise NotImplementedError
 
 
 def make(takes: list[int | None]) -> tuple[Any, Wire, FakeSource]:
@@ -231,12 +246,30 @@ def test_after_the_producer_is_gone_a_write_that_is_taken_goes_at_once() -> None
 
 
 def test_end_of_the_stream_is_sent_at_once_if_nothing_is_queued() -> None:
-    """It takes no turn of the reactor, as nothing else does."""
+    """It takes no turn of the reactor, which is not even asked to watch the socket; and it is sent once."""
+    ours, peer = socket.socketpair()
+    with peer:
+        reactor = MemoryReactorClock()
+        connection = Connection(ours, HalfClosed(), reactor)
+        connection.connected = 1
+        now = direct_write(cast(IStreamTransport, connection))
+        now.registerProducer(FakeSource(), True)
+        now.write(b"all")
+        now.unregisterProducer()
+        now.loseWriteConnection()
+        assert (peer.recv(10), peer.recv(10)) == (b"all", b"")
+        assert has_sent_fin(connection)
+        assert cast(HalfClosed, connection.protocol).ends == 1
+        assert reactor.getWriters() == []
+        connection.connectionLost(Failure(ConnectionDone()))
+
+
+def test_end_of_the_stream_waits_for_the_producer() -> None:
+    """It might have more to send."""
     now, wire, _ = make([])
-    now.write(b"all")
-    now.unregisterProducer()
+    wire.transport.producer = None
     now.loseWriteConnection()
-    assert wire.transport.ended
+    assert (wire.transport.ending, wire.transport.ended) == (True, False)
 
 
 def test_end_of_the_stream_follows_what_is_queued() -> None:
