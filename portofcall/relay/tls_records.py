@@ -23,8 +23,8 @@ USED: Final = MappingProxyType(
 #: What is used of OpenSSL.
 FUNCTIONS: Final = (
     "BIO_get_mem_data", "BIO_new", "BIO_new_mem_buf", "BIO_read", "BIO_s_mem", "BIO_set_mem_eof_return",
-    "BIO_write", "ERR_clear_error", "SSL_clear_mode", "SSL_get_error", "SSL_read", "SSL_set_bio",
-    "SSL_set_mode", "SSL_set_options", "SSL_write",
+    "BIO_write", "ERR_clear_error", "ERR_peek_error", "SSL_clear_mode", "SSL_get_error", "SSL_read",
+    "SSL_set_bio", "SSL_set_mode", "SSL_set_options", "SSL_write",
 )  # fmt: skip
 
 #: The most plain text of a record (RFC 8446 §5.1).
@@ -82,6 +82,7 @@ _PLAIN, _PLAIN_AT = _shared(_PLAIN_BYTES)
 # With room for one record more than fits, and whatever OpenSSL has to say before it.
 _SEALED, _SEALED_AT = _shared(MOST_SEALED_BYTES + 3 * RECORD_BYTES)
 _LAST_RECORD_AT: Final = MOST_SEALED_BYTES + RECORD_BYTES
+_MOST_OUTPUT_BYTES: Final = 2 * RECORD_BYTES
 
 
 class Records:
@@ -114,10 +115,12 @@ class Records:
         Returns:
             What to send in its place; see `seal`. If that is nothing, `seal` does nothing either.
         """
-        _lib.ERR_clear_error()
-        if _lib.SSL_write(self._ssl, data, len(data)) != len(data):
+        # Older errors change nothing of this, and `seal`, which comes next if it fails, removes them first.
+        size = len(data)
+        if _lib.SSL_write(self._ssl, data, size) != size:
             return _SEALED[:0]
-        return _SEALED[: max(0, _lib.BIO_read(self._out, _SEALED_AT, 2 * RECORD_BYTES))]
+        sealed = _lib.BIO_read(self._out, _SEALED_AT, _MOST_OUTPUT_BYTES)
+        return _SEALED[: sealed if sealed > 0 else 0]
 
     def seal(self, data: Buffer, start: int, end: int) -> tuple[int, int]:
         """Encrypt ``data`` from ``start``, as much as goes at a time.
@@ -141,7 +144,8 @@ class Records:
                     break
                 start += count
                 # At once, so that the BIO, which never shrinks, has to hold one record.
-                end += max(0, read(out, _SEALED_AT + end, 2 * RECORD_BYTES))
+                sealed = read(out, _SEALED_AT + end, _MOST_OUTPUT_BYTES)
+                end += sealed if sealed > 0 else 0
         return start, end
 
     @staticmethod
@@ -160,7 +164,8 @@ class Records:
             self._one_at_a_time = True
             _lib.SSL_clear_mode(self._ssl, _lib.SSL_MODE_AUTO_RETRY)
         into, size = self._connection._into_ssl, len(sealed)
-        _lib.ERR_clear_error()
+        if _lib.ERR_peek_error():
+            _lib.ERR_clear_error()
         if size <= _COPIED_BYTES:
             _lib.BIO_write(into, bytes(sealed), size)
             count = _lib.SSL_read(self._ssl, _PLAIN_AT, _PLAIN_BYTES)

@@ -176,6 +176,10 @@ def test_error_of_another_connection_is_not_taken_for_ours(version: str) -> None
     assert what_came(Records(server), output(client)) == (b"hello", None, 0, False)
     _util.lib.ERR_put_error(20, 0, 1, b"elsewhere", 1)
     assert plain_text(client, sealed_by(Records(server), b"hello to you")) == b"hello to you"
+    _util.lib.ERR_put_error(20, 0, 1, b"elsewhere", 1)
+    sealed = bytes(Records(server).seal_record(b"a small one"))
+    assert plain_text(client, sealed) == b"a small one"
+    assert what_came(Records(server), b"\x17\x03\x03\x00\x00"[:3]) == (b"", None, 0, True)
 
 
 def test_renegotiation_is_refused() -> None:
