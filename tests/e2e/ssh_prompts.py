@@ -22,6 +22,8 @@ QUESTIONS = [
 ]
 TITLE, INSTRUCTION = "Ships", "Answer all three."
 WELCOME = "welcome aboard"
+#: Sent over and over before the questions, with a sequence for terminals and a character that turns the text.
+FLOOD, FLOODS = "Ahoy \x1b[31m\u202e " * 100, 100
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def serve(key: Path) -> None:
     from twisted.python.components import registerAdapter
     from zope.interface import implementer
 
-    info_request = 60
+    banner, info_request = 53, 60
 
     class Questions(SSHUserAuthServer):
         """Knows one method, keyboard-interactive (RFC 4256)."""
@@ -71,6 +73,8 @@ def serve(key: Path) -> None:
             count = struct.pack(">L", len(QUESTIONS))
             head = NS(TITLE.encode()) + NS(INSTRUCTION.encode()) + NS(b"")
             assert self.transport is not None
+            for _ in range(FLOODS):
+                self.transport.sendPacket(banner, NS(FLOOD.encode()) + NS(b""))
             self.transport.sendPacket(info_request, head + count + prompts)
             return self.answered
 

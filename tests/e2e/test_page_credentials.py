@@ -48,6 +48,32 @@ def test_ticket_from_a_link(window: Browser, tmp_path: Path) -> None:
         assert ticket[:30] not in gateway.log
 
 
+#: The gateway responds to the first request for the targets after the second one.
+SLOW_TARGETS = """
+const ask = globalThis.fetch;
+let asked = 0;
+globalThis.fetch = async (url, ...rest) => {
+  if (!String(url).endsWith("api/targets")) return ask(url, ...rest);
+  const number = ++asked;
+  if (number === 1) await new Promise((resolve) => (globalThis.answerFirst = resolve));
+  return Response.json({targets: [`answer-${number}`], suggestions: []});
+};
+"""
+
+
+def test_targets_are_those_of_the_newest_ticket(page: Page) -> None:
+    """A slow response to an earlier request does not take their place."""
+    script = page.window.command("Page.addScriptToEvaluateOnNewDocument", source=SLOW_TARGETS)["identifier"]
+    page.open()
+    page.window.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    page.click("Ticket")
+    page.window.insert("abc")
+    page.window.type(ENTER)
+    page.wait_for_text("answer-2", "#offers")
+    page.window.value("answerFirst(), new Promise((resolve) => setTimeout(resolve, 100))")
+    assert "answer-1" not in page.wait_for_text("answer-2", "#offers")
+
+
 @pytest.mark.parametrize(
     ("link", "place"),
     [

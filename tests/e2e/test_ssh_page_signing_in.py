@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.backends import closed_port
 from tests.e2e.page import ENTER, needs_page
-from tests.e2e.ssh_prompts import INSTRUCTION, QUESTIONS, WELCOME, prompting_server
+from tests.e2e.ssh_prompts import FLOOD, FLOODS, INSTRUCTION, QUESTIONS, WELCOME, prompting_server
 from tests.e2e.ssh_servers import BANNER, KINDS, SshServers
 from tests.e2e.ssh_view import SshView
 
@@ -121,6 +121,13 @@ def test_key_dropped_on_the_panel(ssh: SshView, ssh_servers: SshServers) -> None
     ssh.window.wait(f"{ssh.find('form.sign-in')}?.textContent.includes('id_ed25519')")
     ssh.press("Sign in")
     ssh.wait_for_prompt()
+    # It is kept in memory alone.
+    stored = ssh.window.value("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert "portofcall.known-hosts" in stored
+    body = "".join(key.read_text().splitlines()[1:-1])
+    assert not any(piece in stored for piece in ("PRIVATE KEY", body[:40], body[-40:], key.name))
+    databases = "indexedDB.databases().then((all) => all.length)"
+    assert ssh.window.value(databases) == 0
 
 
 def test_wrong_password_is_asked_again(ssh: SshView, ssh_servers: SshServers) -> None:
@@ -152,7 +159,7 @@ def test_prompts_of_pam(ssh: SshView, ssh_servers: SshServers) -> None:
 
 
 def test_several_prompts_at_once(ssh: SshView, ssh_servers: SshServers) -> None:
-    """All in one form, hidden or not as the server says."""
+    """All in one form, hidden or not as the server says; its banners have a bound."""
     key = ssh_servers.key("host_ed25519", "ed25519")
     with prompting_server(key) as port:
         ssh.open(f"#ssh/{ssh_servers.account.name}@127.0.0.1:{port}")
@@ -163,6 +170,9 @@ def test_several_prompts_at_once(ssh: SshView, ssh_servers: SshServers) -> None:
         for answers in (["Niña", "wrong", "Pinta"], [right for _, _, right in QUESTIONS]):
             ssh.sign_in()
             shown = ssh.window.wait(f"{ssh.find('form.prompts')}?.textContent")
+            banner = ssh.window.value(f"{ssh.find('.ssh-banner')}.textContent")
+            assert len(banner) < 17_000 < FLOODS * len(FLOOD)
+            assert set(banner) == set("Ahoy [31m…")
             assert all(text.strip() in shown for text, _, _ in QUESTIONS)
             assert INSTRUCTION in shown
             for number, ((_, echo, _), answer) in enumerate(zip(QUESTIONS, answers, strict=True)):

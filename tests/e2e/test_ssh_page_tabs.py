@@ -52,6 +52,24 @@ def test_closing_one_session_leaves_the_other(ssh: SshView, ssh_servers: SshServ
     ssh.wait_for_screen("stillhere")
 
 
+def test_view_that_was_left_while_it_loads_connects_nowhere(ssh: SshView, ssh_servers: SshServers) -> None:
+    """SSH is a part of the page that is loaded when it is wanted."""
+    server = ssh_servers["all"]
+    ssh.open(f"#ssh/{ssh_servers.account.name}@127.0.0.1:{server.port}")
+    before = server.log.count("Connection from")
+    buttons = "[...document.querySelectorAll('#actions button')]"
+    ssh.window.value(
+        f"for (const name of ['SSH', 'SSH banner']) {buttons}.find((one) => one.textContent === name).click()"
+    )
+    ssh.wait_for_text("OpenSSH_")
+    names = "performance.getEntriesByType('resource').map(({name}) => name)"
+    ssh.window.wait(f"{names}.some((name) => /[/]ssh-[^/]*[.]js$/.test(name))")
+    ssh.window.value("new Promise((resolve) => setTimeout(resolve, 300))")
+    assert ssh.window.value("document.querySelector('#ssh-running').hidden")
+    # The banner's alone.
+    assert server.log.count("Connection from") == before + 1
+
+
 def test_no_key_is_remembered_for_a_pattern(ssh: SshView) -> None:
     """A link to ``*`` would else make one key that of every server."""
     ssh.open("#ssh/pilot@*")

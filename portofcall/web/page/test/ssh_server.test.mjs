@@ -51,6 +51,17 @@ test("nothing about the user is sent to a server that is not trusted", async () 
   assert.deepEqual(asked, []);
 });
 
+test("a server that never exchanges keys is given up", async (context) => {
+  context.mock.timers.enable({apis: ["setTimeout"]});
+  const [here, there] = tunnels();
+  const reading = there.readable.getReader();
+  const opening = assert.rejects(Connection.open(here, {trust: async () => true}), /did not exchange keys within 60 seconds/);
+  assert.match(new TextDecoder().decode((await reading.read()).value), /^SSH-2\.0-/);
+  context.mock.timers.tick(60_000);
+  await opening;
+  await there.closed;
+});
+
 test("a server can open no channel", async () => {
   const {server, connection} = await signedIn();
   await assert.rejects(server.openChannel("x11"), ({reason}) => reason === 1); // administratively prohibited

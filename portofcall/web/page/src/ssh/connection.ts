@@ -16,6 +16,9 @@ const KEEP_ALIVE_SECONDS = 15;
 /** After this many unanswered questions the session is over. */
 const MOST_UNANSWERED = 3;
 
+/** The first key exchange takes two round trips, and some computing. */
+const EXCHANGE_SECONDS = 60;
+
 export interface ConnectionOptions {
   /** Types of the server's host keys that are known, which are asked for first. */
   readonly knownTypes?: readonly string[];
@@ -61,8 +64,13 @@ export class Connection {
       // Nothing is forwarded, so a server has none to open; the library would take any number.
       if (event.isRemoteRequest) event.failureReason = ssh.SshChannelOpenFailureReason.administrativelyProhibited;
     });
+    const deadline = setTimeout(() => {
+      stream.failure ??= new Error(`the server did not exchange keys within ${EXCHANGE_SECONDS} seconds`);
+      stream.dispose();
+    }, EXCHANGE_SECONDS * 1000);
     try {
       await session.connect(stream);
+      clearTimeout(deadline);
       mendClientRekey(session, options.rekeyBytes);
       session.onAuthenticating((event) => {
         event.authenticationPromise = connection.judge(event.publicKey, options.trust);
@@ -71,6 +79,7 @@ export class Connection {
       connection.keepAlive(options.keepAliveSeconds ?? KEEP_ALIVE_SECONDS);
       return connection;
     } catch (error) {
+      clearTimeout(deadline);
       session.dispose();
       stream.dispose();
       throw connection.explain(error);
