@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.backends import MiB
 from tests.e2e.browser import KEYS
-from tests.e2e.page import ENTER, needs_page
+from tests.e2e.page import ENTER, TAB, needs_page
 from tests.e2e.ssh_servers import SshServers
 from tests.e2e.ssh_view import PANEL, SshView
 from tests.e2e.support import until
@@ -160,15 +160,15 @@ def test_paste_arrives_as_one_where_the_shell_knows_pastes(ssh: SshView, ssh_ser
     ssh.assert_nothing_foreign()
 
 
-def click(ssh: SshView, text: str, modifiers: int = 0) -> str:
+def click(ssh: SshView, text: str, modifiers: int = 0, clicks: int = 1) -> str:
     """Move the mouse to a text on the screen, and click there; return what the page says about it.
 
     Args:
         ssh: the view.
         text: what is clicked.
         modifiers: keys that are held: 2 for Control.
+        clicks: how many, one right after the other.
     """
-    mouse = {"modifiers": modifiers, "button": "left", "clickCount": 1}
     rows = f"[...{ssh.find('.xterm-rows')}.children]"
     needle = json.dumps(text)
     x, y = ssh.window.value(
@@ -180,8 +180,10 @@ def click(ssh: SshView, text: str, modifiers: int = 0) -> str:
     ssh.window.command("Input.dispatchMouseEvent", type="mouseMoved", x=x - 2, y=y, modifiers=modifiers)
     ssh.window.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, modifiers=modifiers)
     ssh.window.value("new Promise((resolve) => setTimeout(resolve, 150))")
-    for kind in ("mousePressed", "mouseReleased"):
-        ssh.window.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, **mouse)
+    for count in range(1, clicks + 1):
+        mouse = {"modifiers": modifiers, "button": "left", "clickCount": count}
+        for kind in ("mousePressed", "mouseReleased"):
+            ssh.window.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, **mouse)
     return str(ssh.window.value(f"{ssh.find('.ssh-terminal')}.title"))
 
 
@@ -225,3 +227,55 @@ def test_search_in_what_was_shown(ssh: SshView, ssh_servers: SshServers) -> None
     ssh.window.wait(f"{ssh.find('.search-count')}.textContent.startsWith('1 of 1')")
     ssh.press("Close search")
     ssh.window.wait("document.activeElement?.closest('.terminal')")
+
+
+def test_selected_text_is_copied_with_the_keyboard(ssh: SshView, ssh_servers: SshServers) -> None:
+    """Ctrl+C alone is the shell's."""
+    ssh.log_in(ssh_servers["all"], ssh_servers.account)
+    ssh.window.value(
+        "window.copied = [], "
+        "navigator.clipboard.writeText = async (text) => void window.copied.push(text), undefined"
+    )
+    ssh.enter("clear; echo an''chor a''weigh")
+    ssh.wait_for_screen(r"^anchor aweigh\n")
+    click(ssh, "aweigh", clicks=2)
+    ssh.window.type("c", held=KEYS["Control"])
+    ssh.wait_for_screen(r"\^C")
+    assert ssh.window.value("window.copied") == []
+    click(ssh, "aweigh", clicks=2)
+    pressed = {
+        "type": "rawKeyDown",
+        "modifiers": 2 | 8,
+        "code": "KeyC",
+        "key": "C",
+        "windowsVirtualKeyCode": 67,
+    }
+    ssh.window.command("Input.dispatchKeyEvent", **pressed)
+    ssh.window.wait("window.copied.length")
+    assert ssh.window.value("window.copied") == ["aweigh"]
+
+
+def test_settings_of_the_terminal(ssh: SshView, ssh_servers: SshServers) -> None:
+    """Larger text makes fewer columns, and less is scrolled back; both hold for the next session."""
+    server, account = ssh_servers["all"], ssh_servers.account
+    ssh.log_in(server, account)
+    ssh.enter("echo first $(stty size)")
+    before = int(ssh.wait_for_screen(r"\nfirst \d+ (\d+)")[1])
+    for _ in range(4):
+        ssh.press("A+, larger text")
+    ssh.press("Settings")
+    ssh.window.wait(f"{ssh.find('[name=scrollback]')}?.checkVisibility()")
+    ssh.fill("[name=scrollback]", "20")
+    ssh.window.type(TAB)
+    ssh.dial(server, account, forget=False)
+    ssh.wait_for_state("sign-in")
+    ssh.sign_in(account.password)
+    ssh.wait_for_prompt()
+    ssh.enter("seq -f 'line %g end' 500; echo second $(stty size)")
+    assert int(ssh.wait_for_screen(r"\nsecond \d+ (\d+)")[1]) < before
+    ssh.press("Search")
+    for text, found in (("line 77 end", "not found"), ("line 490 end", "1 of 1")):
+        ssh.fill("[name=search]", text)
+        ssh.window.type(ENTER)
+        ssh.window.wait(f"{ssh.find('.search-count')}.textContent === '{found}'")
+    ssh.assert_nothing_foreign()

@@ -92,6 +92,23 @@ test("known types of host keys are asked for first", async () => {
   assert.equal((await configuration()).keyExchangeAlgorithms[0].name, "curve25519-sha256");
 });
 
+test("a browser without Ed25519 and X25519 uses what it has", async (context) => {
+  const {subtle} = globalThis.crypto;
+  const generate = subtle.generateKey.bind(subtle);
+  context.mock.method(subtle, "generateKey", async (algorithm, ...rest) => {
+    if (algorithm === "Ed25519" || algorithm === "X25519") throw new DOMException("unrecognized name", "NotSupportedError");
+    return generate(algorithm, ...rest);
+  });
+  const names = (algorithms) => algorithms.map(({name}) => name);
+  const {publicKeyAlgorithms, keyExchangeAlgorithms} = await configuration();
+  assert.ok(!names(publicKeyAlgorithms).includes("ssh-ed25519"));
+  assert.ok(names(publicKeyAlgorithms).includes("ecdsa-sha2-nistp256"));
+  assert.ok(!names(keyExchangeAlgorithms).some((name) => name.startsWith("curve25519")));
+  assert.ok(names(keyExchangeAlgorithms).includes("ecdh-sha2-nistp256"));
+  context.mock.restoreAll();
+  assert.equal(names((await configuration()).keyExchangeAlgorithms)[0], "curve25519-sha256");
+});
+
 test("what a server lacks is said in words", () => {
   assert.equal(
     explainNegotiation("Failed KeyExchange negotiation: Server (a, b) Client (c, ext-info-c)"),
