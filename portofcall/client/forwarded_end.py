@@ -48,6 +48,8 @@ class ForwardedEnd(LocalEnd):
         answer: Answer | None = None,
     ) -> None:
         super().__init__(readiness)
+        # One call less for each piece.
+        self.dataReceived = tunnel.backend_sent  # type: ignore[assignment]
         self._tunnel = tunnel
         self._clock = clock
         self._early = early

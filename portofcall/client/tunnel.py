@@ -12,9 +12,9 @@ from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.causes import Cause
 from portofcall.relay.heartbeat import Heartbeat
-from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import End, Event
 from portofcall.relay.tunnel import Tunnel
+from portofcall.websocket.client_end import GatewayEnd
 
 _NEVER: Final = float("inf")
 
@@ -50,7 +50,7 @@ class ClientTunnel(Tunnel):
         closed: fires when both ends are gone: with None if the tunnel has ended well, or with the `Problem`.
     """
 
-    def __init__(self, gateway: IClientEnd, *, limits: Limits, clock: Any) -> None:
+    def __init__(self, gateway: GatewayEnd, *, limits: Limits, clock: Any) -> None:
         self.closed: Deferred[None] = Deferred()
         self.on_problem: Callable[[Problem], None] = lambda _: None
         self._gateway: Any = gateway
@@ -60,6 +60,7 @@ class ClientTunnel(Tunnel):
         self._clock = clock
         self._last_heartbeat: Heartbeat | None = None
         super().__init__(gateway, page=False, limits=limits, clock=clock, on_closed=self._over)
+        self.backend_sent = gateway.writer(self.to_client)
 
     def begin(self, local: LocalEnd) -> None:
         """Connect the local end, which is open."""

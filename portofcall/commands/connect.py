@@ -31,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     # Imported here: no other command needs them.
     from portofcall.client.connection import Gateway  # noqa: PLC0415
-    from portofcall.client.patient_readiness import PatientReadiness  # noqa: PLC0415
+    from portofcall.client.patient_readiness import SingleTunnelReadiness  # noqa: PLC0415
     from portofcall.client.stdio import StdioEnd  # noqa: PLC0415
     from portofcall.client.tunnel import ClientTunnel  # noqa: PLC0415
     from portofcall.commands.reactor import run_with_target  # noqa: PLC0415
 
     async def work(reactor: Any, route: Any, target: Any, report: Any) -> None:
-        gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor), say=report.step)
+        gateway = Gateway(reactor, route, readiness=SingleTunnelReadiness(reactor), say=report.step)
         gateway.check()
 
         def local(tunnel: ClientTunnel) -> StdioEnd:

@@ -83,7 +83,7 @@ def parse_forward_arguments(args: argparse.Namespace, report: "Report") -> MakeF
     from portofcall.client.forward_rules import Rule  # noqa: PLC0415
     from portofcall.client.forwarder import Forwarder  # noqa: PLC0415
     from portofcall.client.options import make_route  # noqa: PLC0415
-    from portofcall.client.patient_readiness import ForwardingReadiness  # noqa: PLC0415
+    from portofcall.client.patient_readiness import PatientReadiness  # noqa: PLC0415
     from portofcall.client.problem import usage  # noqa: PLC0415
     from portofcall.client.socks import SOCKSLogin  # noqa: PLC0415
 
@@ -110,7 +110,7 @@ def parse_forward_arguments(args: argparse.Namespace, report: "Report") -> MakeF
     route = make_route(args, report)
 
     def make(reactor: Any) -> Forwarder:
-        gateway = Gateway(reactor, route, readiness=ForwardingReadiness(reactor))
+        gateway = Gateway(reactor, route, readiness=PatientReadiness(reactor))
         return Forwarder(reactor, gateway, rules, retry_seconds=args.retry, login=login, report=report)
 
     return make

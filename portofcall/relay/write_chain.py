@@ -46,6 +46,7 @@ class WriteChain:
         passed_bytes: how many have been handed to the sink.
         dropped_bytes: how many were written here and will never reach the sink.
         pauses: how often the source was paused because too much waited.
+        straight: takes bytes for the sink at once; None while they have to wait here, and after the end.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class WriteChain:
         self._source: ISource | None = None
         self._source_paused = False
         self._sink: ISink | None = None
-        self._straight: Callable[[Buffer], None] | None = None
+        self.straight: Callable[[Buffer], None] | None = None
         self._follow: Callable[[], None] | None = None
         self._finishing = False
         self._gate: Deferred[None] | None = None
@@ -74,7 +75,7 @@ class WriteChain:
         if sink is None:
             self.pauseProducing()
         else:
-            self._sink, self._straight = sink, sink.write
+            self._sink, self.straight = sink, sink.write
             sink.registerProducer(self, True)
 
     @property
@@ -104,7 +105,7 @@ class WriteChain:
         if not streaming or self._source is not None:
             raise RuntimeError("a WriteChain takes one producer, and a push producer")
         self._source = cast(ISource, producer)
-        self._source.reads_bulk = self._straight is not None
+        self._source.reads_bulk = self.straight is not None
         self._balance()
 
     def unregisterProducer(self) -> None:
@@ -126,7 +127,7 @@ class WriteChain:
 
     def write(self, data: Buffer) -> None:
         """Pass ``data`` on, now or when the sink takes it (`IConsumer`). After `done` it is dropped."""
-        straight = self._straight
+        straight = self.straight
         if straight is not None:
             self.passed_bytes += len(data)
             straight(data)
@@ -167,7 +168,7 @@ class WriteChain:
     def pauseProducing(self) -> None:
         """Stop handing bytes to the sink."""
         if self._gate is None:
-            self._straight = None
+            self.straight = None
             if self._source is not None:
                 self._source.reads_bulk = False
             gate = self._gate = Deferred()
@@ -209,7 +210,7 @@ class WriteChain:
             self._pass_one()
         self._waiting = self._waiting or None
         if self._gate is None and self._sink is not None:
-            self._straight = self._sink.write
+            self.straight = self._sink.write
             if self._source is not None:
                 self._source.reads_bulk = True
         self._balance()
@@ -252,7 +253,7 @@ class WriteChain:
         self._waiting = None
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
-        self._straight = self._follow = None
+        self.straight = self._follow = None
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.unregisterProducer()

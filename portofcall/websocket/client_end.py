@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 from portofcall.limits.values import Limits
 from portofcall.relay.interfaces import Buffer
 from portofcall.relay.readiness import Readiness
+from portofcall.relay.write_chain import WriteChain
 from portofcall.websocket.client_frames import SMALL_BYTES, UnmaskedFrames, mask, small_message
 from portofcall.websocket.end import Begin, WebSocketEnd, WebSocketFactory
+from portofcall.websocket.frames import FIN_BINARY
 from portofcall.websocket.half_close import CONNECTED
 from portofcall.websocket.protocol import Handshake
 
+_SHORT_HEADER_BYTES = 2
 #: Less is sent as one piece, which takes less time than two.
 _SMALL_BYTES = 1024
 
@@ -32,6 +35,9 @@ class GatewayEnd(WebSocketEnd):
 
     It masks what it sends, and takes no masked frames (RFC 6455 §5.1). Autobahn sees the role in
     ``factory.isServer``.
+
+    Small messages take shortcuts: between two of them other processes displace the client from the
+    processor's caches, so that each function on their way takes microseconds.
 
     Attributes:
         close_frame: the gateway's Close frame, once it has come.
@@ -78,6 +84,39 @@ class GatewayEnd(WebSocketEnd):
             return
         for start in range(0, size, most):
             self.write(view[start : start + most])
+
+    def writer(self, chain: WriteChain) -> Callable[[Buffer], None]:
+        """Return a function that does the same as ``chain.write``, a small message in fewer calls.
+
+        Args:
+            chain: leads here.
+        """
+        write, send = chain.write, self.transport.write
+
+        def write_through(data: Buffer) -> None:
+            size = len(data)
+            if size < SMALL_BYTES and chain.straight is not None:
+                chain.passed_bytes += size
+                send(small_message(data))
+            else:
+                write(data)
+
+        return write_through
+
+    def dataReceived(self, data: Buffer) -> None:
+        """Pass on the payloads in ``data``; for one small message, such as an echo, that is simple."""
+        size = len(data) - _SHORT_HEADER_BYTES
+        if (
+            0 < size < SMALL_BYTES
+            and data[0] == FIN_BINARY
+            and data[1] == size
+            and self._plain
+            and self._frames.between
+            and self._incoming.idle
+        ):
+            self._client_sent(data[_SHORT_HEADER_BYTES:])
+        else:
+            super().dataReceived(data)
 
     def onPong(self, payload: bytes) -> None:
         """Take the report that the target is connected, or any other pong."""

@@ -46,7 +46,7 @@ def small_message(payload: Buffer) -> bytes:
     size = len(payload)
     (key,) = next(_KEYS)
     pad = _from_bytes(key) * _REPEATED[size] >> _SHIFTS[size]
-    return _SHORT_HEADERS[size] + key + (_from_bytes(bytes(payload)) ^ pad).to_bytes(size)
+    return _SHORT_HEADERS[size] + key + (_from_bytes(payload) ^ pad).to_bytes(size)
 
 
 def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
@@ -74,11 +74,16 @@ def mask(payload: memoryview, masker: InPlaceMasker | None) -> bytes:
 
 
 class UnmaskedFrames:
-    """Parse plain unmasked frames incrementally, keeping a partial header for the next call."""
+    """Parse plain unmasked frames incrementally, keeping a partial header for the next call.
 
-    __slots__ = ("_head", "_left")
+    Attributes:
+        between: whether the next byte is the first of a frame.
+    """
+
+    __slots__ = ("_head", "_left", "between")
 
     def __init__(self) -> None:
+        self.between = True
         self._head = b""  # a header that is not complete
         self._left = 0  # bytes of the payload that are still to come
 
@@ -95,11 +100,7 @@ class UnmaskedFrames:
             rest; and how many headers were parsed.
         """
         size = len(data)
-        if size < _MEDIUM_LENGTH and not (self._left or self._head):
-            # One small message, such as the echo of a key press.
-            if size > 1 and data[0] == FIN_BINARY and data[1] == size - 2:
-                return data[2:], None, 1
-        elif self._head:
+        if self._head:
             data = memoryview(bytearray(self._head) + data)
             self._head = b""
             size = len(data)
@@ -116,6 +117,7 @@ class UnmaskedFrames:
             frames += 1
             if header > size - at:
                 self._head = bytes(data[at:])
+                self.between = False
                 return data[start:end], None, frames
             at += header
             piece = min(length, size - at)
@@ -132,6 +134,7 @@ class UnmaskedFrames:
                 data[end : end + piece] = data[at : at + piece]
                 end += piece
             at += piece
+        self.between = not self._left
         return data[start:end], data[at:] if at < size else None, frames
 
 

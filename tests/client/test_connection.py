@@ -47,6 +47,32 @@ def test_bytes_go_both_ways() -> None:
     assert pair.local.connection.take() == b"down" * 40_000
 
 
+def test_small_messages_keep_their_order() -> None:
+    """They wait behind what already waits, and are counted once, in both directions."""
+    pair, tunnel, backend = opened()
+    for chain, sender, receiver in (
+        (tunnel.to_client, pair.local.connection, backend),
+        (tunnel.to_backend, backend, pair.local.connection),
+    ):
+        chain.pauseProducing()
+        sender.send(b"1")
+        pair.exchange()
+        assert (receiver.take(), chain.waiting_bytes) == (b"", 1)
+        chain.resumeProducing()
+        sender.send(b"2")
+        pair.exchange()
+        assert (receiver.take(), chain.passed_bytes) == (b"12", 2)
+
+
+def test_a_payload_that_looks_like_a_message_is_none() -> None:
+    """The rest of a message that comes in pieces is its payload."""
+    pair, _, _ = opened()
+    pair.client.send(b"\x82\x04")
+    pair.client.send(b"\x82\x01x")
+    pair.client.send(b"y")
+    assert pair.local.connection.take() == b"\x82\x01xy"
+
+
 def test_bytes_that_come_before_the_target_is_connected_arrive() -> None:
     """They wait at the gateway."""
     pair = Pair()

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python.failure import Failure
 
-from portofcall.client.patient_readiness import ForwardingReadiness, PatientReadiness
+from portofcall.client.patient_readiness import PatientReadiness, SingleTunnelReadiness
 from portofcall.client.problem import Problem, Status
 from portofcall.client.stdio import StdioEnd
 from portofcall.relay.readiness import Readiness
@@ -331,7 +331,7 @@ def test_a_descriptor_that_can_not_be_opened_again(pipes: Pipes, monkeypatch: py
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("kind", [PatientReadiness, ForwardingReadiness])
+@pytest.mark.parametrize("kind", [SingleTunnelReadiness, PatientReadiness])
 def test_a_patient_reader_answers_within_one_turn(kind: type[Readiness]) -> None:
     """What comes soon after is read without a turn of the reactor, whose timers are called all the same."""
     source, feed = os.pipe()
@@ -364,7 +364,7 @@ def test_a_patient_reader_lets_the_reactor_write() -> None:
     """It does not wait for more while something is queued."""
     source, feed = os.pipe()
     read, output = os.pipe()
-    rig = Rig(source, output, kind=PatientReadiness)
+    rig = Rig(source, output, kind=SingleTunnelReadiness)
     rig.end.transport.write(bytes(3 << 20))
     os.write(feed, b"x")
     rig.reactor.doIteration(0)
@@ -379,7 +379,7 @@ def test_many_messages_in_a_row_leave_the_reactor_its_turn() -> None:
     """As a listener or a timer may wait for it."""
     source, feed = os.pipe()
     read, output = os.pipe()
-    rig = Rig(source, output, kind=PatientReadiness)
+    rig = Rig(source, output, kind=SingleTunnelReadiness)
     called: list[int] = []
     rig.reactor.callLater(0, called.append, 1)
 
@@ -403,7 +403,7 @@ def test_an_endless_stream_leaves_the_reactor_its_turn() -> None:
     """A signal asks it for something that is neither a timer nor a write: to end, for example."""
     source, feed = os.pipe()
     read, output = os.pipe()
-    rig = Rig(source, output, kind=PatientReadiness)
+    rig = Rig(source, output, kind=SingleTunnelReadiness)
     rig.readiness._now = iter(number * 1e-3 for number in range(10_000)).__next__
 
     def more(data: bytes | memoryview) -> None:
