@@ -25,6 +25,7 @@
          ├─ Blocked                  blocked            403  4403
          ├─ TargetBusy               target-busy        429  4429
          ├─ UnknownTarget            unknown-target     404  4404
+         │   └─ UnknownToken           unknown-token      404  4404
          ├─ NameNotFound             name-not-found     502  4404
          ├─ NameTimedOut             dns-timeout        504  4504
          ├─ Refused                  refused            502  4502
@@ -216,6 +217,10 @@ class TargetBusy(TargetError, slug="target-busy", http_status=429, close_code=44
 
 class UnknownTarget(TargetError, slug="unknown-target", http_status=404, close_code=4404):
     """The operator has given this name to no target."""
+
+
+class UnknownToken(UnknownTarget, slug="unknown-token", http_status=404, close_code=4404):
+    """No target has this token, which is a secret: it counts as a failed login."""
 
 
 class NameNotFound(TargetError, slug="name-not-found", http_status=502, close_code=4404):

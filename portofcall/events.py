@@ -7,7 +7,7 @@ before it is put into one. No event has a secret.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = [
     "Caller", "Event", "LimitReached", "Observer", "Probe", "ProbeEnded", "Refused", "RequestServed", "Route",
@@ -113,6 +113,10 @@ class Traffic(NamedTuple):
     down_paused_seconds: float
 
 
+#: The HTTP status of a response that opens a tunnel.
+UPGRADED: Final = 101
+
+
 class TunnelOpened(NamedTuple):
     """A tunnel's backend was reached.
 
@@ -137,12 +141,11 @@ class TunnelEnded(NamedTuple):
         outcome: the same, for people.
         side: whose action, or silence, ended it.
         stage: in which stage that was.
-        close_code: the code of the Close frame that the client got; 1005 for one without a code, 1006 if it
-            got none (RFC 6455 §7.1.5).
+        close_code: of the Close frame; 1005 for one without a code, 1006 for none (RFC 6455 §7.1.5).
         traffic: what it carried.
-        handshake_seconds: from the complete head of the request to the 101 response: origin, limits and
-            authentication.
-        seconds: from the 101 response to the end.
+        handshake_seconds: from the complete head of the request to the dial: limits and authentication.
+        seconds: from the dial to the end.
+        status: of the response: 101, or what the client's dialect has for a failed dial; 0 for none.
     """
 
     caller: Caller
@@ -155,6 +158,7 @@ class TunnelEnded(NamedTuple):
     traffic: Traffic
     handshake_seconds: float
     seconds: float
+    status: int = UPGRADED
 
 
 class Probe(StrEnum):

@@ -29,6 +29,8 @@ from portofcall.recheck import Recheck
 from portofcall.relay.readiness import Readiness
 from portofcall.sessions import Sessions
 from portofcall.web.connection_state import ConnectionState
+from portofcall.web.dialects.dialect import Dialect
+from portofcall.web.dialects.own import OwnDialect
 from portofcall.web.handshakes import Handshakes
 from portofcall.web.records import Records
 from portofcall.web.root import make_root
@@ -165,11 +167,10 @@ class Gateway:
         self._dialer.targets = targets
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer`` with each event from now on.
+        """Call ``observer`` with each event (`portofcall.events`) from now on.
 
         Args:
-            observer: is called at once, in the reactor's thread; what it raises is logged. See
-                `portofcall.events`.
+            observer: is called at once, in the reactor's thread; what it raises is logged.
         """
         self._observers.add(observer)
 
@@ -182,21 +183,20 @@ class Gateway:
     def credentials(self, credentials: Credentials) -> None:
         self._authenticator.credentials = credentials
 
-    def tunnel_resource(self) -> IResource:
-        """Make the resource of the tunnel alone: a leaf with the query ``?host=H&port=P``."""
+    def tunnel_resource(self, dialect: Dialect | None = None) -> IResource:
+        """Make a leaf for tunnels; without a dialect in the gateway's own, with ``?host=H&port=P``."""
         factory = WebSocketFactory(limits=self._limits, reactor=self._reactor, readiness=self._readiness)
-        return cast(IResource, TunnelResource(self.records, self._gatekeeper, self.sessions, factory))
+        tunnel = dialect or OwnDialect(), self.records, self._gatekeeper, self.sessions, factory
+        return cast(IResource, TunnelResource(*tunnel))
 
     def resource(self, *, page: bool = True) -> Resource:
-        """Make the whole tree, for any place in a resource tree.
-
-        It has ``/``, ``/ping/``, ``/ssh/``, ``/api/``, ``/healthz`` and ``/readyz``.
+        """Make the whole tree, for any place in a resource tree; `portofcall.web.root` has its paths.
 
         Args:
             page: whether browsers get the page at ``/``, with its files below ``/static/``.
         """
         return make_root(
-            self.tunnel_resource(),
+            self.tunnel_resource,
             records=self.records,
             gatekeeper=self._gatekeeper,
             dialer=self._dialer,

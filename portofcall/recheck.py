@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from portofcall.egress.dialer import Dialer
 from portofcall.egress.judge_again import judge_again
 from portofcall.egress.local_networks import LocalNetworks
-from portofcall.errors import InvalidTarget, printable
+from portofcall.errors import TargetError, printable
 from portofcall.relay.states import Phase
 from portofcall.session import Session
 from portofcall.sessions import Sessions
@@ -84,7 +84,7 @@ class Recheck:
 
     def _judge(self, session: Session, local: LocalNetworks) -> None:
         target, endpoint = session.target, session.trace.endpoint
-        assert not isinstance(target, InvalidTarget)
+        assert not isinstance(target, TargetError)
         assert endpoint is not None, "it is open"
         self._judged += 1
         refusal = judge_again(

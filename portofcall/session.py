@@ -1,18 +1,26 @@
 """One tunnel with its request and its dial."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from portofcall.access.gatekeeper import Admitted
 from portofcall.egress.dial_trace import DialTrace
-from portofcall.errors import InvalidTarget
-from portofcall.events import Route, Stage, TunnelEnded
+from portofcall.egress.named_target import NamedTarget
+from portofcall.errors import TargetError
+from portofcall.events import Route, Stage, Traffic, TunnelEnded
 from portofcall.limits.admission import Lease
+from portofcall.relay.causes import Cause
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
 from portofcall.target import Wanted
 
 _STAGES: Final = {Phase.OPEN: Stage.OPEN, Phase.CLOSING: Stage.DRAIN, Phase.CLOSED: Stage.DRAIN}
+#: The code that stands for no Close frame at all (RFC 6455 §7.1.5).
+_NO_CLOSE_FRAME: Final = 1006
+_NO_TRAFFIC: Final = Traffic(0, 0, 0, True, 0, 0, 0.0, 0.0)
+
+#: What a tunnel can lead to: what was asked for, what was found for it, or the reason why it leads nowhere.
+Dialable = Wanted | NamedTarget | TargetError
 
 
 class Session:
@@ -20,7 +28,7 @@ class Session:
 
     Args:
         admitted: the request; its lease is released with the session's.
-        target: the requested target.
+        target: the requested target; one that was looked up for it; or why there is none.
         described: the target as the log shows it.
         began_at: now, by the gateway's monotonic clock, in seconds.
 
@@ -39,9 +47,7 @@ class Session:
     )  # fmt: skip
     tunnel: Tunnel
 
-    def __init__(
-        self, admitted: Admitted, target: Wanted | InvalidTarget, described: str, *, began_at: float
-    ) -> None:
+    def __init__(self, admitted: Admitted, target: Dialable, described: str, *, began_at: float) -> None:
         self.caller = admitted.caller
         self.began_at = began_at
         self.described = described
@@ -52,9 +58,16 @@ class Session:
         self._route: Route | None = None
 
     @property
+    def session_seconds(self) -> float | None:
+        """How long the tunnel may live, by its ticket; None means no limit."""
+        return self._admitted.session_seconds
+
+    @property
     def requested(self) -> str:
-        """The target as the client wrote it: HOST:PORT, or a name; ``?`` for an invalid one."""
-        return "?" if isinstance(self.target, InvalidTarget) else str(self.target)
+        """The target as the client wrote it, a token redacted; ``?`` for an invalid one."""
+        if isinstance(self.target, TargetError):
+            return "?"
+        return str(self.target.name if isinstance(self.target, NamedTarget) else self.target)
 
     @property
     def route(self) -> Route:
@@ -97,3 +110,42 @@ class Session:
             handshake_seconds=self.handshake_seconds,
             seconds=now - self.began_at,
         )
+
+    def refused(self, cause: Cause, status: int, *, now: float) -> TunnelEnded:
+        """Return the same for a tunnel that has got an HTTP status instead of the 101 response.
+
+        Args:
+            cause: why.
+            status: of the response; 0 if there was none.
+            now: by the gateway's monotonic clock, in seconds.
+        """
+        return TunnelEnded(
+            self.caller,
+            self.route,
+            *cause,
+            self.trace.stage,
+            _NO_CLOSE_FRAME,
+            _NO_TRAFFIC,
+            handshake_seconds=self.handshake_seconds,
+            seconds=now - self.began_at,
+            status=status,
+        )
+
+
+class Totals(NamedTuple):
+    """What became of all tunnels that have ended.
+
+    Attributes:
+        ended: their number.
+        incomplete: the number of those with something undelivered.
+        undelivered_bytes: what was not delivered, see `portofcall.events.Traffic`.
+    """
+
+    ended: int = 0
+    incomplete: int = 0
+    undelivered_bytes: int = 0
+
+    def after(self, traffic: Traffic) -> "Totals":
+        """Return the totals with one more tunnel, which has ended."""
+        lost = traffic.undelivered_bytes
+        return Totals(self.ended + 1, self.incomplete + bool(lost), self.undelivered_bytes + lost)

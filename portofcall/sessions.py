@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.access.gatekeeper import Admitted
 from portofcall.egress.dialer import Dialer
+from portofcall.egress.named_target import Targets
 from portofcall.egress.proxy_header import ClientConnection
-from portofcall.errors import InvalidTarget
-from portofcall.events import Caller, Observer, Traffic, TunnelOpened
+from portofcall.egress.token_look_up import TokenLookUp
+from portofcall.errors import Draining, TargetError
+from portofcall.events import Caller, Observer, TunnelOpened
 from portofcall.limits.values import Limits
+from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
 from portofcall.relay.interfaces import IClientEnd
@@ -20,30 +22,10 @@ from portofcall.relay.readiness import Readiness
 from portofcall.relay.states import Phase
 from portofcall.relay.traced_tunnel import TracedTunnel
 from portofcall.relay.tunnel import Tunnel
-from portofcall.session import Session
-from portofcall.target import Wanted
+from portofcall.session import Dialable, Session, Totals
 
 #: While a peer may be silent, each tunnel is looked at so often, in so many portions of all tunnels.
 _ROUNDS, _LOOKS_PER_ROUND = 6, 30
-
-
-class Totals(NamedTuple):
-    """What became of all tunnels that have ended.
-
-    Attributes:
-        ended: their number.
-        incomplete: the number of those with something undelivered.
-        undelivered_bytes: what was not delivered, see `portofcall.events.Traffic`.
-    """
-
-    ended: int = 0
-    incomplete: int = 0
-    undelivered_bytes: int = 0
-
-    def after(self, traffic: Traffic) -> "Totals":
-        """Return the totals with one more tunnel, which has ended."""
-        lost = traffic.undelivered_bytes
-        return Totals(self.ended + 1, self.incomplete + bool(lost), self.undelivered_bytes + lost)
 
 
 class Sessions:
@@ -60,6 +42,7 @@ class Sessions:
 
     Attributes:
         totals: of the tunnels that have ended.
+        tokens: looks up tokens; its ``source`` may find those that are in no file.
     """
 
     def __init__(
@@ -81,6 +64,7 @@ class Sessions:
         self._monotonic = monotonic
         self._report = report
         self._tracer = tracer
+        self.tokens = TokenLookUp(lambda: dialer.targets, monotonic=monotonic)
         self._open: dict[Tunnel, Session] = {}
         self._carried = (Carried(), Carried())
         self._round: list[Tunnel] = []
@@ -89,6 +73,11 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def targets(self) -> Targets:
+        """The named targets of now."""
+        return self._dialer.targets
 
     @property
     def sends_proxy_headers(self) -> bool:
@@ -104,13 +93,64 @@ class Sessions:
         up, down = self._carried
         return up.copy(), down.copy()
 
+    def begin(self, target: Dialable, admitted: Admitted) -> Session:
+        """Note a tunnel that is to be opened, or to be `refused`.
+
+        Args:
+            target: where to; an error fails its dial.
+            admitted: the admitted request; its lease is released when the tunnel is closed.
+        """
+        described = "?" if isinstance(target, TargetError) else self._dialer.targets.describe(target)
+        return Session(admitted, target, described, began_at=self._monotonic())
+
+    async def dial(self, session: Session, client_connection: ClientConnection | None = None) -> BackendEnd:
+        """Connect to the target. What it returns has to be used, or aborted, in the same turn of the reactor.
+
+        Args:
+            session: just begun.
+            client_connection: for the header of the PROXY protocol; needed if `sends_proxy_headers`.
+
+        Raises:
+            TargetError: as `Dialer.dial`.
+        """
+        target = session.target
+        if isinstance(target, TargetError):
+            raise target
+        dialed = await self._dialer.dial(
+            target,
+            self._backend_end,
+            client=session.caller.key,
+            trace=session.trace,
+            client_connection=client_connection,
+        )
+        session.place = dialed.lease
+        self._report(TunnelOpened(session.caller, session.route, session.handshake_seconds))
+        return dialed.protocol
+
+    def refused(self, session: Session, problem: BaseException) -> None:
+        """Report that a tunnel was not opened, because its dial failed before the 101 response.
+
+        Args:
+            session: dialled, in vain.
+            problem: what `dial` raised, or else the reason.
+        """
+        session.release()
+        cause, status = causes.INTERNAL_ERROR, 500
+        if isinstance(problem, TargetError):
+            cause, status = causes.dial_failed(problem), problem.http_status
+        elif isinstance(problem, Draining):
+            cause, status = causes.SHUT_DOWN, problem.http_status
+        elif isinstance(problem, CancelledError):
+            cause, status = causes.CLIENT_LEFT, 0
+        self._report(session.refused(cause, status, now=self._monotonic()))
+
     def open(
         self,
         client: IClientEnd,
-        target: Wanted | InvalidTarget,
-        admitted: Admitted,
+        session: Session,
         *,
         page: bool,
+        dialing: Deferred[BackendEnd] | None = None,
         client_connection: ClientConnection | None = None,
         connected: Callable[[], None] | None = None,
     ) -> Tunnel:
@@ -118,28 +158,12 @@ class Sessions:
 
         Args:
             client: the client's end.
-            target: where to; an invalid one closes the tunnel with its Close code.
-            admitted: the admitted request; its lease is released when the tunnel is closed.
+            session: not opened before.
             page: whether the client is a page; see `Tunnel`.
-            client_connection: for the header of the PROXY protocol; needed if `sends_proxy_headers`.
+            dialing: what `dial` has returned; None means that it is called now.
+            client_connection: for that; see `dial`.
             connected: called once the backend is connected, if it ever is.
         """
-        described = "?" if isinstance(target, InvalidTarget) else self._dialer.targets.describe(target)
-        session = Session(admitted, target, described, began_at=self._monotonic())
-
-        async def dial() -> BackendEnd:
-            if isinstance(target, InvalidTarget):
-                raise target
-            dialed = await self._dialer.dial(
-                target,
-                self._backend_end,
-                client=admitted.caller.key,
-                trace=session.trace,
-                client_connection=client_connection,
-            )
-            session.place = dialed.lease
-            self._report(TunnelOpened(admitted.caller, session.route, session.handshake_seconds))
-            return dialed.protocol
 
         def closed(tunnel: Tunnel) -> None:
             session.release()
@@ -148,20 +172,20 @@ class Sessions:
             self._report(ended)
             self._forget(tunnel)
 
-        trace = self._tracer(admitted.caller)
+        trace = self._tracer(session.caller)
         tunnel = session.tunnel = (Tunnel if trace is None else partial(TracedTunnel, trace=trace))(
             client,
             page=page,
             limits=self._limits,
             clock=self._clock,
             on_closed=closed,
-            session_seconds=admitted.session_seconds,
+            session_seconds=session.session_seconds,
             monotonic=self._monotonic,
         )
         self._open[tunnel] = session
         if self._next_look is None:
             self._look_later()
-        dialing = Deferred.fromCoroutine(dial())
+        dialing = dialing or Deferred.fromCoroutine(self.dial(session, client_connection))
         tunnel.dial(dialing)
         if connected is not None:
             dialing.addCallback(lambda _: connected() if tunnel.phase is Phase.OPEN else None)

@@ -220,4 +220,4 @@ def test_index_has_every_page() -> None:
     """docs/index.md links to each page of the documentation."""
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
-    assert set(re.findall(r"\]\((\w+\.md)\)", index)) == pages
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == pages

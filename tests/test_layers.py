@@ -43,6 +43,7 @@ ARROWS: dict[str, set[str]] = {
         "events",
         "limits",
         "relay",
+        "session",
         "sessions",
         "target",
         "websocket",

@@ -177,7 +177,7 @@ class Gatekeeper:
             Unauthorized: the client is not authenticated.
         """
         note_target(request, target)
-        self._demand_service()
+        self.demand_service()
         headers = plain_headers(request)
         if not self._rules.any_origin:
             self._judge_page(request, headers, judge_host_always=judge_host_always)
@@ -197,7 +197,7 @@ class Gatekeeper:
             if subject:
                 caller = self._callers.authenticated(request, subject)
             # A checker may have taken its time.
-            self._demand_service()
+            self.demand_service()
         except BaseException as problem:
             lease.release()
             if isinstance(problem, Unauthorized):
@@ -221,7 +221,12 @@ class Gatekeeper:
                 allowed=self._rules.origins,
             )
 
-    def _demand_service(self) -> None:
+    def demand_service(self) -> None:
+        """Check that the gateway is not shutting down.
+
+        Raises:
+            Draining: it is.
+        """
         if self.draining:
             raise Draining("the gateway is shutting down", retry_after_seconds=_RETRY_AFTER_DRAINING)
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeGuard
 
-from portofcall.errors import GatewayError, TargetError
+from portofcall.errors import GatewayError, TargetError, UnknownToken
 from portofcall.events import (
     Event,
     LimitReached,
@@ -21,8 +21,8 @@ from portofcall.relay.causes import SLUGS
 #: Upper bounds of durations, in seconds: of something that a person waits for, and of a tunnel.
 WAIT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TUNNEL_SECONDS: Final = (0.1, 1, 10, 60, 300, 1800, 3600, 4 * 3600, 24 * 3600)
-#: How a client can fail to authenticate; see `portofcall.events.Refused`.
-ATTEMPTS: Final = ("password", "ticket", "certificate", "none")
+#: How a client can fail to authenticate; see `portofcall.events.Refused`; a token is no login, but as secret.
+ATTEMPTS: Final = ("password", "ticket", "token", "certificate", "none")
 #: How the sending of a large file can end.
 DOWNLOADS: Final = ("ok", "client-lost", "client-stalled", "file-changed", "file-unreadable")
 #: Stands for every label value that is not known beforehand, so that there is a bounded number of them.
@@ -120,6 +120,8 @@ class EventCounts:
         if isinstance(event, TunnelEnded):
             self.tunnels.add(event.slug)
             self.tunnel_seconds.observe(event.seconds)
+            if event.slug == UnknownToken.slug:
+                self.auth_failures.add("token")
         elif isinstance(event, ProbeEnded):
             self.probes.add(event.slug)
         elif isinstance(event, RequestServed):

@@ -97,7 +97,7 @@ class Dialer:
 
     async def dial(
         self,
-        target: Wanted,
+        target: Wanted | NamedTarget,
         build: Callable[[], P],
         *,
         client: str,
@@ -108,7 +108,7 @@ class Dialer:
         """Open a connection to ``target``. Cancelling gives the attempt up.
 
         Args:
-            target: host and port, or the name of a target.
+            target: host and port, the name or the token of a target, or a target that was looked up.
             build: makes the protocol, once a connection is open, for a TLS target once the handshake is done.
             client: the client's key, as counted.
             timeout_seconds: for look-up and connection each; None means the time limits of ``limits``.
@@ -129,7 +129,8 @@ class Dialer:
             TLSFailed: the TLS handshake failed, or the certificate is not valid.
             Unreachable: the network or the operating system rejected the connection.
         """
-        named = None if isinstance(target, Target) else self._targets.find(target)
+        named = self._targets.named(target)
+        target = named.name if named else cast(Target, target)
         place = named.place if named else cast(Target, target)
         trace = trace or DialTrace()
         endpoints = await self._endpoints(place, named, client, timeout_seconds, trace)

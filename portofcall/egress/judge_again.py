@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from portofcall.egress.local_networks import LocalNetworks
-from portofcall.egress.named_target import Targets
+from portofcall.egress.named_target import NamedTarget, Targets
 from portofcall.egress.policy import Policy, Undecided
 from portofcall.errors import Blocked
 from portofcall.target import Address, Target, Wanted
@@ -23,7 +23,7 @@ class Refusal(NamedTuple):
 
 
 def judge_again(
-    target: Wanted,
+    target: Wanted | NamedTarget,
     described: str,
     endpoint: Address | PurePosixPath,
     *,
@@ -34,7 +34,8 @@ def judge_again(
     """Judge an open connection by the requested target and by what was dialled. Nothing is looked up.
 
     Args:
-        target: as it was requested.
+        target: as it was requested; or one that was looked up then, and is allowed as long as the policy has
+            nothing against it.
         described: what `Targets.describe` returned for it then: a named target that leads elsewhere now is
             refused, as one that is gone.
         endpoint: the judged address, or the path, that the connection goes to.
@@ -48,10 +49,11 @@ def judge_again(
     if isinstance(target, Target):
         place, judge = target, policy.judge
     else:
-        named = targets.get(target)
+        named = target if isinstance(target, NamedTarget) else targets.get(target)
         if named is None:
             return Refusal(Blocked(f"{target} is no target of this gateway any more"))
-        if targets.describe(target) != described:
+        target = named.name
+        if str(named) != described:
             return Refusal(Blocked(f"{target} leads elsewhere now"), f"now {named}")
         if isinstance(named.place, PurePosixPath):
             return None

@@ -10,7 +10,7 @@ IPv6 addresses are in brackets, paths are absolute. `portofcall.egress.target_fi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Final
@@ -19,11 +19,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from portofcall.egress.line_file import read_text
-from portofcall.errors import InvalidTarget, UnknownTarget, printable
+from portofcall.errors import InvalidTarget, UnknownTarget, UnknownToken, printable
 from portofcall.target import Target, TargetName, Token, Wanted
 
 #: The longest path of a UNIX socket, in bytes (``sun_path`` of Linux, less its NUL).
 MAX_SOCKET_PATH_BYTES: Final = 107
+
+#: The name of a default target that was given by its value.
+DEFAULT_NAME: Final = "default"
 
 _CAFILE: Final = ":cafile="
 _SHOWN: Final = 60
@@ -101,10 +104,12 @@ class Targets:
     Attributes:
         by_name: the targets with a name, which is shown to clients.
         by_token: those with a token, which is a secret.
+        default: the one that clients get which name none; None means that they get none.
     """
 
     by_name: Mapping[TargetName, NamedTarget] = field(default_factory=lambda: MappingProxyType({}))
     by_token: Mapping[Token, NamedTarget] = field(default_factory=lambda: MappingProxyType({}))
+    default: TargetName | None = None
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> "Targets":
@@ -143,6 +148,26 @@ class Targets:
     def __len__(self) -> int:
         return len(self.by_name) + len(self.by_token)
 
+    def with_default(self, text: str) -> "Targets":
+        """Return these targets with a default.
+
+        Args:
+            text: one of their names; or a value in the grammar of this module, which is then the target named
+                `DEFAULT_NAME`.
+
+        Raises:
+            TargetsError: there is no such name, the value is not valid, or `DEFAULT_NAME` is taken.
+        """
+        if ":" in text:
+            named = NamedTarget.of(DEFAULT_NAME, text)
+            assert isinstance(named.name, TargetName)
+            return replace(Targets.of([*self.all(), named]), default=named.name)
+        name = TargetName(text)
+        if name not in self.by_name:
+            shown = printable(text, _SHOWN)
+            raise TargetsError(f"expected HOST:PORT, unix:PATH, or the name of a target, got '{shown}'")
+        return replace(self, default=name)
+
     def get(self, name: TargetName | Token) -> NamedTarget | None:
         """Return the target with this name or token; None if there is none."""
         return self.by_token.get(name) if isinstance(name, Token) else self.by_name.get(name)
@@ -151,17 +176,29 @@ class Targets:
         """Return the target with this name or token.
 
         Raises:
-            UnknownTarget: there is none. A token is not repeated in the message, not even in part.
+            UnknownTarget: there is none.
+            UnknownToken: there is none. The token is not in the message, not even in part.
         """
         found = self.get(name)
         if found is None:
-            which = "with this token" if isinstance(name, Token) else name
-            raise UnknownTarget(f"there is no target {which}")
+            if isinstance(name, Token):
+                raise UnknownToken("there is no target with this token")
+            raise UnknownTarget(f"there is no target {name}")
         return found
 
-    def describe(self, target: Wanted) -> str:
+    def named(self, target: Wanted | NamedTarget) -> NamedTarget | None:
+        """Return what a name or a token leads to; a target as it is; None for host and port.
+
+        Raises:
+            UnknownTarget: see `find`.
+        """
+        if isinstance(target, NamedTarget):
+            return target
+        return None if isinstance(target, Target) else self.find(target)
+
+    def describe(self, target: Wanted | NamedTarget) -> str:
         """Write a target for the log: a name, or a redacted token, with what it leads to."""
-        return str(target if isinstance(target, Target) else self.get(target) or target)
+        return str(self.get(target) or target if isinstance(target, TargetName | Token) else target)
 
 
 def _parse_tcp(text: str) -> Target:

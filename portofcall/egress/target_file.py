@@ -91,12 +91,15 @@ def read_targets(path: Path, others: Targets) -> Targets:
     return Targets.of([*targets.values(), *others.by_token.values()])
 
 
-def read_all_targets(texts: Iterable[str], files: Iterable[TargetFile]) -> Targets:
+def read_all_targets(
+    texts: Iterable[str], files: Iterable[TargetFile], default: str | None = None
+) -> Targets:
     """Read the targets of ``--target``, and those that the files of ``--target-file`` have now.
 
     Args:
         texts: see `Targets.parse`.
         files: in any order.
+        default: ``--default-target``, see `Targets.with_default`; None means none.
 
     Raises:
         TargetsError: one is not valid; the message begins with the option, and the file where it has one.
@@ -107,6 +110,9 @@ def read_all_targets(texts: Iterable[str], files: Iterable[TargetFile]) -> Targe
         for file in files:
             option = f"--target-file {file}"
             targets = file.read(targets)
+        if default is not None:
+            option = "--default-target"
+            targets = targets.with_default(default)
     except TargetsError as problem:
         raise TargetsError(f"{option}: {problem}") from None
     return targets

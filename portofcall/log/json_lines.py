@@ -14,6 +14,7 @@ from twisted.logger import LogEvent, formatEvent
 
 from portofcall.errors import printable
 from portofcall.events import (
+    UPGRADED,
     Caller,
     Event,
     ProbeEnded,
@@ -90,8 +91,7 @@ def _tunnel_ended(event: TunnelEnded) -> Attributes:
     yield from _caller(event.caller)
     yield from _route(event.route)
     yield from _result(event.slug, event.outcome)
-    yield "portofcall.ended_by", event.side
-    yield "portofcall.stage", event.stage
+    yield from _end(event.side, event.stage, event.status if event.status != UPGRADED else 0)
     yield "portofcall.close_code", event.close_code
     yield "portofcall.bytes.up", traffic.up_bytes
     yield "portofcall.bytes.down", traffic.down_bytes

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from portofcall.events import (
+    UPGRADED,
     Caller,
     Event,
     ProbeEnded,
@@ -45,7 +46,8 @@ def _tunnel_ended(event: TunnelEnded) -> str:
         f"tunnel {_client(event.caller)} -> {event.route.target} closed: {_sentence(event.outcome)} "
         f"({traffic.up_bytes} bytes up, {traffic.down_bytes} bytes down, "
         f"{up_to}{traffic.undelivered_bytes} bytes undelivered) {_ids(event.caller)} result={event.slug} "
-        f"by={event.side} stage={event.stage} code={event.close_code}{_route(event.route)} "
+        f"by={event.side} stage={event.stage} code={event.close_code}"
+        f"{_status(event.status if event.status != UPGRADED else 0)}{_route(event.route)} "
         f"paused_up={traffic.up_paused_seconds:.3f} paused_down={traffic.down_paused_seconds:.3f} "
         f"handshake={event.handshake_seconds:.3f} time={event.seconds:.3f}"
     )

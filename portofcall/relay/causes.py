@@ -23,9 +23,11 @@ class Cause(NamedTuple):
 
 CLIENT_CLOSED: Final = Cause("client-closed", "the client closed", Side.CLIENT)
 CLIENT_LOST: Final = Cause("client-lost", "client disconnected without a Close frame", Side.CLIENT)
+CLIENT_LEFT: Final = Cause("client-lost", "client disconnected before the response", Side.CLIENT)
 CLIENT_STUCK: Final = Cause("client-stuck", "client acknowledged nothing", Side.CLIENT)
 BACKEND_CLOSED: Final = Cause("backend-closed", "the backend closed", Side.BACKEND)
 WRITE_FAILED: Final = Cause("internal-error", "a write failed", Side.GATEWAY)
+INTERNAL_ERROR: Final = Cause("internal-error", "internal-error: see the gateway's log", Side.GATEWAY)
 SHUT_DOWN: Final = Cause("shutting-down", "the gateway is shutting down", Side.GATEWAY)
 ABORTED: Final = Cause("aborted", "reset", Side.GATEWAY)
 #: The slugs of all causes, but for those of a `TargetError`.

@@ -5,7 +5,13 @@ from typing import Final
 from portofcall.egress.proxy_rules import ProxyRule
 from portofcall.egress.target_file import TargetFile
 from portofcall.service.option import Group, Option
-from portofcall.service.option_values import parse_allow, parse_deny, parse_path, parse_target
+from portofcall.service.option_values import (
+    parse_allow,
+    parse_default_target,
+    parse_deny,
+    parse_path,
+    parse_target,
+)
 
 EGRESS_OPTIONS: Final = (
     Option(
@@ -54,6 +60,15 @@ EGRESS_OPTIONS: Final = (
         "tokens in websockify's format, from a file or a directory of files; SIGHUP reloads it",
         default="none",
         repeatable=True,
+    ),
+    Option(
+        name="default-target",
+        group=Group.EGRESS,
+        metavar="TARGET",
+        parser=parse_default_target,
+        help="where upgrades at /, /websockify and /v1 lead that name no target: the NAME of a target, or "
+        "HOST:PORT, unix:PATH or tls:HOST:PORT, which is then the target named default",
+        default="none",
     ),
     Option(
         name="recheck-open-tunnels",

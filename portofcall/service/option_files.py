@@ -49,21 +49,25 @@ class OptionFiles(usage.Options):
         Raises:
             PolicyFileError: the file can't be read, or a line of it is not a rule.
         """
-        default = () if self["target"] or self["target-file"] else DEFAULT_ALLOW
+        default = () if self._has_targets else DEFAULT_ALLOW
         return read_policy(self["policy"], allow=self["allow"], deny=self["deny"], default=default)
 
     def read_targets(self) -> Targets | None:
-        """Read the targets with names and tokens, with those that the files have now.
+        """Read the targets with names and tokens, with those that the files have now, and the default.
 
         Returns:
-            None without ``--target`` and ``--target-file``.
+            None without ``--target``, ``--target-file`` and ``--default-target``.
 
         Raises:
             TargetsError: one is not valid; the message begins with the option, and the file where it has one.
         """
-        if not (self["target"] or self["target-file"]):
+        if not self._has_targets:
             return None
-        return read_all_targets(self["target"], self["target-file"])
+        return read_all_targets(self["target"], self["target-file"], self["default-target"])
+
+    @property
+    def _has_targets(self) -> bool:
+        return any(self[name] for name in ("target", "target-file", "default-target"))
 
     def read_tls(self) -> Contexts:
         """Read the certificates and keys; there must be `tls_files`.

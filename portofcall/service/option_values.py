@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from portofcall.egress.named_target import NamedTarget
+from portofcall.egress.named_target import DEFAULT_NAME, NamedTarget
 from portofcall.egress.rules import Effect, parse_rule
 from portofcall.errors import printable
 from portofcall.limits.values import GiB, KiB, MiB, Rate
@@ -182,6 +182,17 @@ def parse_target(text: str) -> str:
         TargetsError: see `portofcall.egress.named_target.NamedTarget.parse`.
     """
     NamedTarget.parse(text)
+    return text
+
+
+def parse_default_target(text: str) -> str:
+    """Check a default target, if it is not a name, and return it as text.
+
+    Raises:
+        TargetsError: see `portofcall.egress.named_target.NamedTarget.of`.
+    """
+    if ":" in text:
+        NamedTarget.of(DEFAULT_NAME, text)
     return text
 
 

@@ -22,17 +22,20 @@ UPGRADE = {
 }
 
 
-def upgrade_request(query: str = f"host={PUBLIC}&port=22", method: str = "GET", **changes: Any) -> bytes:
+def upgrade_request(
+    query: str = f"host={PUBLIC}&port=22", method: str = "GET", path: str = "/api/connect", **changes: Any
+) -> bytes:
     """Make an upgrade request.
 
     Args:
         query: ``host`` and ``port``, and perhaps ``ticket``.
         method: anything but GET is refused.
+        path: the dialect's.
         changes: headers to add or to replace. An underscore in a name stands for a hyphen; None removes a
             header. With ``Sec_WebSocket_Protocol="portofcall.v1"`` each direction ends by itself.
     """
     headers = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
-    lines = [f"{method} /api/connect?{query} HTTP/1.1"]
+    lines = [f"{method} {path}{'?' if query else ''}{query} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from portofcall.errors import GatewayError, InternalError, MethodNotAllowed, NotFound, RequestError, printable
-from portofcall.web.records import Records
+from portofcall.web.records import Records, shown_request
 from portofcall.web.responses import error_response
 
 Work = Coroutine[Deferred[Any], Any, bytes | None]
@@ -99,7 +99,8 @@ class APIResource(Resource):
             error = cast(GatewayError, failure.value)
             self._report(request, error)
             return self.respond_error(request, error)
-        self._log.failure("{path}", failure, path=printable(request.path.decode("latin-1")))
+        _, path = shown_request(request.method, request.uri)
+        self._log.failure("{path}", failure, path=path)
         return self.respond_error(request, InternalError("see the gateway's log"))
 
 

@@ -25,6 +25,7 @@ from portofcall.web.responses import (
     to_folder,
 )
 from portofcall.web.safe_open import find, open_file
+from portofcall.web.upgrade import is_upgrade
 
 _INDEX: Final = ("index.html", "index.htm")
 #: With those that are not known to every system, or known as something that browsers refuse to run.
@@ -44,8 +45,9 @@ _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 def with_folder(tree: Resource, folder: "WebFolder") -> Resource:
     """Serve a folder at ``/``, and a gateway's tree beside it.
 
-    Of the tree, ``/api``, ``/healthz`` and ``/readyz`` stay where they are: no file is served under these
-    names. All of it, with its page, is below ``/portofcall/`` as well.
+    Of the tree, ``/api``, ``/websockify``, ``/v1``, ``/healthz`` and ``/readyz`` stay where they are: no file
+    is served under these names. So does an upgrade at ``/``. All of the tree, with its page, is below
+    ``/portofcall/`` as well.
 
     Args:
         tree: as `portofcall.Gateway.resource` makes it.
@@ -54,7 +56,7 @@ def with_folder(tree: Resource, folder: "WebFolder") -> Resource:
     Returns:
         The root of the site.
     """
-    for name in (b"api", b"healthz", b"readyz"):
+    for name in (b"api", b"websockify", b"v1", b"healthz", b"readyz"):
         folder.putChild(name, tree.children[name])
     folder.putChild(b"portofcall", tree)
     return folder
@@ -89,7 +91,9 @@ class WebFolder(Resource):
         self._records = records
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """Return what responds to every path but those of children."""
+        """Return what responds to every path but those of children, or to an upgrade at ``/``."""
+        if not path and b"websockify" in self.children and is_upgrade(request):
+            return cast(IResource, self.children[b"websockify"])
         return cast(IResource, _Path(self, (path, *(request.postpath or ()))))
 
     def render(self, request: Request) -> bytes:

@@ -15,18 +15,20 @@ from portofcall.access.callers import Callers, known_target
 from portofcall.egress.dial_trace import DialTrace
 from portofcall.errors import CertificateRequired, GatewayError, TargetError, Unauthorized, printable
 from portofcall.events import Caller, Observer, Probe, ProbeEnded, Refused, RequestServed, Side, Stage
-from portofcall.relay.causes import Cause, dial_failed
+from portofcall.relay.causes import CLIENT_LEFT, INTERNAL_ERROR, Cause, dial_failed
 
 #: The attribute of a request that says that there is a record of it.
 _RECORDED: Final = "portofcall_recorded"
 _MOST_PATH, _MOST_QUERY, _MOST_METHOD = 300, 200, 20
 #: The parameters of queries that are no secrets.
-_SHOWN_PARAMETERS: Final = frozenset({"host", "port", "target", "timeout", "format", "client", "subject"})
+_SHOWN_PARAMETERS: Final = frozenset(
+    {"address", "host", "port", "target", "timeout", "format", "client", "subject"}
+)
+#: What comes before the ticket of a path in Neon's dialect.
+_TICKET_IN_PATH: Final = re.compile(r"(/v1/+).+", re.DOTALL)
 _SEPARATORS: Final = re.compile("[&;]")
 #: A user and a password in a target in absolute form (RFC 3986 section 3.2.1).
 _LOGIN: Final = re.compile(r"^([^/]*//)[^/]*@")
-_CLIENT_LOST: Final = Cause("client-lost", "client disconnected before the response", Side.CLIENT)
-_FAILED: Final = Cause("internal-error", "internal-error: see the gateway's log", Side.GATEWAY)
 
 
 class Records:
@@ -56,6 +58,10 @@ class Records:
         if not getattr(request, _RECORDED, False):
             setattr(request, _RECORDED, True)
             self._refused(self.caller(request), error, request)
+
+    def is_tunnel(self, request: Request) -> None:
+        """Note that what becomes of a request is the end of a tunnel, which is reported as such."""
+        setattr(request, _RECORDED, True)
 
     def refused_early(self, peer: IAddress | None, request: Request | None, error: GatewayError) -> Caller:
         """Report the refusal of a request that is not complete.
@@ -163,9 +169,9 @@ class ProbeRecord:
         if isinstance(value, TargetError):
             cause, status = dial_failed(value), value.http_status
         elif isinstance(value, CancelledError):
-            cause, status = _CLIENT_LOST, 0
+            cause, status = CLIENT_LEFT, 0
         elif value is not None:
-            cause, status = _FAILED, HTTPStatus.INTERNAL_SERVER_ERROR.value
+            cause, status = INTERNAL_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.value
         route, stage = self.trace.route(self._target), self.trace.stage
         seconds = self._monotonic() - self._caller.received_at
         self._report(ProbeEnded(self._caller, route, self._probe, *cause, stage, status, seconds))
@@ -185,6 +191,7 @@ def shown_request(method: bytes, uri: bytes) -> tuple[str, str]:
     if "ticket" in unquote(unquote(path)).lower():
         # Escaped once too often, or behind a fragment: still a secret.
         path = "/..."
+    path = _TICKET_IN_PATH.sub(r"\1...", unquote(path)) if "%" in path or "/v1/" in path else path
     path = printable(_LOGIN.sub(r"\1...@", path), _MOST_PATH)
     if query:
         names = {unquote(item).partition("=")[0] for item in _SEPARATORS.split(query)}

@@ -13,6 +13,10 @@ from portofcall.egress.dialer import Dialer
 from portofcall.errors import InvalidField, NotFound
 from portofcall.limits.values import Limits
 from portofcall.web.api import SSH_PORT, Ping, SSHBanner
+from portofcall.web.dialects.dialect import Dialect
+from portofcall.web.dialects.neon import NeonDialect
+from portofcall.web.dialects.own import OwnDialect
+from portofcall.web.dialects.websockify import WebsockifyDialect
 from portofcall.web.health import put_health
 from portofcall.web.page_html import Form, Page, wanted_form
 from portofcall.web.probe_by_path import ProbeByPath
@@ -20,6 +24,7 @@ from portofcall.web.records import Records
 from portofcall.web.responses import Nothing, error_response, only_get, text_response, to_folder
 from portofcall.web.shown_targets import ShownTargets, Suggestion
 from portofcall.web.static_files import StaticFile, StaticFiles
+from portofcall.web.upgrade import is_upgrade
 
 _FRONT = f"""\
 Port of Call {__version__}: a gateway from WebSocket to TCP.
@@ -31,6 +36,7 @@ Port of Call {__version__}: a gateway from WebSocket to TCP.
   GET  /api/connect?host=HOST&port=PORT   a byte tunnel, by WebSocket upgrade
   GET  /api/connect?target=NAME           the same, to a target that the operator has named
   GET  /api/targets                       their names
+  GET  /websockify?token=TOKEN            as websockify; /v1?address=HOST:PORT as Neon's wsproxy
   POST /api/ping         {{"host": HOST, "port": PORT}}   the probes as JSON
   POST /api/ssh/connect  {{"host": HOST}}
 
@@ -43,11 +49,13 @@ class FrontPage(Resource):
 
     Args:
         page: for browsers; None means that they get the text, too.
+        tunnel: serves upgrades to WebSocket.
     """
 
-    def __init__(self, page: Page | None) -> None:
+    def __init__(self, page: Page | None, tunnel: IResource) -> None:
         super().__init__()
         self._page = page
+        self._tunnel = tunnel
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """Return ``/`` itself, and a 404 for everything else."""
@@ -55,6 +63,8 @@ class FrontPage(Resource):
 
     def render(self, request: Request) -> bytes | int:
         """Respond to GET and HEAD; other methods are 405."""
+        if is_upgrade(request):
+            return cast(bytes | int, self._tunnel.render(request))
         if request.method not in (b"GET", b"HEAD"):
             return only_get(request)
         if self._page is None or not _is_for_a_browser(request):
@@ -83,7 +93,7 @@ class _APIBranch(Resource):
 
 
 def make_root(
-    tunnel: IResource,
+    tunnel: Callable[[Dialect], IResource],
     *,
     records: Records,
     gatekeeper: Gatekeeper,
@@ -97,7 +107,7 @@ def make_root(
     """Build the resource tree.
 
     Args:
-        tunnel: serves ``/api/connect``.
+        tunnel: makes what serves the tunnels of one dialect.
         records: reports the outcome of requests.
         gatekeeper: admits clients.
         dialer: opens the connections of the probes.
@@ -114,7 +124,10 @@ def make_root(
     page = None if page_files is None else Page(page_files)
     ping = Ping(records, gatekeeper, dialer, limits)
     banner = SSHBanner(records, gatekeeper, dialer, limits, clock)
-    root = FrontPage(page)
+    websockify = tunnel(WebsockifyDialect())
+    root = FrontPage(page, websockify)
+    root.putChild(b"websockify", websockify)
+    root.putChild(b"v1", tunnel(NeonDialect()))
     if page_files:
         root.putChild(b"static", StaticFiles(page_files))
     root.putChild(b"ping", ProbeByPath(records, ping.measure, page))
@@ -123,7 +136,7 @@ def make_root(
     ssh = _APIBranch()
     put_health(root, not_ready=not_ready)
     root.putChild(b"api", api)
-    api.putChild(b"connect", tunnel)
+    api.putChild(b"connect", tunnel(OwnDialect()))
     api.putChild(b"targets", ShownTargets(records, gatekeeper, dialer, suggestions))
     api.putChild(b"ping", ping)
     api.putChild(b"ssh", ssh)

@@ -1,18 +1,24 @@
 """From an HTTP request to a tunnel: the WebSocket upgrade, in any `twisted.web` site."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.web.server import Request
 
 from portofcall.access.gatekeeper import Gatekeeper
-from portofcall.errors import InvalidHeader, InvalidTarget, UpgradeRequired
+from portofcall.egress.proxy_header import ClientConnection
+from portofcall.errors import InvalidHeader, TargetError, UpgradeRequired
+from portofcall.relay.backend_end import BackendEnd
+from portofcall.relay.interfaces import ClientEvents, IClientEnd
+from portofcall.session import Dialable, Session
 from portofcall.sessions import Sessions
-from portofcall.target import Target, TargetName, Wanted
+from portofcall.target import Token
 from portofcall.web.api_resource import APIResource
 from portofcall.web.client_connection import describe_client
+from portofcall.web.dialects.dialect import Dialect
 from portofcall.web.records import Records
-from portofcall.web.request_head import parse_query
 from portofcall.web.takeover import Takeover
 from portofcall.websocket.end import WebSocketFactory
 from portofcall.websocket.half_close import REPORT_CONNECTED, REPORT_HEADER, SUBPROTOCOL, choose_subprotocol
@@ -23,89 +29,141 @@ _NO_LENGTH = (b"0",)
 
 
 class TunnelResource(APIResource):
-    """``GET /api/connect?host=H&port=P`` or ``?target=NAME``: upgrades to a tunnel (RFC 6455 §4.2).
+    """``GET`` with an upgrade to WebSocket: a tunnel, for the clients of one dialect (RFC 6455 §4.2).
 
     Works in any `twisted.web.server.Site`, over TCP, TLS, Unix sockets and the PROXY protocol.
 
     Args:
+        dialect: reads the target, and decides when it is dialled.
         records: reports refusals.
         gatekeeper: admits clients.
-        sessions: the live tunnels.
+        sessions: the live tunnels, and what there is to dial.
         factory: makes the tunnels' ends.
     """
 
     allowed = ("GET",)
 
     def __init__(
-        self, records: Records, gatekeeper: Gatekeeper, sessions: Sessions, factory: WebSocketFactory
+        self,
+        dialect: Dialect,
+        records: Records,
+        gatekeeper: Gatekeeper,
+        sessions: Sessions,
+        factory: WebSocketFactory,
     ) -> None:
         super().__init__(records)
+        self._dialect = dialect
+        self._tunnel_records = records
         self._gatekeeper = gatekeeper
         self._sessions = sessions
         self._factory = factory
 
+    def takes(self, path: Sequence[bytes]) -> bool:
+        """Whether the dialect has something at a path below its own."""
+        return self._dialect.takes(path)
+
     async def respond_GET(self, request: Request) -> None:
         """Hand the connection over to a `WebSocketEnd`, if the request is a valid upgrade and is admitted."""
         handshake = valid_handshake(request)
-        query = parse_query(request.uri)
-        target = query_target(query)
-        # Browsers send it, and nothing else that matters here does (RFC 6455 §10.2).
-        page = request.requestHeaders.hasHeader(b"origin")
-        reports = handshake.protocol == SUBPROTOCOL and _wants_report(request)
+        target: Dialable
+        target, tickets = self._dialect.read(request, self._sessions.targets)
         with Takeover(request) as takeover:
             admitted = await self._gatekeeper.admit(
-                request,
-                None if isinstance(target, InvalidTarget) else target,
-                tickets=query.get(b"ticket", ()),
+                request, None if isinstance(target, TargetError) else target, tickets=tickets
             )
             try:
+                caller = admitted.caller
+                if isinstance(target, Token):
+                    target = await self._sessions.tokens.find(target, caller.key)
                 described = self._sessions.sends_proxy_headers
-                connection = describe_client(request, admitted.caller) if described else None
-                end = self._factory.build(
-                    lambda client: self._sessions.open(
-                        client,
-                        target,
-                        admitted,
-                        page=page,
-                        client_connection=connection,
-                        connected=end.report_connected if reports else None,
-                    ),
-                    admitted.lease.release,
+                opening = _Opening(
+                    takeover,
+                    handshake._replace(request_id=caller.request_id),
+                    # Browsers send it, and nothing else that matters here does (RFC 6455 §10.2).
+                    request.requestHeaders.hasHeader(b"origin"),
+                    handshake.protocol == SUBPROTOCOL and _wants_report(request),
+                    self._sessions.begin(target, admitted),
+                    describe_client(request, caller) if described else None,
                 )
-                takeover.hand_over(end, handshake._replace(request_id=admitted.caller.request_id))
+                if self._dialect.refusals:
+                    self._tunnel_records.is_tunnel(request)
+                    self._hand_over(opening, await self._dial_first(opening))
+                else:
+                    self._hand_over(opening)
             except BaseException:
                 admitted.lease.release()
                 raise
 
+    async def _dial_first(self, opening: "_Opening") -> Deferred[BackendEnd]:
+        """Dial, and return the outcome, unless its failure has an HTTP status in this dialect."""
+        backend: BackendEnd | None = None
+        dialing: Deferred[BackendEnd]
+        try:
+            try:
+                backend = await self._sessions.dial(opening.session, opening.connection)
+                dialing = succeed(backend)
+            except TargetError as problem:
+                if isinstance(problem, self._dialect.refusals):
+                    raise
+                dialing = fail(problem)
+            self._gatekeeper.demand_service()
+        except BaseException as problem:
+            if backend is not None:
+                backend.abort()
+            self._sessions.refused(opening.session, problem)
+            raise
+        return dialing
 
-def query_target(query: Mapping[bytes, Sequence[bytes]]) -> Wanted | InvalidTarget:
-    """Read the target from a query.
+    def _hand_over(self, opening: "_Opening", dialing: Deferred[BackendEnd] | None = None) -> None:
+        """Respond with 101, and open the tunnel.
 
-    Args:
-        query: as `parse_query` returns it.
+        Args:
+            opening: of the tunnel.
+            dialing: the outcome of its dial; None means that it is to begin now.
+        """
+        session = opening.session
 
-    Returns:
-        The target: ``target``, or ``host`` and ``port``. If both are given, or one is missing, repeated or
-        invalid, the error, which is reported after the upgrade.
+        def begin(client: IClientEnd) -> ClientEvents:
+            return self._sessions.open(
+                client,
+                session,
+                page=opening.page,
+                dialing=dialing,
+                client_connection=opening.connection,
+                connected=end.report_connected if opening.reports else None,
+            )
+
+        def give_up() -> None:
+            session.release()
+            if dialing is not None:
+                dialing.addCallbacks(BackendEnd.abort, lambda _: None)
+
+        end = self._factory.build(begin, give_up)
+        try:
+            opening.takeover.hand_over(end, opening.handshake)
+        except BaseException:
+            give_up()
+            raise
+
+
+class _Opening(NamedTuple):
+    """A tunnel between its admission and its 101 response.
+
+    Attributes:
+        takeover: has the client's connection.
+        handshake: to be answered.
+        page: whether the client is a page.
+        reports: whether the client wants to be told when the backend is connected.
+        session: with its target.
+        connection: the client's, for the header of the PROXY protocol.
     """
-    try:
-        if b"target" not in query:
-            return Target.parse(_once(query, "host"), _once(query, "port"))
-        if b"host" in query or b"port" in query:
-            return InvalidTarget("target must be given without host and port")
-        return TargetName.parse(_once(query, "target"))
-    except InvalidTarget as error:
-        return error
 
-
-def _once(query: Mapping[bytes, Sequence[bytes]], name: str) -> str:
-    values = query.get(name.encode(), ())
-    if len(values) != 1:
-        raise InvalidTarget(f"{name} must be given once in the query")
-    try:
-        return values[0].decode()
-    except UnicodeDecodeError:
-        raise InvalidTarget(f"{name} must be UTF-8") from None
+    takeover: Takeover
+    handshake: Handshake
+    page: bool
+    reports: bool
+    session: Session
+    connection: ClientConnection | None
 
 
 def valid_handshake(request: Request) -> Handshake:
@@ -126,9 +184,7 @@ def valid_handshake(request: Request) -> Handshake:
     """
     # One look-up for all: each of Twisted's canonicalizes its name anew.
     get = dict(request.requestHeaders.getAllRawHeaders()).get
-    upgrade, connection = _lower_tokens(get(b"Upgrade")), _lower_tokens(get(b"Connection"))
-    wanted = b"websocket" in upgrade and b"upgrade" in connection
-    if not wanted or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
+    if not is_upgrade(request) or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
         raise UpgradeRequired("this is for WebSocket clients: send Upgrade: websocket, over HTTP/1.1")
     if get(b"Sec-Websocket-Version") != [b"13"]:
         raise UpgradeRequired("Sec-WebSocket-Version must be 13")
@@ -141,6 +197,17 @@ def valid_handshake(request: Request) -> Handshake:
     offered = [token.decode("latin-1") for token in _tokens(get(b"Sec-Websocket-Protocol"))]
     protocol = choose_subprotocol(offered)
     return Handshake(keys[0].decode("ascii"), protocol)
+
+
+def is_upgrade(request: Request) -> bool:
+    """Whether a request asks for WebSocket, if perhaps not in a valid way."""
+    get = request.requestHeaders.getRawHeaders
+    upgrade = get(b"upgrade")
+    return (
+        upgrade is not None
+        and b"websocket" in _lower_tokens(upgrade)
+        and b"upgrade" in _lower_tokens(get(b"connection"))
+    )
 
 
 def _wants_report(request: Request) -> bool:

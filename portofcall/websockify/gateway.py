@@ -50,7 +50,7 @@ class FoundTargets(Targets):
             raise UnknownTarget(f"there is no target {name}")
         return name.target
 
-    def describe(self, target: Wanted) -> str:
+    def describe(self, target: Wanted | NamedTarget) -> str:
         """Write a target for the log, with what it leads to."""
         return str(target.target if isinstance(target, FoundTarget) else target)
 

@@ -81,7 +81,7 @@ class UpgradeResource(APIResource):
                 target = await self._choose(request, admitted.caller)
 
                 def begin(client: IClientEnd) -> Tunnel:
-                    tunnel = self._sessions.open(client, target, admitted, page=page)
+                    tunnel = self._sessions.open(client, self._sessions.begin(target, admitted), page=page)
                     self._begun(tunnel)
                     return tunnel
 

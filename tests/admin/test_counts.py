@@ -62,6 +62,6 @@ def test_refusal_is_counted_by_its_slug_and_by_what_was_tried() -> None:
         counts(Refused(caller(), "unauthorized", "no", 401, attempted=attempted))
     counts(Refused(caller(), "origin-refused", "no", 403))
     counts(LimitReached("max_tunnels", ""))
-    assert (counts.refused.counts["unauthorized"], counts.refused.counts["origin-refused"]) == (4, 1)
-    assert [counts.auth_failures.counts[attempted] for attempted in ATTEMPTS] == [1, 1, 1, 1]
+    assert (counts.refused.counts["unauthorized"], counts.refused.counts["origin-refused"]) == (5, 1)
+    assert [counts.auth_failures.counts[attempted] for attempted in ATTEMPTS] == [1, 1, 1, 1, 1]
     assert counts.limits.counts == {"max-tunnels": 1, OTHER: 0}

@@ -124,6 +124,38 @@ def test_each_name_is_given_once() -> None:
         Targets.parse("db=10.0.0.5:5432")
 
 
+def test_default_is_a_name_or_a_target_of_its_own() -> None:
+    """The latter is named default, so that policy, log, metrics and tickets know it like any other."""
+    targets = Targets.parse(["db=10.0.0.5:5432"])
+    assert targets.default is None
+    assert targets.with_default("db").default == TargetName("db")
+    for text, shown in (
+        ("10.0.0.6:5901", "default (10.0.0.6:5901)"),
+        ("unix:/run/vnc", "default (unix:/run/vnc)"),
+        ("tls:a.example:993", "default (tls:a.example:993)"),
+    ):
+        found = targets.with_default(text)
+        assert found.default == TargetName("default")
+        assert found.describe(found.default) == shown
+        assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("other", "expected HOST:PORT, unix:PATH, or the name of a target, got 'other'"),
+        ("", "expected HOST:PORT, unix:PATH, or the name of a target, got ''"),
+        ("10.0.0.6:", "port: expected 1 to 65535 in digits"),
+        ("10.0.0.6:1", "expected each name once, got default again"),
+    ],
+)
+def test_default_that_leads_nowhere_is_an_error(text: str, problem: str) -> None:
+    """Or one whose name is taken."""
+    with pytest.raises(TargetsError) as error:
+        Targets.parse(["default=10.0.0.5:5432"]).with_default(text)
+    assert str(error.value).startswith(problem)
+
+
 def test_log_shows_what_was_asked_for() -> None:
     """A name with what it leads to, an unknown name alone, host and port as they are."""
     targets = Targets.parse(["db=10.0.0.5:5432"])

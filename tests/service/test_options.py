@@ -15,6 +15,7 @@ from portofcall.errors import Unauthorized
 from portofcall.limits.values import Limits, MiB, Rate
 from portofcall.service.option_values import DEFAULT_LISTEN
 from portofcall.service.tls_files import TLSFileError
+from portofcall.target import TargetName
 from tests.certificates import Authority
 from tests.service.support import parse
 
@@ -87,6 +88,21 @@ def test_targets_are_read_at_the_start_and_again(tmp_path: Path, monkeypatch: py
     with pytest.raises(TargetsError) as error:
         options.read_targets()
     assert str(error.value) == f"--target-file {path}: line 2: expected each name once, got b again"
+
+
+def test_default_target_is_a_name_or_a_target() -> None:
+    """A name has to be known, now and at each reload; with a target of its own there is no other."""
+    options = parse("--default-target=127.0.0.1:5901")
+    assert options.targets is not None
+    assert options.targets.default == TargetName("default")
+    assert options.policy.allow == ()
+    options = parse("--default-target=desk", "--target=desk=127.0.0.1:5901")
+    assert options.targets is not None
+    assert options.targets.default == TargetName("desk")
+    with pytest.raises(usage.UsageError, match=r"^--default-target: expected HOST:PORT, .* got 'desk'$"):
+        parse("--default-target=desk")
+    with pytest.raises(usage.UsageError, match=r"--default-target: .*port: expected"):
+        parse("--default-target=127.0.0.1:x")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from portofcall.limits.values import Limits, Rate
-from portofcall.testing import Response, World, request
+from portofcall.testing import Response, World, request, upgrade_request
 from portofcall.web.folder import WebFolder, with_folder
 
 
@@ -204,3 +204,19 @@ def test_health_checks_are_neither_counted_nor_logged(folder: Path, path: str, l
     assert logged == []
     assert request(made, "GET", "/app/healthz").status == 404
     assert request(made, "GET", "/app/healthz").status == 429
+
+
+def test_upgrades_are_tunnels_beside_a_folder(folder: Path) -> None:
+    """At ``/``, ``/websockify`` and ``/v1``, whatever files there are; a GET of ``/`` is the folder's."""
+    (folder / "websockify").write_text("shadow")
+    (folder / "v1").mkdir()
+    served = world(folder)
+    served.gateway.targets = served.gateway.targets.with_default("10.0.0.5:5901")
+    assert request(served, "HEAD", "/").headers["content-length"] == "14"
+    for path in ("/", "/websockify", "/v1"):
+        client = served.connect()
+        client.send(upgrade_request("", path=path))
+        served.accept()
+        assert client.take().startswith(b"HTTP/1.1 101 ")
+    assert served.dialed == [("10.0.0.5", 5901)] * 3
+    assert request(served, "GET", "/websockify").status == 426

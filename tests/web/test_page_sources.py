@@ -14,11 +14,11 @@ CLOSE_CODES = Path(__file__).parents[2] / "docs" / "protocol.md"
 NEVER_BY_REQUEST = {
     "busy",
     "invalid-field", "invalid-request", "invalid-header", "method-not-allowed", "body-too-large",
-    "head-too-large", "upgrade-required",
+    "head-too-large", "upgrade-required", "unknown-token",
 }  # fmt: skip
-#: Ends of a tunnel that the page can't cause: its only text is eof, nothing follows that, and a page's Close
-#: frame is answered at once.
-NEVER_BY_TUNNEL = {"after-eof", "unknown-message", "grace-over"}
+#: Ends of a tunnel that the page can't cause: its only text is eof, nothing follows that, a page's Close
+#: frame is answered at once, and it asks with no token.
+NEVER_BY_TUNNEL = {"after-eof", "unknown-message", "grace-over", "unknown-token"}
 
 
 def advised() -> set[str]:
