@@ -14,6 +14,8 @@ from tests.e2e.backends import MiB, backend, echo, send_until_lost
 from tests.e2e.gateway import LOOPBACK, GatewayProcess, gateway_process
 from tests.e2e.wsclient import BINARY, CLOSE, WebSocketClient, pack
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 MESSAGE = bytes(range(64))
 _SECONDS = 1.0
 _TRIES = 5
@@ -106,7 +108,6 @@ def round_trip(client: WebSocketClient) -> float:
     return statistics.median(times)
 
 
-@pytest.mark.slow
 def test_stream_of_small_messages_leaves_half_of_its_rate_to_a_copy(tmp_path: Path) -> None:
     """Other programs disturb both measurements, so the best of a few tries counts."""
     with gateway_process(tmp_path, *LOOPBACK) as gateway, copying(gateway) as copy:
@@ -120,7 +121,6 @@ def test_stream_of_small_messages_leaves_half_of_its_rate_to_a_copy(tmp_path: Pa
         assert max(shares) >= 0.5, shares
 
 
-@pytest.mark.slow
 def test_copies_leave_small_messages_their_turn(tmp_path: Path) -> None:
     """An echo beside eight copies takes a millisecond or two, not what all eight need for their turns."""
     with (
