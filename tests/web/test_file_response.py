@@ -96,6 +96,18 @@ def test_each_piece_is_sent_in_a_turn_of_its_own(served: Served) -> None:
     assert connection.buffer != b""
 
 
+def test_client_that_stops_reading_before_the_turn_gets_nothing_in_it(served: Served) -> None:
+    """What it has to read is bounded whenever it stops."""
+    connection = served.get()
+    connection.drain()
+    connection.protocol.pauseProducing()
+    served.world.reactor.advance(0)
+    assert connection.buffer == b""
+    connection.protocol.resumeProducing()
+    served.world.reactor.advance(0)
+    assert connection.buffer != b""
+
+
 def test_part_of_a_large_file(served: Served) -> None:
     """From anywhere to the end, in pieces as well."""
     response = served.read_all(served.get("/large", "Range: bytes=70000-"))

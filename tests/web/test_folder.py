@@ -137,6 +137,26 @@ def test_folder_without_its_slash_is_redirected(folder: Path, path: str, locatio
     assert (response.status, response.headers["location"]) == (308, location)
 
 
+def test_folder_with_the_name_of_an_index_page_is_none(folder: Path) -> None:
+    """The other name counts."""
+    (folder / "old" / "index.html").mkdir()
+    response = request(world(folder), "GET", "/old/")
+    assert (response.status, response.body) == (200, b"<h1>old</h1>")
+
+
+def test_folder_may_be_anywhere_in_a_tree(folder: Path) -> None:
+    """Below a name, with a slash or without."""
+    made = World()
+    gateway = made.gateway
+    files = WebFolder(folder, records=gateway.records, admission=gateway.admission, clock=made.reactor)
+    root = gateway.resource()
+    root.putChild(b"files", files)
+    made.site = gateway.site(root=root)
+    assert request(made, "GET", "/files").headers["location"] == "./files/"
+    assert request(made, "GET", "/files/").body == b"<h1>front</h1>"
+    assert request(made, "GET", "/files/app/ui.mjs").body == b"export {}"
+
+
 def test_file_that_may_not_be_read_is_403(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the form of other refusals. A superuser may read everything, so the kernel is asked to refuse."""
     made = world(folder)
