@@ -43,6 +43,26 @@ _AS_TARGET = """
         default_type text/plain;
         return 200 "$proxy_protocol_addr $proxy_protocol_port";
 """
+#: noVNC's files, and a gateway for its tunnels; docs/novnc.md shows the same.
+_WITH_NOVNC = """
+        listen 127.0.0.1:{port};
+        root /usr/share/novnc;
+        types {{
+            text/html html;
+            text/css css;
+            text/javascript js;
+            image/svg+xml svg;
+        }}
+        location = /websockify {{
+            proxy_pass http://127.0.0.1:{gateway};
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $http_connection;
+            proxy_read_timeout 1h;
+        }}
+"""
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -58,6 +78,13 @@ def nginx_as_target(folder: Path) -> Iterator[int]:
     """Run nginx that reads the PROXY protocol; give its port."""
     with _running(folder, _AS_TARGET) as port:
         yield port
+
+
+@contextmanager
+def nginx_with_novnc(folder: Path, gateway: GatewayProcess) -> Iterator[str]:
+    """Run nginx that serves Debian's noVNC and gets its tunnels from a gateway; give the URL."""
+    with _running(folder, _WITH_NOVNC, gateway=gateway.port) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @contextmanager

@@ -45,12 +45,12 @@ def shared_gateway(
 
 @pytest.fixture
 def driver(gateway: GatewayProcess, database: int) -> Driver:
-    """The driver, told where the gateway is as an application does it."""
+    """The driver, with `wsProxy` as a string, as an application has it; with ``url`` it is a function."""
     program = npm_package("@neondatabase/serverless").parents[2] / "neon.mjs"
 
     def run(step: str, user: str = "ada", port: int = database, **settings: Any) -> dict[str, Any]:
         settings.setdefault("database", f"postgres://{user}:{quote(PASSWORD, '')}@127.0.0.1:{port}/postgres")
-        settings.setdefault("url", f"127.0.0.1:{gateway.port}/api/connect?")
+        settings.setdefault("address", f"127.0.0.1:{gateway.port}/v1")
         settings.setdefault("pipelineConnect", False)
         command = [need("node"), str(program), step, json.dumps(settings)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
@@ -92,8 +92,18 @@ def test_drizzle(driver: Driver) -> None:
     assert driver("drizzle")["result"] == [{"id": 2, "name": "Bergen"}, {"id": 1, "name": "Genoa"}]
 
 
-def test_close_codes_are_not_shown(driver: Driver, gateway: GatewayProcess, refused: int) -> None:
-    """Of /api/connect the driver shows none of its reasons; the log of the gateway has them."""
-    for port, reason in ((refused, "refused"), (9, "blocked")):
-        assert driver("queries", port=port)["error"] == "Connection terminated unexpectedly"
-        gateway.wait_for_log(rf"127\.0\.0\.1:{port}\b.*{reason}")
+def test_function_form(driver: Driver, gateway: GatewayProcess) -> None:
+    """An application may also ask for the gateway's own /api/connect."""
+    url = f"127.0.0.1:{gateway.port}/api/connect?"
+    assert driver("queries", url=url, address=None)["result"]["next"] == 42
+
+
+@pytest.mark.parametrize(("status", "slug"), [(403, "blocked"), (502, "refused")])
+def test_status_of_a_failure_is_shown(
+    driver: Driver, gateway: GatewayProcess, refused: int, status: int, slug: str
+) -> None:
+    """The developer's message has it; the gateway's log has the reason."""
+    port = refused if slug == "refused" else 9
+    failed = driver("queries", port=port)["error"]
+    assert f"Unexpected server response: {status}" in failed
+    gateway.wait_for_log(rf"127\.0\.0\.1:{port}\b.*{slug}")

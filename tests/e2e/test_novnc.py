@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.backends import closed_port
 from tests.e2e.browser import Browser
 from tests.e2e.gateway import TWISTD, gateway_process
+from tests.e2e.nginx import nginx_with_novnc
 from tests.e2e.npm import npm_package
 from tests.e2e.support import accepts, logged, running, until
 from tests.e2e.vnc import Desktop, desktop, wait_for_desktop
@@ -30,7 +31,6 @@ PAGE = """<!DOCTYPE html>
     rfb.addEventListener("connect", () => rfb.focus());
 </script>
 """
-TUNNEL = "path=api/connect%3Ftarget%3Ddesk"
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +60,10 @@ def quit_by_keyboard(window: Browser, desk: Desktop) -> None:
 
 
 def test_desktop_of_debian_s_novnc(window: Browser, desk: Desktop, debian: Path, tmp_path: Path) -> None:
-    """Version 1.3, served by the gateway; what is typed reaches the desktop."""
-    with gateway_process(
-        tmp_path, "--web", str(debian), "--target", f"desk=127.0.0.1:{desk.port}"
-    ) as gateway:
-        window.open(f"http://127.0.0.1:{gateway.port}/vnc.html?autoconnect=1&{TUNNEL}")
+    """Version 1.3, served by the gateway, which leads to its default target; keys reach the desktop."""
+    options = ("--web", str(debian), "--default-target", f"127.0.0.1:{desk.port}")
+    with gateway_process(tmp_path, *options) as gateway:
+        window.open(f"http://127.0.0.1:{gateway.port}/vnc.html?autoconnect=1")
         wait_for_desktop(window, desk)
         quit_by_keyboard(window, desk)
 
@@ -77,7 +76,7 @@ def test_desktop_of_novnc_from_npm(window: Browser, desk: Desktop, tmp_path: Pat
     with gateway_process(
         tmp_path, "--web", str(folder), "--target", f"desk=127.0.0.1:{desk.port}"
     ) as gateway:
-        window.open(f"http://127.0.0.1:{gateway.port}/?{TUNNEL}")
+        window.open(f"http://127.0.0.1:{gateway.port}/?path=websockify%3Ftoken%3Ddesk")
         wait_for_desktop(window, desk)
         quit_by_keyboard(window, desk)
 
@@ -86,11 +85,11 @@ def test_novnc_on_another_origin(window: Browser, desk: Desktop, debian: Path, t
     """Only where the gateway allows it."""
     port = closed_port()
     files = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(debian), str(port)]
-    target = ("--target", f"desk=127.0.0.1:{desk.port}")
+    target = ("--default-target", f"127.0.0.1:{desk.port}")
     with running(files, tmp_path / "files.log"):
         until(lambda: accepts(port))
         origin = f"http://127.0.0.1:{port}"
-        link = f"{origin}/vnc.html?autoconnect=1&host=127.0.0.1&{TUNNEL}&port="
+        link = f"{origin}/vnc.html?autoconnect=1&host=127.0.0.1&port="
         with gateway_process(tmp_path, *target, "--origin", origin) as gateway:
             window.open(link + str(gateway.port))
             wait_for_desktop(window, desk)
@@ -98,6 +97,15 @@ def test_novnc_on_another_origin(window: Browser, desk: Desktop, debian: Path, t
             window.open(link + str(gateway.port))
             window.wait("document.querySelector('#noVNC_status.noVNC_status_error')")
             assert f"origin {origin} is not allowed" in gateway.log
+
+
+def test_novnc_behind_nginx(window: Browser, desk: Desktop, debian: Path, tmp_path: Path) -> None:
+    """nginx has the files and passes the tunnel on; the gateway sees the browser's address."""
+    target = ("--default-target", f"127.0.0.1:{desk.port}", "--trust-forwarded", "127.0.0.1")
+    with gateway_process(tmp_path, *target) as gateway, nginx_with_novnc(tmp_path, gateway) as url:
+        window.open(f"{url}vnc.html?autoconnect=1")
+        wait_for_desktop(window, desk)
+        gateway.wait_for_log(r"127\.0\.0\.1 -> default \(.* opened .*proxy=127\.0\.0\.1")
 
 
 def test_launch_script_of_debian(window: Browser, desk: Desktop, debian: Path, tmp_path: Path) -> None:
