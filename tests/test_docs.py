@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 from argparse import _SubParsersAction
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from portofcall.cli import make_parser
 from portofcall.client import Status
 from portofcall.client.config import KEYS
 from portofcall.testing import PUBLIC, FakeTransport, Response, World
+from portofcall.websockify.arguments import parse as parse_websockify
+from tests.service.support import parse
 from tests.support import python_blocks
 
 ROOT = Path(__file__).parent.parent
@@ -193,6 +195,37 @@ def test_commands_that_are_shown_are_valid(document: Path, monkeypatch: pytest.M
     for line in re.findall(r"^\$ (.*)$", (ROOT / document).read_text("utf-8"), re.MULTILINE):
         for arguments in commands_of(line):
             make_parser(arguments).parse_args(arguments)
+
+
+def shell_commands(document: str) -> Iterator[list[str]]:
+    """Yield the words of each command in the blocks for the shell."""
+    for block in re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / document).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    ):
+        for line in block.replace("\\\n", "").splitlines():
+            yield shlex.split(line, comments=True)
+
+
+@pytest.mark.parametrize("document", ["docs/coming-from.md", "docs/novnc.md"])
+def test_commands_for_those_who_change_are_valid(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of our three programs accepts its command lines; the files that they name are there."""
+    monkeypatch.chdir(tmp_path)
+    Path("tokens").write_text("c8ZWqO3Kp0eGkZ2d: 127.0.0.1:5901\n")
+    web = tmp_path / "novnc"
+    web.mkdir()
+    known: dict[str, Callable[[list[str]], object]] = {
+        "twistd": lambda words: parse(*words[words.index("portofcall") + 1 :]),
+        "portofcall": lambda words: make_parser(words).parse_args(words),
+        "portofcall-websockify": parse_websockify,
+    }
+    accepted = 0
+    for program, *words in shell_commands(document):
+        if program in known:
+            known[program]([word.replace("/usr/share/novnc", str(web)) for word in words])
+            accepted += 1
+    assert accepted >= 4
 
 
 def test_readme_has_the_two_commands() -> None:

@@ -14,6 +14,7 @@ from tests.e2e.gateway import GatewayProcess, gateway_process, need
 from tests.e2e.ssh_account import Account, account
 from tests.e2e.ssh_servers import SshServers
 from tests.e2e.ssh_view import SshView
+from tests.e2e.vnc import desktop, wait_for_desktop
 
 ENTER = KEYS["Enter"]
 WIDE, NARROW = 1080, 360
@@ -181,6 +182,21 @@ def ssh_pictures(folder: Path, destination: Path, window: Browser, scheme: str, 
         servers.stop()
 
 
+def novnc(folder: Path, destination: Path, window: Browser) -> None:
+    """Take the picture of noVNC, which has one colour scheme, with a desktop of its own."""
+    with desktop(folder) as desk:
+        desk.run("xcalc", "-geometry", "+220+160", "-bg", "#e76f51")
+        options = ("--web", "/usr/share/novnc", "--default-target", f"127.0.0.1:{desk.port}")
+        with gateway_process(folder, *options) as gateway:
+            window.command(
+                "Emulation.setDeviceMetricsOverride", width=800, height=480, deviceScaleFactor=1, mobile=False
+            )
+            window.open(f"http://127.0.0.1:{gateway.port}/vnc.html?autoconnect=1")
+            wait_for_desktop(window, desk)
+            time.sleep(6)  # until its message is gone
+            (destination / "novnc.png").write_bytes(window.screenshot())
+
+
 def ssh_server(server: Backend) -> None:
     """Identify itself like an SSH server."""
     server.connection.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10\r\n")
@@ -192,6 +208,7 @@ def main(destination: Path) -> None:
     destination.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, browser(Path(temporary)) as window:
         folder = Path(temporary)
+        novnc(folder, destination, window)
         for scheme in ("light", "dark"):
             with gateway_process(folder, "--demo") as gateway:
                 demo(Camera(window, gateway, destination, scheme), window, gateway)
