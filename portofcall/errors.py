@@ -79,7 +79,7 @@ class GatewayError(Exception):
     """
 
     slug: ClassVar[str]
-    http_status: ClassVar[int]
+    http_status: int
 
     def __init_subclass__(cls, *, slug: str = "", http_status: int = 500) -> None:
         """Set the attributes of a leaf."""

@@ -43,20 +43,27 @@ class Contexts:
 
     Args:
         material: what the files hold.
+        ciphers: for TLS 1.2, as OpenSSL writes them.
 
     Raises:
         TLSFileError: OpenSSL refuses a certificate or a key.
+        OpenSSL.SSL.Error: it knows none of the ciphers.
     """
 
-    def __init__(self, material: TLSMaterial) -> None:
+    def __init__(self, material: TLSMaterial, *, ciphers: str = CIPHERS) -> None:
         self.material = material
-        contexts = [_make_context(certificate, material) for certificate in material.certificates]
+        self._ciphers = ciphers
+        contexts = [_make_context(certificate, material, ciphers) for certificate in material.certificates]
         self.default = contexts[0]
         self._by_name: dict[bytes, SSL.Context] = {}
         for certificate, context in zip(material.certificates, contexts, strict=True):
             for name in certificate.names:
                 self._by_name.setdefault(name.encode("ascii", "backslashreplace"), context)
         self.default.set_tlsext_servername_callback(self._choose)
+
+    def renewed(self) -> "Contexts":
+        """Return contexts for the same, with new ticket keys."""
+        return Contexts(self.material, ciphers=self._ciphers)
 
     def for_name(self, name: bytes) -> SSL.Context:
         """Return the context for a server name: its own, a wildcard's, or the default one (RFC 6066 §3).
@@ -104,7 +111,7 @@ class ServerTLS:
     def serverConnectionForTLS(self, _protocol: Any) -> SSL.Connection:
         """Make a connection (`IOpenSSLServerConnectionCreator`)."""
         if self._monotonic() - self._since > TICKET_KEY_SECONDS:
-            self.use(Contexts(self._contexts.material))
+            self.use(self._contexts.renewed())
         return SSL.Connection(self._contexts.default, None)
 
 
@@ -160,13 +167,13 @@ class TLSFactory(TLSMemoryBIOFactory):
         self.handshakes = handshakes
 
 
-def _make_context(certificate: Certificate, material: TLSMaterial) -> SSL.Context:
+def _make_context(certificate: Certificate, material: TLSMaterial, ciphers: str) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(_VERSIONS[material.min_version])
     context.set_options(_OPTIONS)
     # An idle tunnel has no buffers.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_cipher_list(CIPHERS.encode())
+    context.set_cipher_list(ciphers.encode())
     context.set_alpn_select_callback(_select_protocol)
     # Tickets keep sessions on the client's side; the cache would keep them here.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

@@ -44,6 +44,8 @@ class GatewaySite(Site):
 
     #: The log shows the URL instead of the object.
     noisy = False
+    #: Makes its connections.
+    channel: Callable[..., GatewayChannel] = GatewayChannel
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class GatewaySite(Site):
 
     def protocol(self) -> Any:
         """Make a channel. Twisted's own would speak HTTP/2 too, which has no connection to take over."""
-        return GatewayChannel(
+        return self.channel(
             self._limits,
             clock=self.reactor,
             turns=self._turns,

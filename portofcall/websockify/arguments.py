@@ -1,6 +1,8 @@
 """The command line of ``portofcall-websockify``: websockify's options, by its names."""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -24,6 +26,12 @@ Tunnel WebSocket connections to a TCP port, as websockify does and with its opti
 Call. Options may stand between the addresses. docs/websockify.md has what differs."""
 
 
+def program() -> str:
+    """Return the name that the process was called by: that may be ``websockify``, of a link."""
+    called = os.path.basename(sys.argv[0])
+    return called if "websockify" in called else "portofcall-websockify"
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with one line."""
@@ -41,7 +49,7 @@ class _Missing(argparse.Action):
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser; `parse` uses it."""
-    parser = _Parser(usage=_USAGE, description=_DESCRIPTION)
+    parser = _Parser(prog=program(), usage=_USAGE, description=_DESCRIPTION)
     add = parser.add_argument
     add("addresses", nargs="*", metavar="ADDRESS", help="where to listen, then the target")
     add("--version", action="version", version=f"portofcall {__version__}")
@@ -81,6 +89,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         if args.token_plugin is not None:
             parser.error("--target-config: give it, or --token-plugin")
         args.token_plugin, args.token_source = "TokenFile", args.target_config
+    # Absolute, as the process may go to another directory (--daemon).
+    for name in ("cert", "key", "cafile"):
+        path = getattr(args, name)
+        setattr(args, name, path and os.path.abspath(path))
     args.warnings = [
         f"--{option.replace('_', '-')} has no effect without --{needed.replace('_', '-')}"
         for option, needed in _WITHOUT_EFFECT
@@ -169,7 +181,12 @@ def _add_listening(group: Group) -> None:
 
 def _add_tls(group: Group) -> None:
     flag, add = _flag(group), group.add_argument
-    add("--cert", metavar="FILE", help="certificate in PEM [default: self.pem, if it is there]")
+    add(
+        "--cert",
+        metavar="FILE",
+        default="self.pem",
+        help="certificate in PEM [default: self.pem, if it is there]",
+    )
     add("--key", metavar="FILE", help="its private key, if that is not in the same file")
     add("--key-password", metavar="PASSWORD", help="of the private key")
     flag("--ssl-only", help="refuse clients without TLS; otherwise one port has both")

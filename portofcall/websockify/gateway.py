@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final
 
+from twisted.web.resource import IResource
+
 from portofcall.access.gatekeeper import AccessRules
 from portofcall.egress.named_target import NamedTarget, Targets
 from portofcall.egress.policy import Policy
@@ -11,6 +13,8 @@ from portofcall.errors import UnknownTarget
 from portofcall.gateway import Gateway
 from portofcall.limits.values import Limits, Rate
 from portofcall.target import TargetName, Token, Wanted
+from portofcall.websockify.authentication import Authentication
+from portofcall.websockify.front import GuardedFiles
 from portofcall.websockify.upgrade import Begun, Choose, UpgradeResource, WebsockifyFactory
 
 #: Proxies on this host may say where their clients are.
@@ -105,3 +109,7 @@ class WebsockifyGateway(Gateway):
         return UpgradeResource(
             self.records, self._gatekeeper, self.sessions, factory, choose=choose, begun=begun
         )
+
+    def guarded_files(self, authentication: Authentication, files: IResource) -> GuardedFiles:
+        """Make the resource of files for authenticated clients."""
+        return GuardedFiles(self.records, authentication, files)

@@ -2,12 +2,11 @@
 
 import argparse
 import gc
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from portofcall.websockify.arguments import parse
+from portofcall.websockify.arguments import parse, program
 
 if TYPE_CHECKING:
     from portofcall.websockify.output import Output
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(args, make_output(args))
     except SettingsError as problem:
-        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {problem}\n")
+        sys.stderr.write(f"{program()}: {problem}\n")
         return problem.status
     except KeyboardInterrupt:
         # Before the reactor runs.
@@ -53,14 +52,15 @@ def run(args: argparse.Namespace, output: "Output") -> None:
     Raises:
         SettingsError: an option is not valid, or the address can't be listened on.
     """
-    from portofcall.websockify.settings import SettingsError, listening_line, make_settings, settings_lines  # noqa: PLC0415
+    from portofcall.websockify.plugins import load_plugins  # noqa: PLC0415
+    from portofcall.websockify.settings import listening_line, make_settings, settings_lines  # noqa: PLC0415
     from portofcall.websockify.sockets import open_socket  # noqa: PLC0415
+    from portofcall.websockify.tls import read_contexts  # noqa: PLC0415
 
-    for option in ("token_plugin", "auth_plugin", "record", "traffic", "ssl_only", "verify_client"):
-        if getattr(args, option):
-            raise SettingsError(f"--{option.replace('_', '-')} is not there yet")
     settings = make_settings(args)
-    for line in settings_lines(settings, has_certificate=False):
+    plugins = load_plugins(args)
+    contexts = read_contexts(args)
+    for line in settings_lines(settings, has_certificate=contexts is not None):
         output.say(line)
     for line in args.warnings:
         output.warn(line)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, output: "Output") -> None:
     from portofcall.websockify.service import Root  # noqa: PLC0415
 
     raise_limit(reactor)
-    root = Root(reactor, settings, opened, output)
+    root = Root(reactor, settings, opened, output, plugins=plugins, contexts=contexts)
     output.begin()
     gc.enable()
     gc.set_threshold(_OBJECTS_PER_COLLECTION)

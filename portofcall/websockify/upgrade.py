@@ -18,8 +18,8 @@ from portofcall.websocket.end import WebSocketEnd, WebSocketFactory
 
 #: Returns the target of a request that was admitted, or raises why it is refused.
 Choose = Callable[[Request, Caller], Awaitable[TargetName]]
-#: Is called with each tunnel as it begins.
-Begun = Callable[[Tunnel], None]
+#: Is called with each tunnel as it begins, before it carries anything.
+Begun = Callable[[Tunnel, Caller], None]
 
 
 class WebsockifyEnd(WebSocketEnd):
@@ -82,7 +82,7 @@ class UpgradeResource(APIResource):
 
                 def begin(client: IClientEnd) -> Tunnel:
                     tunnel = self._sessions.open(client, self._sessions.begin(target, admitted), page=page)
-                    self._begun(tunnel)
+                    self._begun(tunnel, admitted.caller)
                     return tunnel
 
                 end = self._factory.build(begin, admitted.lease.release)

@@ -9,8 +9,10 @@ from typing import Any
 from portofcall.testing import World
 from portofcall.websockify.arguments import parse
 from portofcall.websockify.output import Output
+from portofcall.websockify.plugins import load_plugins
 from portofcall.websockify.service import Root
 from portofcall.websockify.settings import make_settings
+from portofcall.websockify.tls import read_contexts
 
 
 class Lines(Output):
@@ -44,13 +46,18 @@ class WebsockifyWorld(World):
         self, line: str = "6080 192.0.2.7:5901", names: dict[str, list[str] | None] | None = None
     ) -> None:
         super().__init__(names=names)
+        # As its threads are those of tests, which are the reactor's.
+        self.reactor.callFromThread = lambda call, *arguments: call(*arguments)
         self.output = Lines()
         self.socket = socket.socket()
+        args = parse(line.split())
         self.root = Root(
             self.reactor,
-            make_settings(parse(line.split())),
+            make_settings(args),
             self.socket,
             self.output,
+            plugins=load_plugins(args),
+            contexts=read_contexts(args),
             resolver=self.resolver,
             local_networks=lambda: self.local_networks,
             monotonic=self.reactor.seconds,

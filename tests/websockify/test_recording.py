@@ -1,0 +1,70 @@
+"""Recordings in websockify's format, and traffic on the terminal."""
+
+import errno
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portofcall.testing import WebSocketClient, pack_frame
+from portofcall.websockify.recording import Recording
+from tests.websockify.support import upgrade, websockify_world
+
+
+def test_a_tunnel_is_recorded(tmp_path: Path) -> None:
+    """Byte by byte in JavaScript, with the milliseconds."""
+    with websockify_world(f"6080 192.0.2.7:5901 --record {tmp_path}/rec") as world:
+        client = WebSocketClient(world, upgrade())
+        client.send(pack_frame(2, b"it's\x00\xff\n"))
+        client.backend.send(b"down\\")
+        assert client.backend.take() == b"it's\x00\xff\n"
+        client.transport.lose()
+        client.backend.lose()
+        lines = (tmp_path / "rec.1").read_text().splitlines()
+        assert lines[0] == "var VNC_frame_data = ["
+        assert re.fullmatch(r"'}\d+}it\\'s\\x00\\xff\\n',", lines[1])
+        assert re.fullmatch(r"'{\d+{down\\\\',", lines[2])
+        assert lines[3] == "'EOF'];"
+
+
+def test_a_full_disk_ends_the_recording_only(tmp_path: Path, logged: list[str]) -> None:
+    """It is logged once."""
+    recording = Recording(tmp_path / "x", now=lambda: 0.0)
+
+    class Full:
+        def write(self, _: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        close = write
+
+    file: Any = Full()
+    recording._file.close()  # type: ignore[union-attr]
+    file.close = lambda: file.write("")
+    recording._file = file
+    for _ in range(3):
+        recording.client_sent(b"x")
+        recording.target_sent(b"x")
+    recording.end()
+    (line,) = logged
+    assert line.endswith("not recorded (No space left on device)")
+
+
+def test_a_file_that_can_not_be_made_ends_the_recording_only(tmp_path: Path, logged: list[str]) -> None:
+    """The tunnel goes on."""
+    with websockify_world(f"6080 192.0.2.7:5901 --record {tmp_path}/missing/rec") as world:
+        client = WebSocketClient(world, upgrade())
+        client.send(pack_frame(2, b"up"))
+        assert client.backend.take() == b"up"
+        assert any("not recorded (No such file" in line for line in logged)
+
+
+def test_traffic(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two characters for each piece, after the legend."""
+    with websockify_world("6080 192.0.2.7:5901 --traffic") as world:
+        client = WebSocketClient(world, upgrade())
+        client.send(pack_frame(2, b"up"))
+        client.backend.send(b"down")
+        out = capsys.readouterr().out
+        assert out.endswith("}>{<")
+        assert "Traffic Legend:" in out
