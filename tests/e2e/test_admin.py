@@ -59,8 +59,11 @@ class Admin:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[GatewayProcess, Admin]]:
-    """A gateway with passwords, TLS, and one connection for each target; its drain lasts."""
+    """A gateway with passwords, TLS, files, and one connection for each target; its drain lasts."""
     need_prometheus()
+    web = tmp_path / "web"
+    web.mkdir()
+    (web / "large").write_bytes(bytes(16 * MiB))
     chain, key = Authority().issue("localhost").write(tmp_path)
     path = tmp_path / "admin"
     with gateway_process(
@@ -68,6 +71,7 @@ def running(tmp_path: Path) -> Iterator[tuple[GatewayProcess, Admin]]:
         *("--listen", "tcp:0:interface=127.0.0.1", "--listen", "tls+tcp:0:interface=127.0.0.1"),
         *(f"--tls-cert={chain}", f"--tls-key={key}", "--allow=127.0.0.1", "--allow=localhost=127.0.0.0/8"),
         *("--auth=memory:ada:lovelace", "--max-per-target=1", f"--admin=unix:{path}", "--drain=60"),
+        f"--web={web}",
     ) as gateway:
         yield gateway, Admin(path)
 
@@ -84,6 +88,16 @@ def fail(gateway: GatewayProcess) -> None:
     for headers in ((), (f"Authorization: {basic('ada', 'wrong')[0].decode()}",)):
         with pytest.raises(UpgradeRefusedError):
             WebSocketClient(gateway.port, "host=a&port=1", headers=headers)
+
+
+def download(gateway: GatewayProcess) -> socket.socket:
+    """Get a large file; then ask for it again, and read nothing of it."""
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)) as connection:
+        connection.request("GET", "/large")
+        assert len(connection.getresponse().read()) == 16 * MiB
+    idle = socket.create_connection(("127.0.0.1", gateway.port), DEADLINE)
+    idle.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return idle
 
 
 def ping(gateway: GatewayProcess, port: int) -> None:
@@ -133,8 +147,9 @@ def test_every_metric_counts(running: tuple[GatewayProcess, Admin]) -> None:
                 writer.send_raw(pack(BINARY, bytes(MiB)))
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         ping(gateway, listener.getsockname()[1])
+        stack.enter_context(download(gateway))
         pauses = [f'portofcall_flow_control_pauses_total{{direction="{way}"}}' for way in ("up", "down")]
-        last = [*pauses, "portofcall_event_loop_lag_seconds_count"]
+        last = [*pauses, "portofcall_event_loop_lag_seconds_count", "portofcall_active_downloads"]
         until(lambda: all(map(admin.scrape().get, last)))
         found = sums(admin.scrape())
         assert {name for name, value in found.items() if not value} == ZERO
