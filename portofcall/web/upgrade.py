@@ -184,7 +184,8 @@ def valid_handshake(request: Request) -> Handshake:
     """
     # One look-up for all: each of Twisted's canonicalizes its name anew.
     get = dict(request.requestHeaders.getAllRawHeaders()).get
-    if not is_upgrade(request) or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
+    wanted = _is_upgrade(get(b"Upgrade"), get(b"Connection"))
+    if not wanted or request.clientproto != b"HTTP/1.1" or request.channel.transport is None:
         raise UpgradeRequired("this is for WebSocket clients: send Upgrade: websocket, over HTTP/1.1")
     if get(b"Sec-Websocket-Version") != [b"13"]:
         raise UpgradeRequired("Sec-WebSocket-Version must be 13")
@@ -202,12 +203,11 @@ def valid_handshake(request: Request) -> Handshake:
 def is_upgrade(request: Request) -> bool:
     """Whether a request asks for WebSocket, if perhaps not in a valid way."""
     get = request.requestHeaders.getRawHeaders
-    upgrade = get(b"upgrade")
-    return (
-        upgrade is not None
-        and b"websocket" in _lower_tokens(upgrade)
-        and b"upgrade" in _lower_tokens(get(b"connection"))
-    )
+    return _is_upgrade(get(b"upgrade"), get(b"connection"))
+
+
+def _is_upgrade(upgrade: Sequence[bytes] | None, connection: Sequence[bytes] | None) -> bool:
+    return b"websocket" in _lower_tokens(upgrade) and b"upgrade" in _lower_tokens(connection)
 
 
 def _wants_report(request: Request) -> bool:

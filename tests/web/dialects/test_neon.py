@@ -1,12 +1,14 @@
 """Neon's driver names its target in ``?address=``, and learns every failure from an HTTP status."""
 
+from unittest.mock import patch
+
 import pytest
 from twisted.internet.error import ConnectionRefusedError, TCPTimedOutError
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
 from portofcall.limits.values import Limits
-from portofcall.testing import PUBLIC, Response, WebSocketClient, World, pack_frame
+from portofcall.testing import PUBLIC, FakeResolver, Response, WebSocketClient, World, pack_frame
 from tests.web.dialects.support import make_world, response, upgrade
 
 KEY = TicketKey(bytes(range(128, 160)))
@@ -175,3 +177,13 @@ def test_look_up_counts_like_any_other() -> None:
     for client in clients:
         client.send(upgrade("/v1?address=slow.example:5432"))
     assert Response(clients[2].take()).status == 429
+
+
+def test_error_of_the_gateway_itself_is_500_and_a_record(logged: list[str]) -> None:
+    """The places are free again."""
+    world = World()
+    with patch.object(FakeResolver, "resolve", side_effect=ZeroDivisionError):
+        assert response(world, "/v1?address=db.example:5432") == (500, "internal-error")
+    assert world.gateway.admission.used == 0
+    (line,) = [line for line in logged if line.startswith("tunnel ")]
+    assert "result=internal-error by=gateway stage=dns code=1006 status=500" in line
