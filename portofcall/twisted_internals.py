@@ -8,9 +8,10 @@ headers for it. Those of its TLS are used in `portofcall.twisted_tls`, all other
 from collections.abc import Iterable
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet import unix
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import HTTPChannel
@@ -44,6 +45,8 @@ USED: Final = MappingProxyType(
         "twisted.protocols.tls.BufferingTLSTransport": {"_aggregator": "loseConnection"},
         "twisted.protocols.tls.TLSMemoryBIOFactory": {"_creatorCallable": "__init__"},
         "twisted.protocols.tls._AggregateSmallWrites": {"_buffer": "flush"},
+        "twisted.internet.unix.Port": {"_bindPath": "startListening"},
+        "twisted.internet.posixbase.PosixReactorBase": {"_fromListeningDescriptor": "adoptStreamPort"},
         "twisted.internet.endpoints.SSL4ServerEndpoint": {"_sslContextFactory": "listen"},
         "twisted.internet.endpoints._WrapperServerEndpoint": {
             "_wrappedEndpoint": "listen",
@@ -173,3 +176,24 @@ class HTTPConnection(HTTPChannel):
         for name, value in headers:
             raw.setdefault(_nameEncoder.encode(name), []).append(value)
         super().lineReceived(b"")
+
+
+def adopt_unix_socket(
+    reactor: Any, descriptor: int, factory: IProtocolFactory, *, backlog: int
+) -> IListeningPort:
+    """Accept connections from a UNIX socket that listens, and leave its path as it is.
+
+    ``adoptStreamPort`` gives the path mode 666, which lets in all users, and removes it at the end.
+
+    Args:
+        reactor: accepts them.
+        descriptor: of the socket, which is copied.
+        factory: serves the connections.
+        backlog: how many connections may wait to be accepted.
+    """
+    port = unix.Port._fromListeningDescriptor(reactor, descriptor, factory)
+    # A name that is not one of the file system's.
+    port._bindPath = b"\0"
+    port.backlog = backlog
+    port.startListening()
+    return cast(IListeningPort, port)

@@ -29,7 +29,7 @@ from portofcall.websockify.output import Output
 from portofcall.websockify.plugin_calls import PluginCalls
 from portofcall.websockify.plugins import Plugins
 from portofcall.websockify.recording import Recorder
-from portofcall.websockify.settings import Settings
+from portofcall.websockify.settings import ListenUNIX, Settings
 from portofcall.websockify.shared_port import SharedChannel
 from portofcall.websockify.sockets import Listening
 from portofcall.websockify.tls import RenewedTLS
@@ -92,7 +92,13 @@ class Root(MultiService):
         self._output = output
         certified = args.verify_client and args.ssl_only
         self._authenticates = bool(args.auth_plugin or args.token_plugin or certified)
-        listening = self._listening = Listening(reactor, opened, self.site, made.loop_guard)
+        listening = self._listening = Listening(
+            reactor,
+            opened,
+            self.site,
+            made.loop_guard,
+            removes=settings.listen.path if isinstance(settings.listen, ListenUNIX) else None,
+        )
         listening.setServiceParent(drain)
         self._lifetime = Lifetime(
             reactor,

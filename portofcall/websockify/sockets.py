@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 
 from portofcall.egress.loop_guard import LoopGuard
+from portofcall.twisted_internals import adopt_unix_socket
 from portofcall.websockify.settings import (
     Listen,
     ListenInherited,
@@ -100,6 +101,7 @@ class Listening(Service):
         opened: the listening socket.
         factory: serves the connections.
         loop_guard: gets the address, so that no tunnel leads back here.
+        removes: the path of a UNIX socket that is removed at the end; None removes nothing.
 
     Attributes:
         address: where it listens, once it runs.
@@ -110,12 +112,19 @@ class Listening(Service):
     name = "listener"
 
     def __init__(
-        self, reactor: Any, opened: socket.socket, factory: IProtocolFactory, loop_guard: LoopGuard
+        self,
+        reactor: Any,
+        opened: socket.socket,
+        factory: IProtocolFactory,
+        loop_guard: LoopGuard,
+        *,
+        removes: str | None = None,
     ) -> None:
         self._reactor = reactor
         self._socket = opened
         self._factory = factory
         self._loop_guard = loop_guard
+        self._removes = removes
         self._port: IListeningPort | None = None
 
     def startService(self) -> None:
@@ -123,7 +132,11 @@ class Listening(Service):
         super().startService()
         opened = self._socket
         opened.setblocking(False)
-        port = self._port = self._reactor.adoptStreamPort(opened.fileno(), opened.family, self._factory)
+        if opened.family == socket.AF_UNIX:
+            port = adopt_unix_socket(self._reactor, opened.fileno(), self._factory, backlog=_BACKLOG)
+        else:
+            port = self._reactor.adoptStreamPort(opened.fileno(), opened.family, self._factory)
+        self._port = port
         # The reactor has a copy of the descriptor.
         opened.close()
         host = self.address = port.getHost()
@@ -136,6 +149,9 @@ class Listening(Service):
         """Stop; open connections stay open. The address stays in the loop guard, which costs nothing."""
         super().stopService()
         port, self._port = self._port, None
-        return (
-            succeed(None) if port is None else maybeDeferred(cast("Callable[[], None]", port.stopListening))
-        )
+        if port is None:
+            return succeed(None)
+        if self._removes is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._removes)
+        return maybeDeferred(cast("Callable[[], None]", port.stopListening))

@@ -29,12 +29,15 @@ class Server:
         settings: for `subprocess.Popen`.
 
     Attributes:
+        module: as given.
         port: where it listens on loopback.
         folder: as given.
         process: as it runs.
+        started_at: when it was started, in seconds of `time.monotonic`.
     """
 
     def __init__(self, module: str, folder: Path, *arguments: str, **settings: Any) -> None:
+        self.module = module
         self.folder = folder
         self.port = free_port()
         self._log = folder / "log.txt"
@@ -67,10 +70,9 @@ class Server:
             time.sleep(0.005)
         raise AssertionError(f"no {pattern!r} in:\n{self.log}")
 
-    def wait_until_it_listens(self) -> float:
-        """Wait for the line that launchers wait for; return how long it took from the start, in seconds."""
+    def wait_until_it_listens(self) -> None:
+        """Wait for the line that launchers wait for."""
         self.wait_for("- proxying from .*")
-        return time.monotonic() - self.started_at
 
     def exit_status(self) -> int:
         """Wait until it has exited by itself."""

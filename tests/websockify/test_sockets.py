@@ -6,7 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from twisted.internet.protocol import Factory
 
+from portofcall.egress.loop_guard import LoopGuard
 from portofcall.websockify import sockets
 from portofcall.websockify.settings import (
     ListenInherited,
@@ -15,7 +17,8 @@ from portofcall.websockify.settings import (
     NotListening,
     SettingsError,
 )
-from portofcall.websockify.sockets import open_socket
+from portofcall.websockify.sockets import Listening, open_socket
+from tests.support import FakeReactor
 
 
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("", "0.0.0.0"), ("::1", "::1")])
@@ -70,3 +73,19 @@ def test_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         open_socket(ListenInherited())
     os.close(reading)
     os.close(writing)
+
+
+def test_a_unix_socket_keeps_its_mode_while_it_is_served(tmp_path: Path) -> None:
+    """Twisted would give it to all users; at the end it is gone, unless it was another process's."""
+    path = tmp_path / "s"
+    for removes in (None, str(path)):
+        reactor = FakeReactor()
+        opened = open_socket(ListenUNIX(str(path)))
+        listening = Listening(reactor, opened, Factory(), LoopGuard(), removes=removes)
+        listening.startService()
+        assert len(reactor.readers) == 1
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        listening.stopService()
+        reactor.turn()
+        assert reactor.readers == []
+        assert path.exists() == (removes is None)
