@@ -1,4 +1,4 @@
-"""Write the man pages: one for each command of ``portofcall``, and one for each of twistd's.
+"""Write the man pages: of each command of ``portofcall``, of those of twistd, of ``portofcall-websockify``.
 
 They are made from the parsers, and from the tables of docs/client.md::
 
@@ -19,6 +19,7 @@ from portofcall import __version__
 from portofcall.cli import make_parser
 from portofcall.commands.forward_options import DESCRIPTION, add_forward_arguments
 from portofcall.service.option_table import OPTIONS
+from portofcall.websockify.arguments import make_parser as make_websockify_parser
 from twisted.plugins import portofcall_forward_plugin, portofcall_plugin
 
 _CLIENT_PAGE = Path(__file__).with_name("client.md")
@@ -42,6 +43,9 @@ def pages() -> Mapping[str, str]:
     for plugin in (portofcall_plugin.portofcall, portofcall_forward_plugin.portofcall_forward):
         parser = _twistd_parsers()[plugin.tapname]
         found[f"twistd-{plugin.tapname}"] = _page(parser, plugin.description.rstrip("."))
+    websockify = make_websockify_parser()
+    websockify.usage = "portofcall-websockify [options] [source_addr:]source_port target_addr:target_port"
+    found["portofcall-websockify"] = _page(websockify, "a gateway with websockify's command line")
     for name, page in found.items():
         page.prog = name
         others = sorted(set(found) - {name})

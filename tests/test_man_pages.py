@@ -11,6 +11,7 @@ import pytest
 from docs.man_pages import main, pages
 from portofcall.cli import make_parser
 from portofcall.service.option_table import OPTIONS
+from portofcall.websockify.arguments import make_parser as make_websockify_parser
 from tests.e2e.gateway import need
 
 
@@ -23,9 +24,10 @@ def found() -> Mapping[str, str]:
 def test_every_command_has_a_page_with_every_option(found: Mapping[str, str]) -> None:
     """Commands and options are those of the parsers, whichever there are."""
     commands = next(a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
-    expected = {"portofcall", "twistd-portofcall", "twistd-portofcall-forward"}
+    expected = {"portofcall", "portofcall-websockify", "twistd-portofcall", "twistd-portofcall-forward"}
     assert set(found) == expected | {f"portofcall-{name}" for name in commands}
     options = {f"portofcall-{name}": command._actions for name, command in commands.items()}
+    options["portofcall-websockify"] = make_websockify_parser()._actions
     options["twistd-portofcall-forward"] = options["portofcall-forward"]
     for name, actions in options.items():
         for option in (option for action in actions for option in action.option_strings):
