@@ -54,7 +54,7 @@ class Recheck:
 
     def __call__(self) -> None:
         """Begin, or begin anew."""
-        self._left, self._dialing = deque(self._sessions.live()), []
+        self._left, self._dialing = deque([*self._sessions.live(), *self._sessions.dialed_first()]), []
         self._judged = self._ended = 0
         if self._next is not None:
             self._next.cancel()
@@ -65,7 +65,7 @@ class Recheck:
         local = self._local_networks()
         for _ in range(min(_AT_A_TIME, len(self._left))):
             session = self._left.popleft()
-            phase = session.tunnel.phase
+            phase = session.phase
             if phase is Phase.DIALING:
                 self._dialing.append(session)
             elif phase is Phase.OPEN:

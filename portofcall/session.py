@@ -43,8 +43,17 @@ class Session:
     """
 
     __slots__ = (
-        "_admitted", "_route", "began_at", "caller", "described", "place", "target", "trace", "tunnel"
-    )  # fmt: skip
+        "_admitted",
+        "_is_refused",
+        "_route",
+        "began_at",
+        "caller",
+        "described",
+        "place",
+        "target",
+        "trace",
+        "tunnel",
+    )
     tunnel: Tunnel
 
     def __init__(self, admitted: Admitted, target: Dialable, described: str, *, began_at: float) -> None:
@@ -56,11 +65,19 @@ class Session:
         self._admitted = admitted
         self.target = target
         self._route: Route | None = None
+        self._is_refused = False
 
     @property
-    def session_seconds(self) -> float | None:
-        """How long the tunnel may live, by its ticket; None means no limit."""
-        return self._admitted.session_seconds
+    def phase(self) -> Phase:
+        """The tunnel's; before there is one, that of a dial under way or failed."""
+        if self._is_refused:
+            return Phase.CLOSED
+        return self.tunnel.phase if hasattr(self, "tunnel") else Phase.DIALING
+
+    def session_seconds(self, now: float) -> float | None:
+        """Return how much longer the tunnel may live, by its ticket; None means no limit."""
+        seconds = self._admitted.session_seconds
+        return None if seconds is None else max(0.0, seconds - (now - self.began_at))
 
     @property
     def requested(self) -> str:
@@ -81,7 +98,7 @@ class Session:
 
     @property
     def handshake_seconds(self) -> float:
-        """From the complete head of the request to the 101 response."""
+        """From the complete head of the request to its admission."""
         return self.began_at - self.caller.received_at
 
     def release(self) -> None:
@@ -119,6 +136,7 @@ class Session:
             status: of the response; 0 if there was none.
             now: by the gateway's monotonic clock, in seconds.
         """
+        self._is_refused = True
         return TunnelEnded(
             self.caller,
             self.route,

@@ -66,6 +66,7 @@ class Sessions:
         self._tracer = tracer
         self.tokens = TokenLookUp(lambda: dialer.targets, monotonic=monotonic)
         self._open: dict[Tunnel, Session] = {}
+        self._dialed_first: dict[Session, None] = {}
         self._carried = (Carried(), Carried())
         self._round: list[Tunnel] = []
         self._next_look: IDelayedCall | None = None
@@ -87,6 +88,10 @@ class Sessions:
     def live(self) -> list[Session]:
         """Return the tunnels that are not over, the oldest first."""
         return list(self._open.values())
+
+    def dialed_first(self) -> list[Session]:
+        """Return those that are being dialled before their response, and are no tunnels yet."""
+        return list(self._dialed_first)
 
     def carried(self) -> tuple[Carried, Carried]:
         """Return what the tunnels that have ended have carried, from clients and to them."""
@@ -126,6 +131,16 @@ class Sessions:
         session.place = dialed.lease
         self._report(TunnelOpened(session.caller, session.route, session.handshake_seconds))
         return dialed.protocol
+
+    async def dial_first(
+        self, session: Session, client_connection: ClientConnection | None = None
+    ) -> BackendEnd:
+        """Do the same before the response, when the session is no tunnel yet."""
+        self._dialed_first[session] = None
+        try:
+            return await self.dial(session, client_connection)
+        finally:
+            del self._dialed_first[session]
 
     def refused(self, session: Session, problem: BaseException) -> None:
         """Report that a tunnel was not opened, because its dial failed before the 101 response.
@@ -179,7 +194,7 @@ class Sessions:
             limits=self._limits,
             clock=self._clock,
             on_closed=closed,
-            session_seconds=session.session_seconds,
+            session_seconds=session.session_seconds(self._monotonic()),
             monotonic=self._monotonic,
         )
         self._open[tunnel] = session

@@ -1,5 +1,7 @@
 """After a reload, open tunnels that the policy no longer allows are closed; the others notice nothing."""
 
+from twisted.internet.error import ConnectionRefusedError
+
 from portofcall.egress.named_target import Targets
 from portofcall.egress.policy import Policy
 from portofcall.limits.values import Limits
@@ -74,6 +76,24 @@ def test_tunnel_that_is_being_dialled_is_judged_when_it_is_open(logged: list[str
     world.reactor.advance(1)
     assert [tunnel.close_frame()[0] for tunnel in tunnels] == [4504, 4504]
     assert summary(logged) == ["open tunnels judged again: 0, no longer allowed: 0"]
+
+
+def test_tunnel_that_is_dialled_before_its_response_is_judged_too(logged: list[str]) -> None:
+    """One whose dial fails never becomes a tunnel, and nothing is left to do for it."""
+    world = World()
+    clients = [world.connect() for _ in range(2)]
+    for each in clients:
+        each.send(upgrade_request(f"address={OTHER}:22", path="/v1"))
+    world.gateway.policy = DENYING
+    world.gateway.recheck()
+    assert summary(logged) == []
+    world.accept(0)
+    world.refuse(ConnectionRefusedError(), 1)
+    world.reactor.advance(1)
+    opened, failed = (each.take() for each in clients)
+    assert b'\x11\x33blocked: denied by rule "' in opened
+    assert failed.startswith(b"HTTP/1.1 502 ")
+    assert summary(logged) == ["open tunnels judged again: 1, no longer allowed: 1"]
 
 
 def test_many_tunnels_are_judged_in_many_turns(logged: list[str]) -> None:

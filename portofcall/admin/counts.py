@@ -100,7 +100,7 @@ class EventCounts:
         tunnel_seconds: how long tunnels lived.
         look_up_seconds: how long look-ups of host names took.
         dial_seconds: how long connecting to targets took.
-        handshake_seconds: how long it took from a complete request to the 101 response.
+        handshake_seconds: how long it took from a complete request to its admission.
     """
 
     def __init__(self, limits: Iterable[str]) -> None:

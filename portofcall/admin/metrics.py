@@ -100,10 +100,10 @@ def _events(counts: EventCounts) -> Iterator[Any]:
     yield _counter("auth_failures", "Failed authentications.", "kind", counts.auth_failures)
     yield _counter("limit_reached", "Refusals because of a limit.", "limit", counts.limits)
     for name, text, histogram in (
-        ("tunnel", "From the 101 response to the end of a tunnel.", counts.tunnel_seconds),
+        ("tunnel", "From the admission of a tunnel to its end.", counts.tunnel_seconds),
         ("dns", "Look-ups of host names.", counts.look_up_seconds),
         ("dial", "From the first connection attempt to a connection, or to giving up.", counts.dial_seconds),
-        ("handshake", "From a complete upgrade request to its 101 response.", counts.handshake_seconds),
+        ("handshake", "From a complete upgrade request to its admission.", counts.handshake_seconds),
     ):
         yield _histogram(f"{name}_duration_seconds", text, histogram)
 

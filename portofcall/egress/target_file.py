@@ -40,8 +40,15 @@ class TargetFile:
 
     @classmethod
     def parse(cls, text: str) -> "TargetFile":
-        """Parse ``PATH`` or ``websockify:PATH``."""
-        return cls(Path(text.removeprefix(_PREFIX)).absolute(), text.startswith(_PREFIX))
+        """Parse ``PATH`` or ``websockify:PATH``.
+
+        Raises:
+            ValueError: there is no path; an empty one would be the current directory.
+        """
+        path = text.removeprefix(_PREFIX)
+        if not path:
+            raise ValueError(f"expected FILE or {_PREFIX}FILE, got {text!r}")
+        return cls(Path(path).absolute(), text.startswith(_PREFIX))
 
     def __str__(self) -> str:
         """The option's value, safe to log."""

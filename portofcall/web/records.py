@@ -25,7 +25,7 @@ _SHOWN_PARAMETERS: Final = frozenset(
     {"address", "host", "port", "target", "timeout", "format", "client", "subject"}
 )
 #: What comes before the ticket of a path in Neon's dialect.
-_TICKET_IN_PATH: Final = re.compile(r"(/v1/+).+", re.DOTALL)
+_TICKET_IN_PATH: Final = re.compile(r"^(/+(?:portofcall/+)?v1/+).+", re.DOTALL)
 _SEPARATORS: Final = re.compile("[&;]")
 #: A user and a password in a target in absolute form (RFC 3986 section 3.2.1).
 _LOGIN: Final = re.compile(r"^([^/]*//)[^/]*@")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.web.server import Request
 
 from portofcall.access.gatekeeper import Gatekeeper
@@ -100,7 +100,7 @@ class TunnelResource(APIResource):
         dialing: Deferred[BackendEnd]
         try:
             try:
-                backend = await self._sessions.dial(opening.session, opening.connection)
+                backend = await self._sessions.dial_first(opening.session, opening.connection)
                 dialing = succeed(backend)
             except TargetError as problem:
                 if isinstance(problem, self._dialect.refusals):
@@ -133,16 +133,17 @@ class TunnelResource(APIResource):
                 connected=end.report_connected if opening.reports else None,
             )
 
-        def give_up() -> None:
+        def give_up(problem: BaseException) -> None:
             session.release()
             if dialing is not None:
                 dialing.addCallbacks(BackendEnd.abort, lambda _: None)
+                self._sessions.refused(session, problem)
 
-        end = self._factory.build(begin, give_up)
+        end = self._factory.build(begin, lambda: give_up(CancelledError()))
         try:
             opening.takeover.hand_over(end, opening.handshake)
-        except BaseException:
-            give_up()
+        except BaseException as problem:
+            give_up(problem)
             raise
 
 

@@ -32,6 +32,13 @@ def test_file_has_a_target_a_line(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["", "websockify:"])
+def test_path_is_not_empty(text: str) -> None:
+    """It would be the current directory, and every file there one of targets."""
+    with pytest.raises(ValueError, match="expected FILE or websockify:FILE, got"):
+        TargetFile.parse(text)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

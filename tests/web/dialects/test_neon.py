@@ -152,6 +152,34 @@ def test_ticket_may_be_in_the_path(logged: list[str]) -> None:
     assert f'request="GET /v1/...?address={PUBLIC}:5432"' in "".join(logged)
 
 
+def test_session_of_a_ticket_counts_from_its_admission() -> None:
+    """Not from the response, which the dial holds up."""
+    world = World(credentials=Credentials(ticket_key=KEY), limits=Limits(ping_interval_seconds=0))
+    ticket = KEY.issue(now=world.now, ttl_seconds=300, session_seconds=6)
+    client = world.connect()
+    client.send(upgrade(f"/v1/{ticket}?address={PUBLIC}:5432"))
+    world.reactor.advance(5)
+    world.accept()
+    assert client.take().startswith(b"HTTP/1.1 101 ")
+    world.reactor.pump([0.5] * 4)
+    assert b"lifetime-over: the session of the ticket is over" in client.take()
+
+
+def test_tunnel_that_can_not_take_its_connection_has_a_record(logged: list[str]) -> None:
+    """Its backend is reset, and the places are free again."""
+    world = World()
+    client = world.connect()
+    with patch("portofcall.web.takeover.set_options", side_effect=OSError("no memory")):
+        client.send(upgrade(f"/v1?address={PUBLIC}:5432"))
+        backend = world.accept()
+    assert Response(client.take()).status == 500
+    assert "reset" in backend.log
+    assert world.gateway.admission.used == 0
+    opened, closed = [line for line in logged if line.startswith("tunnel ")]
+    assert " opened " in opened
+    assert "result=internal-error by=gateway" in closed
+
+
 def test_ticket_in_the_path_is_hidden_however_the_path_is_escaped(logged: list[str]) -> None:
     """The server unescapes each segment."""
     world = World(credentials=Credentials(ticket_key=KEY))
