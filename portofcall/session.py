@@ -2,13 +2,15 @@
 
 from typing import Final, NamedTuple
 
+from twisted.internet.defer import CancelledError
+
 from portofcall.access.gatekeeper import Admitted
 from portofcall.egress.dial_trace import DialTrace
 from portofcall.egress.named_target import NamedTarget
-from portofcall.errors import TargetError
+from portofcall.errors import Draining, TargetError
 from portofcall.events import Route, Stage, Traffic, TunnelEnded
 from portofcall.limits.admission import Lease
-from portofcall.relay.causes import Cause
+from portofcall.relay import causes
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.states import Phase
 from portofcall.relay.tunnel import Tunnel
@@ -128,15 +130,21 @@ class Session:
             seconds=now - self.began_at,
         )
 
-    def refused(self, cause: Cause, status: int, *, now: float) -> TunnelEnded:
+    def refused(self, problem: BaseException, *, now: float) -> TunnelEnded:
         """Return the same for a tunnel that has got an HTTP status instead of the 101 response.
 
         Args:
-            cause: why.
-            status: of the response; 0 if there was none.
+            problem: why.
             now: by the gateway's monotonic clock, in seconds.
         """
         self._is_refused = True
+        cause, status = causes.INTERNAL_ERROR, 500
+        if isinstance(problem, TargetError):
+            cause, status = causes.dial_failed(problem), problem.http_status
+        elif isinstance(problem, Draining):
+            cause, status = causes.SHUT_DOWN, problem.http_status
+        elif isinstance(problem, CancelledError):
+            cause, status = causes.CLIENT_LEFT, 0
         return TunnelEnded(
             self.caller,
             self.route,

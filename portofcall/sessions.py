@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from portofcall.access.gatekeeper import Admitted
@@ -11,10 +11,9 @@ from portofcall.egress.dialer import Dialer
 from portofcall.egress.named_target import Targets
 from portofcall.egress.proxy_header import ClientConnection
 from portofcall.egress.token_look_up import TokenLookUp
-from portofcall.errors import Draining, TargetError
+from portofcall.errors import TargetError
 from portofcall.events import Caller, Observer, TunnelOpened
 from portofcall.limits.values import Limits
-from portofcall.relay import causes
 from portofcall.relay.backend_end import BackendEnd
 from portofcall.relay.carried import Carried
 from portofcall.relay.interfaces import IClientEnd
@@ -150,14 +149,7 @@ class Sessions:
             problem: what `dial` raised, or else the reason.
         """
         session.release()
-        cause, status = causes.INTERNAL_ERROR, 500
-        if isinstance(problem, TargetError):
-            cause, status = causes.dial_failed(problem), problem.http_status
-        elif isinstance(problem, Draining):
-            cause, status = causes.SHUT_DOWN, problem.http_status
-        elif isinstance(problem, CancelledError):
-            cause, status = causes.CLIENT_LEFT, 0
-        self._report(session.refused(cause, status, now=self._monotonic()))
+        self._report(session.refused(problem, now=self._monotonic()))
 
     def open(
         self,
