@@ -1,1 +1,4 @@
-"""``portofcall-websockify``: a gateway with websockify's command line."""
+"""``portofcall-websockify``: a gateway with websockify's command line.
+
+`portofcall.web.dialects.websockify` is how any gateway serves websockify's clients, at ``/websockify``.
+"""

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from portofcall import __version__
 
-#: What is asked for and not there, and what to do instead.
+#: What is not supported, and what to do instead.
 MISSING: Final = {
     "-- COMMAND": "does not run commands; start the command yourself, and give its port as the target",
     "--wrap-mode": "does not run commands; start the command yourself, and give its port as the target",
@@ -39,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Missing(argparse.Action):
-    """An option of websockify's that is not there."""
+    """An option of websockify's that is not supported."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
         """Exit with one line."""
@@ -58,9 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_tls(parser.add_argument_group("TLS"))
     _add_targets(parser.add_argument_group("Targets"))
     _add_access(parser.add_argument_group("Access and files"))
-    not_there = parser.add_argument_group("Not there")
+    not_supported = parser.add_argument_group("Not supported")
     for option, values in (("--libserver", 0), ("--wrap-mode", 1)):
-        not_there.add_argument(option, nargs=values, action=_Missing, help=MISSING[option])
+        not_supported.add_argument(option, nargs=values, action=_Missing, help=MISSING[option])
     return parser
 
 

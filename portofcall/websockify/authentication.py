@@ -1,5 +1,7 @@
 """Clients, as an authentication plugin sees them."""
 
+import re
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPMessage
 from typing import Any, Final
@@ -14,10 +16,13 @@ from portofcall.events import Caller
 from portofcall.limits.failure_backoff import FailureBackoff
 from portofcall.target import Target
 from portofcall.websockify.plugin_calls import PluginCalls
+from portofcall.websockify.plugin_errors import is_refusal
 from portofcall.websockify.plugins import Plugin
 
 _COMMON_NAME: Final = "SSL_CLIENT_S_DN_CN"
 _REFUSAL: Final = 403
+#: Headers of a refusal that are left out: those of its body and its framing, which are the gateway's.
+_OURS: Final = re.compile(r"(?i)content-|(transfer-encoding|connection)\Z")
 
 
 class Authentication:
@@ -51,17 +56,25 @@ class Authentication:
         headers = plugin_headers(request)
         place = None if target is None else target.place
         host, port = (place.host, place.port) if isinstance(place, Target) else (None, None)
+        attempted = "Authorization" in headers
         try:
-            await self._calls.call(self._plugin.name, _authenticate, self._plugin.method, headers, host, port)
+            await self._calls.call(
+                self._plugin.name,
+                partial(self._plugin.method, headers=headers, target_host=host, target_port=port),
+                client=caller.key,
+                may_refuse=True,
+            )
         except Exception as problem:
-            code = getattr(problem, "code", None)
-            if not isinstance(code, int):
+            if not is_refusal(problem):
                 raise
-            attempted = "Authorization" in headers
-            if attempted and code in (401, 403):
+            # Many may have been tried at once.
+            self._failures.judge(caller.key)
+            refusal: Any = problem
+            if attempted and refusal.code in (401, 403):
                 self._failures.count(caller.key)
-            raise _refusal(problem, code, attempted=attempted) from None
-        if "Authorization" in headers:
+            raise _refusal(refusal, attempted=attempted) from None
+        self._failures.judge(caller.key)
+        if attempted:
             self._failures.forget(caller.key)
 
 
@@ -95,13 +108,9 @@ def _common_name(transport: Any) -> str | None:
     return str(names[-1].value) if names else None
 
 
-def _authenticate(method: Any, headers: HTTPMessage, host: str | None, port: int | None) -> None:
-    method(headers=headers, target_host=host, target_port=port)
-
-
-def _refusal(problem: Exception, code: int, *, attempted: bool) -> Unauthorized:
+def _refusal(problem: Any, *, attempted: bool) -> Unauthorized:
     try:
-        status = HTTPStatus(code if 300 <= code <= 599 else _REFUSAL)
+        status = HTTPStatus(problem.code if 300 <= problem.code <= 599 else _REFUSAL)
     except ValueError:
         status = HTTPStatus.FORBIDDEN
     message = getattr(problem, "msg", None)
@@ -109,5 +118,7 @@ def _refusal(problem: Exception, code: int, *, attempted: bool) -> Unauthorized:
     error.http_status = status.value
     error.attempted = "password" if attempted else "none"
     headers = getattr(problem, "headers", None) or {}
-    error.headers.update((str(name), str(value)) for name, value in headers.items())
+    error.headers.update(
+        (str(name), str(value)) for name, value in headers.items() if not _OURS.match(str(name))
+    )
     return error

@@ -61,7 +61,9 @@ class Tokens:
         """
         token = _host_token(request) if self._in_host else _query_token(request)
         self._failures.judge(caller.key)
-        found = await self._calls.call(self._plugin.name, self._look_up, token)
+        found = await self._calls.call(self._plugin.name, self._look_up, token, client=caller.key)
+        # Many may have been asked for at once.
+        self._failures.judge(caller.key)
         if found is None:
             self._failures.count(caller.key)
             raise UnknownTarget("there is no target with this token")

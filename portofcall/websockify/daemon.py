@@ -11,7 +11,7 @@ def become_daemon() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
-    # Who leads no session gets no terminal.
+    # A process that leads no session gets no terminal.
     if os.fork():
         os._exit(0)
     os.umask(0o077)

@@ -12,10 +12,14 @@ from portofcall.gateway import Gateway
 
 #: How often to look whether there are connections, in seconds; as often as websockify does.
 _LOOK_SECONDS: Final = 1.0
+#: How long downloads may go on once the time is over and no tunnel is left.
+_DOWNLOADS_SECONDS: Final = 60.0
 
 
 class Lifetime(Service):
-    """Stops the process when its time is over. Tunnels that are open then end by themselves first.
+    """Stops the process when its time is over. Tunnels and downloads that are open then end first.
+
+    Tunnels may take as long as they like, and downloads a minute more.
 
     Args:
         reactor: keeps the time, and is stopped.
@@ -24,7 +28,7 @@ class Lifetime(Service):
         say: writes a line.
         run_once: whether the first tunnel is the only one.
         seconds: how long the process lives, from its start; 0 means no limit.
-        idle_seconds: how long it may be without a tunnel and a request; 0 means no limit.
+        idle_seconds: how long it may be without a tunnel, a request and a download; 0 means no limit.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class Lifetime(Service):
 
     def _look(self) -> None:
         now = self._reactor.seconds()
-        if self._gateway.admission.used:
+        if self._gateway.admission.used or self._gateway.admission.downloads:
             self._active_at = now
         if now - self._active_at > self._idle_seconds:
             self._end(f"listener exit due to --idle-timeout {self._idle_seconds}")
@@ -94,7 +98,17 @@ class Lifetime(Service):
         if not self._ending:
             self._ending = True
             self._say(why)
+            if self._next_look is not None and self._next_look.active():
+                self._next_look.cancel()
             self._gateway.drain()
             self._stop_listening().addCallback(lambda _: self._gateway.sessions.when_none()).addCallback(
-                lambda _: self._reactor.stop() if self.running else None
+                lambda _: self._stop_after_downloads(self._reactor.seconds() + _DOWNLOADS_SECONDS)
             )
+
+    def _stop_after_downloads(self, latest: float) -> None:
+        if not self.running:
+            return
+        if self._gateway.admission.downloads and self._reactor.seconds() < latest:
+            self._next_look = self._reactor.callLater(_LOOK_SECONDS, self._stop_after_downloads, latest)
+        else:
+            self._reactor.stop()

@@ -88,6 +88,6 @@ def run(args: argparse.Namespace, output: "Output") -> None:
     root.startService()
     reactor.addSystemEventTrigger("before", "shutdown", root.stopService)
     if not args.daemon:
-        # Not earlier: whoever reads the line may stop the process at once.
+        # Not earlier: a launcher that reads the line may stop the process at once.
         reactor.callWhenRunning(output.say, started)
     reactor.run()

@@ -89,7 +89,9 @@ class Output:
             logging.handlers.SysLogHandler.LOG_DAEMON if daemon else logging.handlers.SysLogHandler.LOG_USER
         )
         try:
-            handler = _Syslog((host, int(port)) if colon else os.path.abspath(server), facility)
+            # Resolved once: the handler would do it again for each line, and hold up the reactor.
+            address = _resolve(host, int(port)) if colon else os.path.abspath(server)
+            handler = _Syslog(address, facility)
         except OSError as problem:
             raise SettingsError(f"--syslog {server[:60]}: {problem.strerror or problem}") from None
         handler.setFormatter(_SyslogFormatter(legacy=legacy))
@@ -99,6 +101,11 @@ class Output:
         """Write no more to the standard error."""
         (terminal,) = (h for h in self._logger.handlers if type(h) is logging.StreamHandler)
         self._logger.removeHandler(terminal)
+
+
+def _resolve(host: str, port: int) -> tuple[str, int]:
+    (_, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    return str(address[0]), port
 
 
 class _Syslog(logging.handlers.SysLogHandler):

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from traceback import extract_tb
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
 from twisted.logger import Logger
 
-from portofcall.errors import InternalError, printable
-from portofcall.websockify.plugin_errors import PluginError, PluginRefusal
+from portofcall.errors import InternalError, TooManyRequests, printable
+from portofcall.websockify.plugin_errors import PluginError, is_refusal
 
 T = TypeVar("T")
 
@@ -24,7 +24,11 @@ MOST_RUNNING: Final = 16
 MOST_THREADS: Final = 128
 #: How many calls wait for one that runs.
 MOST_WAITING: Final = 256
-#: How long a call may take, its wait included.
+#: How many calls for one client run or wait with those of others, and how many more wait for these. Browsers
+#: have six connections to an origin, and the clients of a proxy may count as one.
+MOST_OF_CLIENT: Final = 4
+MOST_WAITING_OF_CLIENT: Final = 32
+#: How long a call may take, its wait for a thread included.
 CALL_SECONDS: Final = 10.0
 
 
@@ -44,22 +48,48 @@ class PluginCalls:
         self._reactor = reactor
         self._start_thread = start_thread or _start_daemon
         self._waiting: deque[_Call] = deque()
+        self._turns: dict[str, DeferredSemaphore] = {}
         self._running = 0
         self._stuck = 0
 
-    async def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def call(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        client: str,
+        may_refuse: bool = False,
+    ) -> Any:
         """Call a function of a plugin, and return its result.
 
         Args:
             name: of the plugin, for the log.
             function: is called in a thread.
             arguments: for it.
+            client: the key of the client that it is called for.
+            may_refuse: whether it may refuse the client.
 
         Raises:
-            PluginRefusal: (or another exception with an HTTP status in ``code``) the function raised it.
-            InternalError: it raised something else, which is logged, or did not return in time; or too many
-                calls wait already.
+            PluginRefusal: (or another exception that `is_refusal`) the function raised it, and may.
+            TooManyRequests: too many calls for the client wait already.
+            InternalError: the function raised something else, which is logged, or did not return in time; or
+                too many calls wait already.
         """
+        turns = self._turns.setdefault(client, DeferredSemaphore(MOST_OF_CLIENT))
+        if len(turns.waiting) >= MOST_WAITING_OF_CLIENT:
+            raise TooManyRequests(
+                "too many requests from this address wait for a plugin", retry_after_seconds=1
+            )
+        try:
+            async with turns:
+                return await self._call(name, function, arguments, may_refuse=may_refuse)
+        finally:
+            if turns.tokens == turns.limit:
+                self._turns.pop(client, None)
+
+    async def _call(
+        self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], *, may_refuse: bool
+    ) -> Any:
         if len(self._waiting) >= MOST_WAITING:
             self._log.error("{name}: refused a call, as {most} wait already", name=name, most=MOST_WAITING)
             raise InternalError("too many requests wait for a plugin")
@@ -73,7 +103,7 @@ class PluginCalls:
             raise InternalError("a plugin did not answer in time") from None
         except _Raised as raised:
             problem = raised.problem
-            if isinstance(problem, PluginRefusal) or _is_refusal(problem):
+            if may_refuse and is_refusal(problem):
                 raise problem from None
             self._log.error("{name} failed: {problem}", name=name, problem=describe(problem))
             raise InternalError("a plugin failed, see the gateway's log") from None
@@ -135,11 +165,6 @@ class _Raised(Exception):
     def __init__(self, problem: BaseException) -> None:
         super().__init__()
         self.problem = problem
-
-
-def _is_refusal(problem: BaseException) -> bool:
-    """Whether a class that is not ours has refused a client as websockify's classes do."""
-    return isinstance(problem, Exception) and isinstance(getattr(problem, "code", None), int)
 
 
 def describe(problem: BaseException) -> str:

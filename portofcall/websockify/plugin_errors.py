@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+#: The name of websockify's class.
+_THEIRS: Final = "AuthenticationError"
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -27,3 +29,15 @@ class PluginRefusal(Exception):
         self.code = code
         self.headers = headers
         self.msg = msg
+
+
+def is_refusal(problem: BaseException) -> bool:
+    """Whether a plugin has refused a client, with `PluginRefusal` or a class of its own like it.
+
+    Errors of libraries may have a ``code`` as well, such as `urllib.error.HTTPError`; they are none.
+    """
+    if not isinstance(problem, Exception) or not isinstance(getattr(problem, "code", None), int):
+        return False
+    if any(base.__name__ == _THEIRS for base in type(problem).__mro__):
+        return True
+    return not isinstance(problem, OSError) and hasattr(problem, "headers") and hasattr(problem, "msg")

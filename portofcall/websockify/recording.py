@@ -52,7 +52,8 @@ class Recorder:
         self._now = now
         self._show = show or _show
         self._begun = 0
-        self._open: dict[str, Recording] = {}
+        #: By the identity of the request, which lives as long as its tunnel: clients may choose its id.
+        self._open: dict[int, Recording] = {}
 
     @property
     def is_needed(self) -> bool:
@@ -64,20 +65,30 @@ class Recorder:
         self._begun += 1
         if self._record is not None:
             path = self._record.with_name(f"{self._record.name}.{self._begun}")
-            recording = self._open[caller.request_id] = Recording(path, now=self._now)
+            recording = self._open[id(caller)] = Recording(path, now=self._now)
             tunnel.client_sent = _before(tunnel.client_sent, recording.client_sent)
             tunnel.backend_sent = _before(tunnel.backend_sent, recording.target_sent)
         if self._traffic:
-            self._show(_LEGEND)
-            tunnel.client_sent = _before(tunnel.client_sent, lambda _: self._show("}>"))
-            tunnel.backend_sent = _before(tunnel.backend_sent, lambda _: self._show("{<"))
+            self._mark(_LEGEND)
+            tunnel.client_sent = _before(tunnel.client_sent, lambda _: self._mark("}>"))
+            tunnel.backend_sent = _before(tunnel.backend_sent, lambda _: self._mark("{<"))
 
     def happened(self, event: Event) -> None:
         """Note the end of a tunnel: for `portofcall.Gateway.observe`."""
         if isinstance(event, TunnelEnded):
-            recording = self._open.pop(event.caller.request_id, None)
+            recording = self._open.pop(id(event.caller), None)
             if recording is not None:
                 recording.end()
+
+    def _mark(self, text: str) -> None:
+        """Show a text, as long as the standard output takes it."""
+        if self._traffic:
+            try:
+                self._show(text)
+            except (OSError, ValueError) as problem:
+                # A `ValueError` if it is closed on this side.
+                self._traffic = False
+                _log.error("--traffic: not shown any more ({problem})", problem=type(problem).__name__)
 
 
 class Recording:

@@ -58,7 +58,7 @@ class ListenUNIX:
 
     Attributes:
         path: of the socket.
-        mode: who may connect.
+        mode: the permissions of the socket.
     """
 
     path: str
@@ -156,7 +156,7 @@ def _take_listen(args: argparse.Namespace, addresses: list[str]) -> Listen:
 def _take_target(args: argparse.Namespace, addresses: list[str]) -> NamedTarget:
     if args.unix_target is not None:
         if args.ssl_target:
-            raise SettingsError("--ssl-target: TLS to a UNIX socket is not there")
+            raise SettingsError("--ssl-target: not supported with --unix-target")
         return NamedTarget(_THE_TARGET, _socket_path("--unix-target", args.unix_target))
     if not addresses:
         raise SettingsError("too few arguments: expected target_addr:target_port")

@@ -1,4 +1,4 @@
-"""TLS towards clients: the options of websockify, and one port for TLS and plain HTTP."""
+"""TLS towards clients: the certificate options, and renewal."""
 
 import argparse
 import os

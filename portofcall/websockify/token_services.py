@@ -20,6 +20,8 @@ from portofcall.websockify.token_plugins import Found, demand_source, split_targ
 #: Less than a call of a plugin may take.
 _TIMEOUT_SECONDS: Final = 8.0
 _MOST_BYTES: Final = 64 * 1024
+#: The statuses of a service that has no such token. 401, 403, 429 and others are about the service itself.
+_NOT_FOUND: Final = frozenset({400, 404, 410})
 _REDIS_PORT: Final = 6379
 #: RFC 7516 §3.1; a JWS has two.
 _DOTS_IN_JWE: Final = 4
@@ -29,7 +31,7 @@ _log = Logger()
 
 
 class BaseTokenAPI:
-    """An HTTP service that answers with ``HOST:PORT``; with 4xx, if a token is not known.
+    """An HTTP service that responds with ``HOST:PORT``; with 400, 404 or 410 if there is no such token.
 
     Args:
         source: a URL with ``%s`` for the token.
@@ -60,14 +62,14 @@ class BaseTokenAPI:
                 body = response.read(_MOST_BYTES + 1)
         except urllib.error.HTTPError as problem:
             problem.close()
-            if problem.code < 500:
+            if problem.code in _NOT_FOUND:
                 return None
-            raise PluginError(f"the token service answered with {problem.code}") from None
+            raise PluginError(f"the token service responded with {problem.code}") from None
         except (OSError, ValueError) as problem:
             reason = getattr(problem, "reason", problem)
             raise PluginError(f"the token service can't be reached ({type(reason).__name__})") from None
         if len(body) > _MOST_BYTES:
-            raise PluginError(f"the token service answered with more than {_MOST_BYTES} bytes")
+            raise PluginError(f"the token service responded with more than {_MOST_BYTES} bytes")
         return self._parse(body)
 
     def _parse(self, body: bytes) -> Found:
@@ -75,10 +77,10 @@ class BaseTokenAPI:
 
 
 class JSONTokenApi(BaseTokenAPI):
-    """The same, which answers with ``{"host": HOST, "port": PORT}``."""
+    """The same, which responds with ``{"host": HOST, "port": PORT}``."""
 
     def _parse(self, body: bytes) -> Found:
-        return _target_of(body, "the token service's answer")
+        return _target_of(body, "the token service's response")
 
 
 class JWTTokenApi:

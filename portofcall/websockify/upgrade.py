@@ -79,6 +79,8 @@ class UpgradeResource(APIResource):
             admitted = await self._gatekeeper.admit(request, None)
             try:
                 target = await self._choose(request, admitted.caller)
+                # A plugin may have taken its time.
+                self._gatekeeper.demand_service()
 
                 def begin(client: IClientEnd) -> Tunnel:
                     tunnel = self._sessions.open(client, self._sessions.begin(target, admitted), page=page)

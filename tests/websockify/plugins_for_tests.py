@@ -28,7 +28,14 @@ class Refused(Exception):
     def __init__(self, code: int) -> None:
         super().__init__()
         self.code = code
-        self.headers = {"Location": "/sign-in", "X-Forged": "a\r\nSet-Cookie: b"}
+        self.headers = {
+            "Location": "/sign-in",
+            "X-Forged": "a\r\nSet-Cookie: b",
+            "content-length": "1",
+            "Content-Encoding": "gzip",
+            "Transfer-Encoding": "chunked",
+            "Connection": "upgrade",
+        }
         self.msg = None
 
 

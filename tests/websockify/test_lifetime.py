@@ -1,5 +1,6 @@
 """When the process ends by itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,34 @@ def test_idle_timeout_counts_from_the_last_request_or_tunnel(stops: list[str]) -
         client.backend.lose()
         world.reactor.pump([1] * 7)
         assert (world.output.lines, stops) == (["listener exit due to --idle-timeout 5"], ["stopped"])
+
+
+def test_a_download_is_no_idleness_and_is_waited_for(stops: list[str], tmp_path: Path) -> None:
+    """As tunnels are; for a minute at most once the time is over."""
+    with websockify_world(f"6080 192.0.2.7:5901 --idle-timeout 5 --timeout 15 --web {tmp_path}") as world:
+        run(world, stops)
+        (tmp_path / "large").write_bytes(bytes(2**20))
+        client = world.connect()
+        client.send(b"GET /large HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        assert world.gateway.admission.downloads == 1
+        world.reactor.pump([1] * 14)
+        assert (world.output.lines, stops) == ([], [])
+        world.reactor.advance(1)
+        assert (world.output.lines, stops) == (["listener exit due to --timeout 15"], [])
+        client.lose()
+        world.reactor.advance(1)
+        assert stops == ["stopped"]
+
+
+def test_a_download_does_not_hold_up_the_end_for_long(stops: list[str]) -> None:
+    """A client that is slow is not waited for without end."""
+    with websockify_world("6080 192.0.2.7:5901 --timeout 5 --idle-timeout 3") as world:
+        run(world, stops)
+        world.gateway.admission.enter_download("192.0.2.1")
+        world.reactor.pump([1] * 64)
+        assert stops == []
+        world.reactor.pump([1] * 2)
+        assert stops == ["stopped"]
 
 
 def test_nothing_is_left_when_the_service_stops(stops: list[str]) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.logger import Logger, LogPublisher
@@ -68,3 +69,23 @@ def test_syslog(options: str, head: str) -> None:
         output.warn("two\nlines")
         received = server.recv(1000).decode()
     assert re.fullmatch(head.replace("{pid}", str(os.getpid())) + "warning: two lines", received)
+
+
+def test_the_name_of_a_syslog_server_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line must not wait for DNS."""
+    resolved = []
+    ask = socket.getaddrinfo
+
+    def note(host: str, *arguments: Any, **options: Any) -> Any:
+        resolved.append(host)
+        return ask("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", note)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        output = made(f"--syslog log.example:{server.getsockname()[1]}")
+        output.say("one")
+        output.say("two")
+        assert [server.recv(1000)[-3:] for _ in range(2)] == [b"one", b"two"]
+    assert resolved.count("log.example") == 1

@@ -1,18 +1,23 @@
 """Plugins run in threads, bounded in number and time."""
 
+import itertools
 import threading
+import urllib.error
 from collections.abc import Callable
+from email.message import Message
 from typing import Any, cast
 
 import pytest
 from twisted.internet.task import Clock
 
-from portofcall.errors import InternalError
+from portofcall.errors import InternalError, TooManyRequests
 from portofcall.websockify.plugin_calls import (
     CALL_SECONDS,
+    MOST_OF_CLIENT,
     MOST_RUNNING,
     MOST_THREADS,
     MOST_WAITING,
+    MOST_WAITING_OF_CLIENT,
     PluginCalls,
 )
 from portofcall.websockify.plugin_errors import PluginError, PluginRefusal
@@ -31,11 +36,19 @@ class Threads:
         self.clock = cast(Any, Clock())
         self.clock.callFromThread = lambda call, *arguments: call(*arguments)
         self.begun: list[Callable[[], None]] = []
+        self.numbers = itertools.count()
         self.calls = PluginCalls(self.clock, start_thread=self.begun.append)
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Outcome:
-        """Call a function."""
-        return Outcome(self.calls.call("plugin", function, *arguments))
+    def call(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        client: str | None = None,
+        may_refuse: bool = False,
+    ) -> Outcome:
+        """Call a function, for another client each time if none is given."""
+        client = client or f"client {next(self.numbers)}"
+        return Outcome(self.calls.call("plugin", function, *arguments, client=client, may_refuse=may_refuse))
 
     def run(self) -> None:
         """Let all threads run that have begun."""
@@ -81,24 +94,68 @@ def test_a_problem_of_our_own_plugins_is_logged_with_its_text(logged: list[str])
     assert logged == ["plugin failed: the file is gone"]
 
 
-class TheirError(Exception):
-    """As websockify's AuthenticationError."""
+class AuthenticationError(Exception):
+    """By its name websockify's, or one derived from it."""
 
     code = 401
 
 
-@pytest.mark.parametrize("problem", [PluginRefusal(403), TheirError()])
+class TheirError(Exception):
+    """As websockify's AuthenticationError, with another name."""
+
+    code = 401
+    headers: Any = {}  # noqa: RUF012
+    msg = None
+
+
+class NotFound(Exception):
+    """Of a library that has codes of its own."""
+
+    code = 404
+
+
+def refuses(problem: Exception) -> None:
+    """Raise it."""
+    raise problem
+
+
+@pytest.mark.parametrize("problem", [PluginRefusal(403), AuthenticationError(), TheirError()])
 def test_a_refusal_is_passed_on(problem: Exception, logged: list[str]) -> None:
-    """Ours, and that of any class with a code."""
+    """Ours, and those of classes like websockify's; unless the plugin is not there to refuse clients."""
     threads = Threads()
-
-    def refuses() -> None:
-        raise problem
-
-    call = threads.call(refuses)
+    call = threads.call(refuses, problem, may_refuse=True)
     threads.run()
     assert call.error is problem
     assert logged == []
+    call = threads.call(refuses, problem)
+    threads.run()
+    assert isinstance(call.error, InternalError)
+
+
+@pytest.mark.parametrize(
+    "problem", [urllib.error.HTTPError("http://auth/?pw=s3cret", 403, "No", Message(), None), NotFound()]
+)
+def test_an_error_with_a_code_is_no_refusal(problem: Exception, logged: list[str]) -> None:
+    """That of a library, whose headers are not for the client."""
+    threads = Threads()
+    call = threads.call(refuses, problem, may_refuse=True)
+    threads.run()
+    assert isinstance(call.error, InternalError)
+    assert logged[0].startswith(f"plugin failed: {type(problem).__name__} at ")
+
+
+def test_one_client_leaves_threads_and_places_to_others() -> None:
+    """A few of its calls run, some more wait for these, and the rest is refused."""
+    threads = Threads()
+    calls = [threads.call(max, 1, 2, client="one") for _ in range(MOST_OF_CLIENT + MOST_WAITING_OF_CLIENT)]
+    assert isinstance(threads.call(max, 1, 2, client="one").error, TooManyRequests)
+    assert len(threads.begun) == MOST_OF_CLIENT
+    assert len(threads.calls._waiting) == 0
+    other = threads.call(min, 1, 2, client="other")
+    assert len(threads.begun) == MOST_OF_CLIENT + 1
+    threads.run()
+    assert (other.value, {call.value for call in calls}) == (1, {2})
+    assert threads.calls._turns == {}
 
 
 def test_a_call_that_does_not_return_is_given_up(logged: list[str]) -> None:
@@ -159,7 +216,7 @@ def test_no_thread_to_be_had_refuses_one_client() -> None:
         raise RuntimeError("can't start new thread")
 
     calls = PluginCalls(threads.clock, start_thread=start)
-    assert isinstance(Outcome(calls.call("plugin", max, 1, 2)).error, InternalError)
+    assert isinstance(Outcome(calls.call("plugin", max, 1, 2, client="c")).error, InternalError)
 
 
 def test_a_thousand_calls_leave_no_thread() -> None:
@@ -177,7 +234,7 @@ def test_a_thousand_calls_leave_no_thread() -> None:
     calls = PluginCalls(clock)
     outcomes = []
     for number in range(1000):
-        outcomes.append(Outcome(calls.call("plugin", abs, -number)))
+        outcomes.append(Outcome(calls.call("plugin", abs, -number, client="c")))
         assert done.acquire(timeout=10)
         call, arguments = results.pop()
         call(*arguments)

@@ -80,6 +80,50 @@ def test_guesses_are_slowed_down(tmp_path: Path) -> None:
         assert asks(world, "/?token=u").status == 101
 
 
+def parallel(world: WebsockifyWorld, begun: list[Any], *requests: bytes) -> list[int]:
+    """Send requests before a plugin has returned from the first; return the statuses."""
+    transports = [world.connect() for _ in requests]
+    for transport, data in zip(transports, requests, strict=True):
+        transport.send(data)
+    while begun:
+        begun.pop(0)()
+    # The last ones were sent in one turn of the reactor, and get their responses in the next.
+    world.reactor.advance(0)
+    return [int(transport.take().split()[1]) for transport in transports]
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The functions of threads that have not run yet."""
+    functions: list[Any] = []
+    monkeypatch.setattr(plugin_calls, "_start_daemon", functions.append)
+    return functions
+
+
+def test_guesses_at_the_same_time_are_slowed_down_as_well(tmp_path: Path, begun: list[Any]) -> None:
+    """Those that were looked up before the first was known to be wrong: the client learns nothing of them."""
+    with tokens(tmp_path) as world:
+        guesses = [upgrade(f"/?token=guess{number}") for number in range(9)]
+        assert parallel(world, begun, *guesses, upgrade("/?token=u")) == [404] * 5 + [429] * 5
+        assert world.dialed == []
+
+
+def test_passwords_at_the_same_time_are_slowed_down_as_well(begun: list[Any]) -> None:
+    """In the same way."""
+    with websockify_world("6080 192.0.2.7:5901 --auth-plugin BasicHTTPAuth --auth-source ada:pass") as world:
+        guesses = [upgrade(**WRONG)] * 9
+        assert parallel(world, begun, *guesses, upgrade(**BASIC)) == [401] * 5 + [429] * 5
+        assert world.dialed == []
+
+
+def test_run_once_is_one_tunnel_also_with_a_slow_plugin(tmp_path: Path, begun: list[Any]) -> None:
+    """Of two requests whose tokens are looked up at the same time, the second is refused."""
+    with tokens(tmp_path, "--run-once") as world:
+        assert parallel(world, begun, upgrade("/?token=u"), upgrade("/?token=u")) == [101, 503]
+        assert len(world.gateway.sessions) == 1
+        assert world.gateway.admission.used == 1
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [("vm.example", 101), ("vm.example:6080", 101), ("other", 404), ("[::1]:80", 404), (":80", 400)],
@@ -155,11 +199,13 @@ def test_a_password_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(302, 302), (403, 403), (999, 403), (200, 403), (470, 403)])
 def test_a_plugin_chooses_status_and_headers(code: int, status: int) -> None:
-    """But no header of its own ends early."""
+    """But no header of its own ends early, or is about the body or the connection."""
     with websockify_world(f"6080 h:1 --auth-plugin {PLUGINS}.Auth --auth-source {code}") as world:
         response = asks(world)
         assert (response.status, response.headers["location"]) == (status, "/sign-in")
         assert "set-cookie" not in response.headers
+        assert not {"content-encoding", "transfer-encoding", "connection"} & set(response.headers)
+        assert response.headers["content-length"] == str(len(response.body))
 
 
 def test_what_a_plugin_sees() -> None:

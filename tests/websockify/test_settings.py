@@ -82,7 +82,7 @@ def test_targets_of_tokens_are_not_known_yet() -> None:
         ("6080 h:http", 'target port: expected 1 to 65535 in digits, got "http"'),
         ("6080 127.1:1", "target host: expected four decimal numbers"),
         ("6080 --unix-target /x --token-plugin T", "--unix-target: give it, or --token-plugin"),
-        ("6080 --unix-target /x --ssl-target", "--ssl-target: TLS to a UNIX socket is not there"),
+        ("6080 --unix-target /x --ssl-target", "--ssl-target: not supported with --unix-target"),
         (f"6080 --unix-target /{'x' * 107}", "--unix-target: expected a path of at most 107 bytes"),
         ("6080 h:1 --web /nowhere", "--web: expected a folder that can be read, got '/nowhere'"),
     ],

@@ -23,6 +23,8 @@ class Service(BaseHTTPRequestHandler):
         "broken": (200, b"nothing"),
         "large": (200, b"x" * 100_000),
         "fails": (503, b""),
+        "forbidden": (403, b""),
+        "invalid": (400, b""),
     }
 
     def do_GET(self) -> None:
@@ -51,11 +53,12 @@ def url() -> Iterator[str]:
 
 
 def test_a_token_service(url: str) -> None:
-    """Its answer is text or JSON; 4xx means that there is no such token, and the rest is an error."""
+    """Its answer is text or JSON; 404 and its like mean that there is no such token; the rest is an error."""
     assert BaseTokenAPI(url).lookup("text") == ("10.0.0.1", "5901")
     assert JSONTokenApi(url).lookup("json") == ("10.0.0.1", "5901")
     assert BaseTokenAPI(url).lookup("unknown") is None
-    for token in ("broken", "large", "fails"):
+    assert BaseTokenAPI(url).lookup("invalid") is None
+    for token in ("broken", "large", "fails", "forbidden"):
         with pytest.raises(PluginError):
             JSONTokenApi(url).lookup(token)
 

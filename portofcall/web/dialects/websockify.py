@@ -1,4 +1,7 @@
-"""``/websockify``, and an upgrade at ``/``: what clients of websockify ask for, such as noVNC."""
+"""``/websockify``, and an upgrade at ``/``: what clients of websockify ask for, such as noVNC.
+
+`portofcall.websockify` is the program with websockify's command line, which takes upgrades at any path.
+"""
 
 from collections.abc import Sequence
 
