@@ -169,7 +169,7 @@ def _with_children(pid: int) -> Iterator[int]:
 def _resident_bytes(pid: int) -> int:
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except ProcessLookupError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0  # it has just ended
     match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
     assert match is not None
