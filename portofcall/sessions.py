@@ -41,7 +41,7 @@ class Sessions:
 
     Attributes:
         totals: of the tunnels that have ended.
-        tokens: looks up tokens; its ``source`` may find those that are in no file.
+        tokens: counts unknown ones.
     """
 
     def __init__(

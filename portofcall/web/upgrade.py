@@ -74,7 +74,7 @@ class TunnelResource(APIResource):
             try:
                 caller = admitted.caller
                 if isinstance(target, Token):
-                    target = await self._sessions.tokens.find(target, caller.key)
+                    self._sessions.tokens.count(target, caller.key)
                 described = self._sessions.sends_proxy_headers
                 opening = _Opening(
                     takeover,

@@ -11,10 +11,9 @@ from portofcall.egress.named_target import NamedTarget, TargetsError, TLSTrust, 
 from portofcall.errors import InvalidTarget, UnknownTarget
 from portofcall.events import Caller
 from portofcall.limits.failure_backoff import FailureBackoff
-from portofcall.target import Target, TargetName, Token
+from portofcall.target import Target, Token
 from portofcall.web.request_head import parse_query
 from portofcall.websockify.authentication import Authentication
-from portofcall.websockify.gateway import FoundTarget
 from portofcall.websockify.plugin_calls import PluginCalls
 from portofcall.websockify.plugin_errors import PluginError
 from portofcall.websockify.plugins import Plugin
@@ -114,13 +113,13 @@ class Choice:
         self._target = target
         self._authentication = authentication
 
-    async def __call__(self, request: Request, caller: Caller) -> TargetName:
+    async def __call__(self, request: Request, caller: Caller) -> NamedTarget:
         """Return the target, or raise why the request is refused."""
         target = self._target
         found = await target.find(request, caller) if isinstance(target, Tokens) else target
         if self._authentication is not None:
             await self._authentication.demand(request, caller, found)
-        return FoundTarget.of(found)
+        return found
 
 
 def _query_token(request: Request) -> str:

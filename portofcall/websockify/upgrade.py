@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from twisted.web.server import Request
 
 from portofcall.access.gatekeeper import Gatekeeper
+from portofcall.egress.named_target import NamedTarget
 from portofcall.events import Caller
 from portofcall.relay.interfaces import IClientEnd
 from portofcall.relay.tunnel import Tunnel
 from portofcall.sessions import Sessions
-from portofcall.target import TargetName
 from portofcall.web.api_resource import APIResource
 from portofcall.web.records import Records
 from portofcall.web.takeover import Takeover
@@ -17,7 +17,7 @@ from portofcall.web.upgrade import valid_handshake
 from portofcall.websocket.end import WebSocketEnd, WebSocketFactory
 
 #: Returns the target of a request that was admitted, or raises why it is refused.
-Choose = Callable[[Request, Caller], Awaitable[TargetName]]
+Choose = Callable[[Request, Caller], Awaitable[NamedTarget]]
 #: Is called with each tunnel as it begins, before it carries anything.
 Begun = Callable[[Tunnel, Caller], None]
 

@@ -3,16 +3,13 @@
 import re
 
 import pytest
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 
 from portofcall.access.authenticator import Credentials
 from portofcall.access.ticket_key import TicketKey
 from portofcall.admin.counts import EventCounts
-from portofcall.egress.named_target import NamedTarget
 from portofcall.events import Event, Refused, TunnelEnded
-from portofcall.target import Target, Token
-from portofcall.testing import PUBLIC, Response, WebSocketClient, World, pack_frame
+from portofcall.testing import Response, WebSocketClient, World, pack_frame
 from tests.support import sentences
 from tests.web.dialects.support import SECRET, make_world, no_secret, response, upgrade
 
@@ -180,78 +177,6 @@ def test_token_is_in_no_record_and_the_failure_is_counted(logged: list[str]) -> 
     assert [event.status for event in found if isinstance(event, Refused)] == [426]
     assert counts.auth_failures.counts["token"] == 1
     assert counts.tunnels.counts["unknown-token"] == 1
-
-
-def test_a_source_finds_tokens_that_are_in_no_file(logged: list[str]) -> None:
-    """It may take its time, and the client may go meanwhile; what it does not find counts as unknown."""
-    world = make_world()
-    answers: list[Deferred[NamedTarget | None]] = []
-
-    def source(token: Token) -> Deferred[NamedTarget | None]:
-        answers.append(Deferred())
-        return answers[-1]
-
-    world.gateway.sessions.tokens.source = source
-    client = world.connect()
-    client.send(upgrade("/websockify?token=from-a-plugin-1234"))
-    assert (world.dialed, client.take()) == ([], b"")
-    answers[0].callback(NamedTarget(Token("from-a-plugin-1234"), Target("10.9.0.7", 5903)))
-    assert world.dialed == [("10.9.0.7", 5903)]
-    backend = world.accept()
-    assert client.take().startswith(b"HTTP/1.1 101 ")
-    (session,) = world.gateway.sessions.live()
-    assert re.fullmatch("token from~[0-9a-f]{8}", session.requested)
-    world.gateway.recheck()
-    world.reactor.advance(1)
-    assert client.take() == b""
-    backend.lose()
-    gone = world.connect()
-    gone.send(upgrade("/websockify?token=another"))
-    gone.lose()
-    unknown = world.connect()
-    unknown.send(upgrade("/websockify?token=another"))
-    answers[2].callback(None)
-    assert Response(unknown.take()).status == 404
-    assert "plugin" not in "".join(logged)
-
-
-def test_many_look_ups_at_once_are_not_many_guesses() -> None:
-    """Those that end after the fifth failure are not answered, found or not."""
-    world = make_world()
-    answers: list[Deferred[NamedTarget | None]] = []
-
-    def source(token: Token) -> Deferred[NamedTarget | None]:
-        answers.append(Deferred())
-        return answers[-1]
-
-    world.gateway.sessions.tokens.source = source
-    clients = [world.connect() for _ in range(7)]
-    for number, client in enumerate(clients):
-        client.send(upgrade(f"/websockify?token=guess{number}"))
-    for answer in answers[:6]:
-        answer.callback(None)
-    answers[6].callback(NamedTarget(Token("guess6"), Target(PUBLIC, 5901)))
-    assert [Response(client.take()).status for client in clients] == [404] * 5 + [429] * 2
-    assert world.dialed == []
-
-
-def test_target_that_the_source_found_is_judged_like_a_named_one() -> None:
-    """No rule has to allow it, and one that denies it counts."""
-    for deny, status in (([], 101), (["10.9.0.7"], 403)):
-        world = make_world(allow=(), deny=deny)
-        found = NamedTarget(Token("x"), Target("10.9.0.7", 5903))
-
-        def source(_: Token, found: NamedTarget = found) -> Deferred[NamedTarget | None]:
-            done: Deferred[NamedTarget | None] = Deferred()
-            done.callback(found)
-            return done
-
-        world.gateway.sessions.tokens.source = source
-        client = world.connect()
-        client.send(upgrade("/websockify?token=x"))
-        if status == 101:
-            world.accept()
-        assert Response(client.take()).status == status
 
 
 def test_page_of_another_origin_is_refused() -> None:
