@@ -62,7 +62,7 @@ class Gateway:
         wall_clock: returns the time for tickets, in seconds since 1970.
         monotonic: a clock in seconds that never jumps.
         ready_when_full: whether ``/readyz`` still says yes while all of ``max_tunnels`` are in use.
-        proxy_rules: which targets are told where their clients are, by the PROXY protocol.
+        proxy_rules: which targets get the client's address, by the PROXY protocol.
 
     Attributes:
         admission: counts what is in use: ``admission.used`` tunnels and probes.
